@@ -1,0 +1,43 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Decoding images."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from src.model_utils.errors import UserError
+
+Decoder = Callable[[bytes], "np.ndarray | None"]
+
+# COCO's boxes are in stored pixels, as pycocotools takes them: an EXIF rotation is not applied.
+_CV2_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+def decode_with_cv2(encoded: bytes) -> np.ndarray | None:
+    """Decodes a JPEG or PNG to uint8 (height, width, 3) BGR, or None if it is not an image."""
+    if len(encoded) == 0:
+        return None
+    return cv2.imdecode(np.frombuffer(encoded, np.uint8), _CV2_FLAGS)
+
+
+def decoder(image_backend: str) -> Decoder:
+    """The decoding function of `dataset_config.image_backend`: cv2 or mmcv, the same pixels.
+
+    Raises:
+        UserError: mmcv is asked for and not installed.
+    """
+    if image_backend == "cv2":
+        return decode_with_cv2
+    try:
+        import mmcv
+    except ImportError as error:
+        raise UserError(
+            f"dataset_config.image_backend is mmcv, which does not import ({error}); run "
+            "pip install -r requirements/mmcv.txt or choose cv2."
+        ) from None
+
+    def decode_with_mmcv(encoded: bytes) -> np.ndarray | None:
+        return mmcv.imfrombytes(bytes(encoded), flag="color_ignore_orientation")
+
+    return decode_with_mmcv

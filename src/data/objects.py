@@ -1,0 +1,61 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The object table: all that the network's targets are drawn from.
+
+A row is an object on the output grid, float32: integer centre x and y, sub-pixel offset x and y,
+width, height, radius of its Gaussian, class. A padding row has class -1.
+"""
+
+import numpy as np
+
+ROW_LENGTH = 8
+CENTRE_X, CENTRE_Y, OFFSET_X, OFFSET_Y, WIDTH, HEIGHT, RADIUS, CLASS = range(ROW_LENGTH)
+
+
+def gaussian_radius(height: np.ndarray, width: np.ndarray, min_overlap: float = 0.7) -> np.ndarray:
+    """Largest shift of both corners that keeps IoU with the (height, width) box at `min_overlap`.
+
+    CornerNet section 3.2, with the roots as CenterNet's code takes them: (b + √(b²-4ac)) / 2 for
+    each of the three cases, without a division by a. Published models are trained with these.
+    """
+    total, area = height + width, height * width
+    a2, b2 = 4, 2 * total
+    a3, b3 = 4 * min_overlap, -2 * min_overlap * total
+    inside = (total + np.sqrt(total**2 - 4 * area * (1 - min_overlap) / (1 + min_overlap))) / 2
+    both = (b2 + np.sqrt(b2**2 - 4 * a2 * (1 - min_overlap) * area)) / 2
+    outside = (b3 + np.sqrt(b3**2 - 4 * a3 * (min_overlap - 1) * area)) / 2
+    return np.minimum(np.minimum(inside, both), outside)
+
+
+def object_table(
+    boxes: np.ndarray, classes: np.ndarray, output_size: tuple[int, int], max_objs: int
+) -> np.ndarray:
+    """Builds the table of one image.
+
+    Args:
+        boxes: (n,4) xyxy on the output grid, also reaching outside it.
+        classes: (n,) class indices.
+        output_size: (h, w) of the output grid.
+        max_objs: rows of the table; objects beyond are left out.
+
+    Returns:
+        float32 (max_objs, 8). An object is dropped when a side vanishes after clipping.
+    """
+    table = np.zeros((max_objs, ROW_LENGTH), np.float32)
+    table[:, CLASS] = -1
+    height, width = output_size
+    clipped = np.clip(boxes, 0, [width - 1, height - 1, width - 1, height - 1])
+    sides = clipped[:, 2:] - clipped[:, :2]
+    kept = np.flatnonzero((sides > 0).all(axis=1))[:max_objs]
+    sides = sides[kept]
+    # In float32, as the table holds them: an integer centre must not round up to the next cell.
+    centres = ((clipped[kept, :2] + clipped[kept, 2:]) / 2).astype(np.float32)
+    cells = np.floor(centres)
+    rounded_up = np.ceil(sides)
+    radius = gaussian_radius(rounded_up[:, 1], rounded_up[:, 0])
+    rows = table[: len(kept)]
+    rows[:, [CENTRE_X, CENTRE_Y]] = cells
+    rows[:, [OFFSET_X, OFFSET_Y]] = centres - cells
+    rows[:, [WIDTH, HEIGHT]] = sides
+    rows[:, RADIUS] = np.floor(np.maximum(radius, 0))
+    rows[:, CLASS] = classes[kept]
+    return table

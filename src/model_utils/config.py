@@ -1,0 +1,419 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Configuration: default_config.yaml, an overlay on top of it, then the command line.
+
+default_config.yaml says every value, its meaning and its choices; the classes here say the types
+and bounds. Nothing is read until `load_config` is called.
+"""
+
+import argparse
+import difflib
+import re
+import sys
+import typing
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from src.model_utils.errors import UserError
+
+DEFAULT_CONFIG_PATH = Path(__file__).resolve().parents[2] / "default_config.yaml"
+
+Count = Annotated[int, Field(ge=1)]
+CountOrAll = Annotated[int, Field(ge=-1)]
+Index = Annotated[int, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
+Resolution = Annotated[list[Annotated[int, Field(ge=32)]], Field(min_length=2, max_length=2)]
+OutputResolution = Annotated[list[Count], Field(min_length=2, max_length=2)]
+
+
+class Section(BaseModel):
+    """A group of parameters: unknown names and wrong types are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class DatasetConfig(Section):
+    num_classes: Count
+    max_objs: Count
+    input_res_train: Resolution
+    output_res: OutputResolution
+    input_res_test: Resolution
+    rand_crop: bool
+    shift: NonNegative
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    aug_rot: Probability
+    rotate: NonNegative
+    flip_prop: Probability
+    color_aug: bool
+    coco_classes: list[str]
+    mean: Triple
+    std: Annotated[list[Positive], Field(min_length=3, max_length=3)]
+    eig_val: Triple
+    eig_vec: Annotated[list[Triple], Field(min_length=3, max_length=3)]
+    train_annotation: str
+    train_images: str
+    val_annotation: str
+    val_images: str
+    test_annotation: str
+    test_images: str
+    num_shards: Annotated[int, Field(ge=1, le=1000)]
+    num_workers: Index
+    image_backend: str
+
+    @model_validator(mode="after")
+    def _check(self) -> "DatasetConfig":
+        if len(self.coco_classes) != self.num_classes:
+            raise ValueError(
+                f"coco_classes names {len(self.coco_classes)} categories but num_classes is "
+                f"{self.num_classes}; make them agree"
+            )
+        if len(set(self.coco_classes)) != len(self.coco_classes):
+            raise ValueError("coco_classes names a category twice; list each once")
+        return self
+
+
+class NetConfig(Section):
+    num_stacks: Annotated[int, Field(ge=1, le=1)]
+    down_ratio: Count
+    head_conv: Count
+    block: str
+    block_class: Annotated[list[Count], Field(min_length=1)]
+    stage_channels: Annotated[list[Count], Field(min_length=1)]
+    up_channels: list[Count]
+    deformable: str
+    dense_hp: bool
+    dense_wh: bool
+    cat_spec_wh: bool
+    reg_offset: bool
+    hm_weight: NonNegative
+    off_weight: NonNegative
+    wh_weight: NonNegative
+    mse_loss: bool
+    reg_loss: str
+    reg_norm: str
+
+    @model_validator(mode="after")
+    def _check(self) -> "NetConfig":
+        if len(self.block_class) != len(self.stage_channels):
+            raise ValueError(
+                f"block_class has {len(self.block_class)} stages but stage_channels "
+                f"{len(self.stage_channels)}; give both one number a stage"
+            )
+        stride = 2 ** (len(self.block_class) + 1 - len(self.up_channels))
+        if stride != self.down_ratio:
+            raise ValueError(
+                f"{len(self.block_class)} ResNet stages and {len(self.up_channels)} up-sampling "
+                f"stages give a down_ratio of {stride}, not {self.down_ratio}; change one of them"
+            )
+        if self.dense_wh and self.cat_spec_wh:
+            raise ValueError("dense_wh and cat_spec_wh exclude each other; set one to false")
+        return self
+
+
+class AdamConfig(Section):
+    weight_decay: NonNegative
+    decay_filter: list[str]
+
+
+class PolyDecayConfig(Section):
+    learning_rate: Positive
+    end_learning_rate: NonNegative
+    power: Positive
+    eps: Positive
+    warmup_steps: Index
+
+
+class MultiDecayConfig(Section):
+    learning_rate: Positive
+    eps: Positive
+    warmup_steps: Index
+    multi_epochs: list[Count]
+    factor: Positive
+
+
+class TrainConfig(Section):
+    batch_size: Count
+    loss_scale_value: Positive
+    optimizer: str
+    lr_schedule: str
+    Adam: AdamConfig
+    PolyDecay: PolyDecayConfig
+    MultiDecay: MultiDecayConfig
+
+
+class EvalConfig(Section):
+    SOFT_NMS: bool
+    keep_res: bool
+    pad: Annotated[int, Field(ge=31)]
+    multi_scales: Annotated[list[Positive], Field(min_length=1)]
+    K: Count
+    score_thresh: Probability
+    num_images: CountOrAll
+
+
+class ExportConfig(Section):
+    batch_size: Count
+    input_dtype: str
+    deformable: str
+
+
+class Config(Section):
+    """Every parameter of the programs; the names are the ModelZoo document's."""
+
+    enable_modelarts: bool
+    data_url: str
+    train_url: str
+    checkpoint_url: str
+    data_path: str
+    output_path: str
+    load_path: str
+
+    device_target: str
+    device_id: Index
+    device_num: Count
+    distribute: bool
+    seed: Index
+
+    coco_data_dir: str
+    mindrecord_dir: str
+    mindrecord_prefix: Annotated[str, Field(pattern=r"^[^/\\]+$")]
+    on_bad_record: str
+
+    need_profiler: bool
+    profiler_path: str
+    epoch_size: Count
+    train_steps: CountOrAll
+    do_shuffle: bool
+    enable_lossscale: bool
+    enable_data_sink: bool
+    data_sink_steps: CountOrAll
+    enable_save_ckpt: bool
+    save_checkpoint_path: str
+    load_checkpoint_path: str
+    save_checkpoint_steps: Count
+    save_checkpoint_num: Count
+    save_result_dir: str
+
+    data_dir: str
+    run_mode: str
+    visual_image: bool
+    enable_eval: bool
+
+    export_format: str
+    export_load_ckpt: str
+    export_name: str
+    mindir_version: int
+
+    val_data_dir: str
+    predict_dir: str
+    result_path: str
+    label_path: str
+    meta_path: str
+    save_path: str
+
+    dataset_config: DatasetConfig
+    net_config: NetConfig
+    train_config: TrainConfig
+    eval_config: EvalConfig
+    export_config: ExportConfig
+
+    @model_validator(mode="after")
+    def _check(self) -> "Config":
+        dataset, ratio = self.dataset_config, self.net_config.down_ratio
+        if [side / ratio for side in dataset.input_res_train] != dataset.output_res:
+            raise ValueError(
+                f"dataset_config.output_res {dataset.output_res} is not input_res_train "
+                f"{dataset.input_res_train} divided by net_config.down_ratio {ratio}; change one"
+            )
+        return self
+
+
+class _YamlLoader(yaml.SafeLoader):
+    """YAML 1.1 as PyYAML reads it, except that 5e-4 is a number (YAML 1.2), not a string."""
+
+
+_YamlLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"),
+    [*"-+0123456789"],
+)
+
+
+def load_config(description: str, arguments: Sequence[str] | None = None) -> Config:
+    """Reads default_config.yaml, the overlay `--config_path`, then the command line.
+
+    Args:
+        description: first lines of `--help`: what the program does.
+        arguments: the command line without the program's name; None takes the process's own.
+
+    Raises:
+        UserError: an unknown or misspelt parameter, a value of a wrong type, out of its bounds or
+            not among its choices, an unreadable file.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    values, helps, choices = _read_yaml(DEFAULT_CONFIG_PATH, documents=3)
+    overlay_path, options = _parse_arguments(description, arguments, values, helps, choices)
+    origin = str(DEFAULT_CONFIG_PATH)
+    if overlay_path:
+        origin = overlay_path
+        (overlay,) = _read_yaml(Path(overlay_path), documents=1)
+        _merge(values, overlay, overlay_path)
+    for name, text in options.items():
+        *sections, last = name.split(".")
+        group = values
+        for section in sections:
+            group = group[section]
+        group[last] = _parse_value(text, _field_type(name))
+    for name, allowed in _leaves(choices):
+        value = _get(values, name)
+        if value not in allowed:
+            wanted = ", ".join(map(str, allowed))
+            raise UserError(
+                f"{_origin(name, options, origin)}: {name} is {value!r}; choose one of {wanted}."
+            )
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_first_problem(error, options, origin)) from None
+
+
+def _first_problem(error: ValidationError, options: dict[str, str], origin: str) -> str:
+    problem = error.errors()[0]
+    name = ".".join(part for part in problem["loc"] if isinstance(part, str))
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "missing":
+        return f"{DEFAULT_CONFIG_PATH}: {name} is missing; put it back."
+    if problem["type"] == "value_error":  # several values that do not fit together
+        where = f"{origin} and command line" if options else origin
+        return f"{where}: {message}."
+    return (
+        f"{_origin(name, options, origin)}: {name} is {problem['input']!r}: "
+        f"{message[:1].lower()}{message[1:]}."
+    )
+
+
+def _origin(name: str, options: dict[str, str], origin: str) -> str:
+    return "command line" if name in options else origin
+
+
+def _read_yaml(path: Path, documents: int) -> list[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            parts = list(yaml.load_all(file, Loader=_YamlLoader))  # a SafeLoader
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}); check --config_path."
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: is not YAML ({' '.join(str(error).split())}).") from None
+    parts = [part if part is not None else {} for part in parts] or [{}]
+    if len(parts) != documents or not all(isinstance(part, dict) for part in parts):
+        raise UserError(f"{path}: should hold {documents} YAML mapping(s) of parameters.")
+    return parts
+
+
+def _merge(values: dict[str, Any], overlay: dict[str, Any], path: str, prefix: str = "") -> None:
+    for name, value in overlay.items():
+        if name not in values:
+            raise UserError(f"{path}: {_unknown(f'{prefix}{name}', values, prefix)}")
+        if isinstance(values[name], dict):
+            if not isinstance(value, dict):
+                raise UserError(
+                    f"{path}: {prefix}{name} is a section; give its parameters below it."
+                )
+            _merge(values[name], value, path, f"{prefix}{name}.")
+        else:
+            values[name] = value
+
+
+def _unknown(name: str, values: dict[str, Any], prefix: str = "") -> str:
+    known = [prefix + leaf for leaf, _ in _leaves(values)]
+    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    advice = f"did you mean {nearest[0]}?" if nearest else "--help lists the known ones."
+    return f"unknown parameter {name}; {advice}"
+
+
+def _parse_arguments(
+    description: str,
+    arguments: Sequence[str],
+    values: dict[str, Any],
+    helps: dict[str, Any],
+    choices: dict[str, Any],
+) -> tuple[str, dict[str, str]]:
+    parser = argparse.ArgumentParser(
+        description=description,
+        epilog="Booleans are true or false; lists are written [1, 2].",
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        usage="%(prog)s [--config_path FILE] [--parameter VALUE ...]",
+    )
+    parser.add_argument(
+        "--config_path", metavar="FILE", default="",
+        help="overlay on default_config.yaml, such as configs/resnet18.yaml",
+    )  # fmt: skip
+    groups = {"": parser.add_argument_group("parameters")}
+    allowed = dict(_leaves(choices))
+    for name, value in _leaves(values):
+        section = name.rpartition(".")[0]
+        if section not in groups:
+            groups[section] = parser.add_argument_group(section)
+        text = f"{_get(helps, name)} [{_show(value)}]".replace("%", "%%")
+        metavar = "|".join(map(str, allowed[name])) if name in allowed else _type_name(name)
+        groups[section].add_argument(f"--{name}", metavar=metavar, help=text)
+    known, rest = parser.parse_known_args(arguments)
+    if rest:
+        name = rest[0].lstrip("-").partition("=")[0]
+        if rest[0].startswith("--"):
+            raise UserError(f"command line: {_unknown(name, values)}")
+        raise UserError(f"command line: {rest[0]!r} belongs to no --parameter; --help lists them.")
+    options = vars(known)
+    return options.pop("config_path"), options
+
+
+def _leaves(group: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in group.items():
+        if isinstance(value, dict):
+            yield from _leaves(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _get(group: dict[str, Any], name: str) -> Any:
+    for part in name.split("."):
+        group = group[part]
+    return group
+
+
+def _field_type(name: str) -> Any:
+    model: Any = Config
+    for part in name.split("."):
+        model = model.model_fields[part].annotation
+    return model
+
+
+def _type_name(name: str) -> str:
+    kind = typing.get_origin(_field_type(name)) or _field_type(name)
+    return {str: "TEXT", int: "N", float: "X", bool: "true|false", list: "[...]"}[kind]
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, list):
+        text = ", ".join(map(_show, value))
+        return f"[{text[:40]}...]" if len(text) > 60 else f"[{text}]"
+    return str(value).lower() if isinstance(value, bool) else str(value) or '""'
+
+
+def _parse_value(text: str, kind: Any) -> Any:
+    """The value that `text` stands for in YAML; text parameters take it as it is."""
+    if kind is str:
+        return text
+    try:
+        return yaml.load(text, Loader=_YamlLoader)  # a SafeLoader
+    except yaml.YAMLError:
+        return text  # the type check names it

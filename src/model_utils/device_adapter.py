@@ -1,0 +1,81 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Which device a program runs on, and its place among the processes that train together.
+
+MindSpore is imported inside the functions: `disarm_onednn_trap` has to come first, and `--help`
+needs no MindSpore.
+"""
+
+import os
+from dataclasses import dataclass
+
+from src.model_utils.config import Config
+from src.model_utils.errors import UserError
+
+
+@dataclass(frozen=True)
+class Device:
+    """A process's device: `target` Ascend, GPU or CPU; `rank` of `rank_size` processes."""
+
+    target: str
+    rank: int
+    rank_size: int
+
+
+def disarm_onednn_trap() -> None:
+    """Keeps oneDNN off its reference convolution, 170 times slower (MindSpore 2.9+, AVX-512 CPUs).
+
+    Has to run before MindSpore's first operator. A value that the user has set stays.
+    """
+    os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+
+
+def set_up_device(config: Config, may_distribute: bool = False) -> Device:
+    """Chooses the device, switches MindSpore to graph mode on it and joins the other processes.
+
+    Args:
+        config: `device_target`, `device_id`, `distribute`, `device_num` are read.
+        may_distribute: whether the program (train.py) runs on several devices together.
+
+    Raises:
+        UserError: the device is not there, or a launcher is missing for several devices.
+    """
+    disarm_onednn_trap()
+    import mindspore as ms
+
+    target = config.device_target
+    if target == "auto":
+        target = "Ascend" if ms.hal.is_available("Ascend") else "CPU"
+        print(f"device: {target} (found by MindSpore; --device_target chooses another)", flush=True)
+    elif not ms.hal.is_available(target):
+        raise UserError(
+            f"device_target {target}: MindSpore finds no such device here; use --device_target CPU "
+            "or install the MindSpore package and driver for it."
+        )
+    ms.set_context(mode=ms.GRAPH_MODE)
+    if target == "CPU":
+        ms.set_device(target)
+    else:
+        ms.set_device(target, int(os.environ.get("DEVICE_ID", config.device_id)))
+    if not (may_distribute and config.distribute):
+        return Device(target, 0, 1)
+    launched = int(os.environ.get("RANK_SIZE") or os.environ.get("MS_WORKER_NUM") or 1)
+    if config.device_num > 1 and launched == 1:
+        raise UserError(
+            f"device_num is {config.device_num} but this process was started alone; start the "
+            "processes with scripts/run_distributed_train_ascend.sh."
+        )
+    if launched == 1:
+        return Device(target, 0, 1)
+    return _join_processes(target)
+
+
+def _join_processes(target: str) -> Device:
+    import mindspore as ms
+    from mindspore import communication
+
+    communication.init()
+    rank, rank_size = communication.get_rank(), communication.get_group_size()
+    ms.set_auto_parallel_context(
+        parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=rank_size
+    )
+    return Device(target, rank, rank_size)

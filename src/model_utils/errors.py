@@ -1,0 +1,29 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The one kind of error that a user can mend, and how a program ends on it."""
+
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Bad input: its message is one sentence with the file, the record and the remedy."""
+
+
+def run_program(main: Callable[[], None]) -> None:
+    """Runs a script's main function; a `UserError` ends it with one sentence and exit code 2."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        # A full disk, a folder without permission: the system's message names the file.
+        where = f" ({error.filename})" if error.filename else ""
+        print(
+            f"error: {error.strerror or error}{where}; check the path, its permissions and the "
+            "free space.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,85 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The assembled models: the network, and the network with its decode for inference."""
+
+import numpy as np
+from mindspore import Tensor, nn
+
+from src.models.backbones.resnet import ResNet
+from src.models.decode import Decode
+from src.models.heads import Heads
+from src.models.layers import ApplyColour
+from src.models.losses import CenterNetLoss, LossOptions
+from src.models.necks.up_sampling import UpSampling
+from src.model_utils.config import NetConfig
+
+
+class CenterNet(nn.Cell):
+    """Backbone, neck and heads: normalised images float32 (B,3,H,W) to (hm, wh[, reg])."""
+
+    def __init__(self, backbone: nn.Cell, neck: nn.Cell, heads: nn.Cell) -> None:
+        super().__init__(auto_prefix=True)
+        self.backbone, self.neck, self.heads = backbone, neck, heads
+
+    def construct(self, image: Tensor) -> tuple[Tensor, ...]:
+        return self.heads(self.neck(self.backbone(image)))
+
+
+class CenterNetDetector(nn.Cell):
+    """The network with its decode in one graph: images (B,3,H,W) to detections (B,K,6).
+
+    Args:
+        network: `CenterNet`.
+        decode: `Decode`.
+        colour: float32 (3,4) normalisation applied to BGR images in 0..255, of any number type;
+            None if the images come normalised, as float32.
+    """
+
+    def __init__(self, network: nn.Cell, decode: nn.Cell, colour: np.ndarray | None) -> None:
+        super().__init__()
+        self.network, self.decode = network, decode
+        self.normalises = colour is not None
+        if self.normalises:
+            self.apply_colour, self.colour = ApplyColour(), Tensor(colour[None])
+        self.set_train(False)
+
+    def construct(self, image: Tensor) -> Tensor:
+        if self.normalises:
+            image = self.apply_colour(image, self.colour)
+        return self.decode(*self.network(image))
+
+
+def create_network(config: NetConfig, num_classes: int, deformable: str | None = None) -> CenterNet:
+    """Builds the configured network.
+
+    Args:
+        config: the network section of the configuration.
+        num_classes: number of categories.
+        deformable: form of the deformable convolutions instead of the configured one; the
+            parameters are the same, so checkpoints fit both.
+    """
+    form = config.deformable if "none" in (config.deformable, deformable) else deformable
+    backbone = ResNet(config.block, config.block_class, config.stage_channels)
+    neck = UpSampling(backbone.out_channels, config.up_channels, form or config.deformable)
+    heads = Heads(
+        neck.out_channels, config.head_conv, num_classes, config.cat_spec_wh, config.reg_offset
+    )
+    return CenterNet(backbone, neck, heads)
+
+
+def with_loss(
+    network: CenterNet, config: NetConfig, num_classes: int, output_size: tuple[int, int]
+) -> CenterNetLoss:
+    """The network with the configured training loss."""
+    options = LossOptions(
+        config.hm_weight, config.wh_weight, config.off_weight, config.mse_loss, config.reg_loss,
+        config.reg_norm, config.dense_wh, config.cat_spec_wh,
+    )  # fmt: skip
+    return CenterNetLoss(network, num_classes, output_size, options)
+
+
+def with_decode(
+    network: CenterNet, config: NetConfig, num_classes: int, k: int, colour: np.ndarray | None
+) -> CenterNetDetector:
+    """The network with decode of the K best boxes; `colour` as in `CenterNetDetector`."""
+    decode = Decode(num_classes, k, not config.mse_loss, config.cat_spec_wh)
+    return CenterNetDetector(network, decode, colour)

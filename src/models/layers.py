@@ -1,0 +1,209 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Layers that MindSpore lacks, written from operators that export to MINDIR.
+
+What every cell here keeps to, so that exported graphs run on Ascend 310 and in old runtimes:
+tensors with tensors (typed constants, made in `__init__`), `ops.MatMul` and `ops.Gather` on rows.
+A one-element constant made inside `construct` is shared by value across types in MindSpore 2.10,
+hence the `batch > 1` conditions.
+"""
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+from mindspore.common.initializer import HeUniform, initializer
+
+
+def conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    stride: int = 1,
+    has_bias: bool = False,
+    weight_init: object = None,
+    bias_init: object = "zeros",
+) -> nn.Conv2d:
+    """A convolution padded by half its kernel on each side, as PyTorch's networks have it."""
+    return nn.Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size,
+        stride,
+        pad_mode="pad",
+        padding=kernel_size // 2,
+        has_bias=has_bias,
+        weight_init=weight_init,
+        bias_init=bias_init,
+    )
+
+
+class ZeroRing(nn.Cell):
+    """Puts one ring of zeros around axes `first` and `first` + 1 of a tensor of four axes.
+
+    By concatenation: on a CPU `ops.Pad` takes nine times as long (57 ms against 3 ms for
+    16×32×64×64 floats).
+    """
+
+    def __init__(self, first: int) -> None:
+        super().__init__()
+        self.axis = first
+        self.concat_rows, self.concat_columns = ops.Concat(first), ops.Concat(first + 1)
+
+    def construct(self, x: Tensor) -> Tensor:
+        row = x.shape[: self.axis] + (1,) + x.shape[self.axis + 1 :]
+        zeros = Tensor(np.zeros(row, np.float32))
+        x = self.concat_rows((zeros, x, zeros))
+        column = x.shape[: self.axis + 1] + (1,) + x.shape[self.axis + 2 :]
+        zeros = Tensor(np.zeros(column, np.float32))
+        return self.concat_columns((zeros, x, zeros))
+
+
+class StemPool(nn.Cell):
+    """3×3 max-pooling, stride 2, padding 1, of non-negative input, for which zero pads exactly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ring = ZeroRing(2)
+        self.pool = ops.MaxPool(3, 2, "valid")
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.pool(self.ring(x))
+
+
+class DeformableConv(nn.Cell):
+    """3×3 modulated deformable convolution, stride 1, padding 1 (DCNv2, equation 1).
+
+    Each of the nine taps is moved by a learned offset, sampled bilinearly with zero outside the
+    map, and weighted by a learned mask in 0..1. `conv_offset` gives nine x offsets, nine y offsets
+    and nine masks before their sigmoid, taps in row order. It starts at zero: no offset, mask 0.5.
+
+    Args:
+        in_channels, out_channels: channels.
+        form: "operator" for `ops.deformable_conv2d`, "gather" for the same from plain operators.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, form: str) -> None:
+        super().__init__()
+        self.out_channels = out_channels
+        self.is_operator = form == "operator"
+        self.conv_offset = conv(in_channels, 27, 3, has_bias=True, weight_init="zeros")
+        shape = (out_channels, in_channels, 3, 3)
+        self.weight = Parameter(initializer(HeUniform(5**0.5), shape), name="weight")
+        self.bias = Parameter(initializer("zeros", (out_channels,)), name="bias")
+        self.sigmoid = ops.Sigmoid()
+        self.concat = ops.Concat(1)
+        self.floor, self.cast = ops.Floor(), ops.Cast()
+        self.minimum, self.maximum = ops.Minimum(), ops.Maximum()
+        self.gather, self.matmul, self.bias_add = ops.Gather(), ops.MatMul(), ops.BiasAdd()
+        self.transpose, self.reshape = ops.Transpose(), ops.Reshape()
+        self.ring = ZeroRing(1)
+        self.one, self.zero = Tensor(1.0, ms.float32), Tensor(0.0, ms.float32)
+
+    def construct(self, x: Tensor) -> Tensor:
+        offsets = self.conv_offset(x)
+        mask = self.sigmoid(offsets[:, 18:])
+        if self.is_operator:
+            return ops.deformable_conv2d(
+                x,
+                self.weight,
+                self.concat((offsets[:, :18], mask)),
+                (3, 3),
+                (1, 1, 1, 1),
+                (1, 1, 1, 1),
+                bias=self.bias,
+            )
+        return self._gather_form(x, offsets[:, :9], offsets[:, 9:18], mask)
+
+    def _gather_form(self, x: Tensor, offset_x: Tensor, offset_y: Tensor, mask: Tensor) -> Tensor:
+        batch, channels, height, width = x.shape
+        # One ring of zeros around the map, and positions clipped to it: outside is zero.
+        padded = self.ring(self.transpose(x, (0, 2, 3, 1)))
+        stride = width + 2
+        rows = self.reshape(padded, (batch * (height + 2) * stride, channels))
+        tap_y, tap_x = np.mgrid[0:3, 0:3].reshape(2, 1, 9, 1, 1)  # in padded coordinates
+        grid_y = Tensor((tap_y + np.arange(height).reshape(1, 1, height, 1)).astype(np.float32))
+        grid_x = Tensor((tap_x + np.arange(width).reshape(1, 1, 1, width)).astype(np.float32))
+        last_y, last_x = Tensor(height + 1.0, ms.float32), Tensor(width + 1.0, ms.float32)
+        y = self.minimum(self.maximum(offset_y + grid_y, self.zero), last_y)
+        x = self.minimum(self.maximum(offset_x + grid_x, self.zero), last_x)
+        top, left = self.floor(y), self.floor(x)
+        down, right = y - top, x - left
+        bottom_row = self.cast(self.minimum(top + self.one, last_y), ms.int32)
+        right_column = self.cast(self.minimum(left + self.one, last_x), ms.int32)
+        top_row, left_column = self.cast(top, ms.int32), self.cast(left, ms.int32)
+        row_length = Tensor(stride, ms.int32)
+        taps = (
+            self._taps(rows, top_row * row_length + left_column,
+                       (self.one - down) * (self.one - right) * mask, (height + 2) * stride)
+            + self._taps(rows, top_row * row_length + right_column,
+                         (self.one - down) * right * mask, (height + 2) * stride)
+            + self._taps(rows, bottom_row * row_length + left_column,
+                         down * (self.one - right) * mask, (height + 2) * stride)
+            + self._taps(rows, bottom_row * row_length + right_column,
+                         down * right * mask, (height + 2) * stride)
+        )  # fmt: skip
+        columns = self.reshape(taps, (batch, 9, height * width, channels))
+        columns = self.transpose(columns, (0, 2, 1, 3))
+        columns = self.reshape(columns, (batch * height * width, 9 * channels))
+        kernel = self.transpose(self.weight, (2, 3, 1, 0))
+        kernel = self.reshape(kernel, (9 * channels, self.out_channels))
+        out = self.bias_add(self.matmul(columns, kernel), self.bias)
+        out = self.reshape(out, (batch, height, width, self.out_channels))
+        return self.transpose(out, (0, 3, 1, 2))
+
+    def _taps(self, rows: Tensor, index: Tensor, weight: Tensor, image_rows: int) -> Tensor:
+        """Rows at `index` (B,9,h,w) of each image, times `weight`: (B·9·h·w, C)."""
+        batch = index.shape[0]
+        if batch > 1:
+            first = np.arange(batch).reshape(batch, 1, 1, 1) * image_rows
+            index = index + Tensor(first.astype(np.int32))
+        return self.gather(rows, self.reshape(index, (-1,)), 0) * self.reshape(weight, (-1, 1))
+
+
+class RowsAt(nn.Cell):
+    """Reads a map at given cells: (B,2·G,h,w) at cells (B,K) of groups (B,K) to (B,K,2).
+
+    Channel 2g+i of the map is coordinate i of group g. A map of two channels has one group, and
+    `group` is not looked at; `cat_spec_wh` has one group a class.
+
+    Args:
+        groups: G.
+    """
+
+    def __init__(self, groups: int = 1) -> None:
+        super().__init__()
+        self.groups = groups
+        self.gather, self.transpose, self.reshape = ops.Gather(), ops.Transpose(), ops.Reshape()
+
+    def construct(self, values: Tensor, cell: Tensor, group: Tensor) -> Tensor:
+        batch, _, height, width = values.shape
+        count = cell.shape[1]
+        rows = self.transpose(values, (0, 2, 3, 1))
+        rows = self.reshape(rows, (batch * height * width * self.groups, 2))
+        if batch > 1:
+            first = np.arange(batch).reshape(batch, 1) * height * width
+            cell = cell + Tensor(first.astype(np.int32))
+        if self.groups > 1:
+            cell = cell * Tensor(self.groups, ms.int32) + group
+        return self.reshape(self.gather(rows, self.reshape(cell, (-1,)), 0), (batch, count, 2))
+
+
+class ApplyColour(nn.Cell):
+    """Normalises images by an affine of their channels: BGR (B,3,H,W) in 0..255, any number type.
+
+    `colour` is float32 (B,3,4) or (1,3,4), as `src.data.augment` makes it. Three multiplications
+    and additions instead of a matrix product: exact in float32 on matrix units of any precision.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cast, self.reshape = ops.Cast(), ops.Reshape()
+
+    def construct(self, image: Tensor, colour: Tensor) -> Tensor:
+        image = self.cast(image, ms.float32)
+        colour = self.reshape(colour, (-1, 3, 4, 1))
+        return (
+            image[:, 0:1] * colour[:, :, 0:1]
+            + image[:, 1:2] * colour[:, :, 1:2]
+            + image[:, 2:3] * colour[:, :, 2:3]
+            + colour[:, :, 3:4]
+        )

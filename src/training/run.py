@@ -1,0 +1,86 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The training loop: MindSpore's `Model.train` with our callbacks."""
+
+import math
+from pathlib import Path
+
+import mindspore as ms
+import mindspore.dataset as ds
+import numpy as np
+from mindspore import nn
+
+from src.model_utils.config import Config
+from src.model_utils.device_adapter import Device
+from src.training.callbacks import CheckpointKeeper, TrainingLog
+from src.training.step import TrainStep
+
+
+def steps_between_returns(config: Config, total_steps: int, steps_per_epoch: int) -> int:
+    """Steps that run before Python sees a result: 1, or the data sink's, which divides the total."""
+    if not config.enable_data_sink:
+        return 1
+    wanted = config.data_sink_steps if config.data_sink_steps > 0 else steps_per_epoch
+    return math.gcd(wanted, total_steps) if wanted < total_steps else total_steps
+
+
+def run_training(
+    config: Config,
+    device: Device,
+    dataset: ds.Dataset,
+    network: nn.Cell,
+    step: TrainStep,
+    rates: np.ndarray,
+) -> None:
+    """Trains for `len(rates)` steps.
+
+    Args:
+        config: the flags of train.py are read.
+        device: this process's place.
+        dataset: batches of image, colour, objects.
+        network: what checkpoints hold.
+        step: the training step around `network`.
+        rates: learning rate of every step.
+    """
+    steps_per_epoch, total_steps = dataset.get_dataset_size(), len(rates)
+    stride = steps_between_returns(config, total_steps, steps_per_epoch)
+    print(
+        f"training: {total_steps} steps, {steps_per_epoch} an epoch, batch "
+        f"{config.train_config.batch_size} on each of {device.rank_size} {device.target} device(s)",
+        flush=True,
+    )
+    images_per_step = config.train_config.batch_size * device.rank_size
+    callbacks: list[ms.Callback] = [
+        TrainingLog(rates, step.optimizer, steps_per_epoch, stride, images_per_step)
+    ]
+    if config.enable_save_ckpt and device.rank == 0:
+        folder = Path(config.save_checkpoint_path) / f"ckpt_{device.rank}"
+        callbacks.append(
+            CheckpointKeeper(
+                network, folder, "centernet", config.save_checkpoint_steps,
+                config.save_checkpoint_num, steps_per_epoch, total_steps,
+            )
+        )  # fmt: skip
+    callbacks.append(StopAt(total_steps))
+    # A CPU has no sink: there MindSpore counts in epochs of the data.
+    sinks = config.enable_data_sink and device.target != "CPU"
+    rounds = math.ceil(total_steps / (stride if sinks else steps_per_epoch))
+    profiler = None
+    if config.need_profiler:
+        profiler = ms.Profiler(output_path=config.profiler_path or "./profiler")
+    ms.Model(step).train(
+        rounds, dataset, callbacks, dataset_sink_mode=sinks, sink_size=stride if sinks else -1
+    )
+    if profiler:
+        profiler.analyse()
+
+
+class StopAt(ms.Callback):
+    """Ends the training after a number of steps."""
+
+    def __init__(self, total_steps: int) -> None:
+        super().__init__()
+        self._total_steps = total_steps
+
+    def on_train_step_end(self, run_context: ms.RunContext) -> None:
+        if run_context.original_args().cur_step_num >= self._total_steps:
+            run_context.request_stop()

@@ -1,0 +1,51 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Trains CenterNet on MindRecord files: python train.py --mindrecord_dir DIR."""
+
+from pathlib import Path
+
+from src.model_utils.config import load_config
+from src.model_utils.device_adapter import set_up_device
+from src.model_utils.errors import UserError, run_program
+
+
+def main() -> None:
+    config = load_config("Train CenterNet on MindRecord files.")
+    if not config.mindrecord_dir:
+        raise UserError("command line: give --mindrecord_dir, the folder of the MindRecord files.")
+    device = set_up_device(config, may_distribute=True)
+
+    # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.
+    import mindspore as ms
+
+    from src.data.loader import create_train_dataset
+    from src.models.centernet import create_network, with_loss
+    from src.training import checkpoints
+    from src.training.optimizer import create_optimizer, learning_rates
+    from src.training.run import run_training
+    from src.training.step import TrainStep
+
+    ms.set_seed(config.seed)  # the same first weights on every device
+    dataset = create_train_dataset(
+        config.dataset_config, Path(config.mindrecord_dir), config.mindrecord_prefix,
+        config.train_config.batch_size, config.do_shuffle, config.seed, device.rank, device.rank_size,
+    )  # fmt: skip
+    network = create_network(config.net_config, config.dataset_config.num_classes)
+    if config.load_checkpoint_path:
+        checkpoints.load(network, Path(config.load_checkpoint_path))
+    loss = with_loss(
+        network, config.net_config, config.dataset_config.num_classes,
+        tuple(config.dataset_config.output_res),
+    )  # fmt: skip
+    steps_per_epoch = dataset.get_dataset_size()
+    total_steps = (
+        config.train_steps if config.train_steps > 0 else steps_per_epoch * config.epoch_size
+    )
+    rates = learning_rates(config.train_config, total_steps, steps_per_epoch)
+    optimizer = create_optimizer(config.train_config, loss, rates)
+    scale = config.train_config.loss_scale_value if config.enable_lossscale else 1.0
+    step = TrainStep(loss, optimizer, scale, config.enable_lossscale, device.rank_size)
+    run_training(config, device, dataset, network, step, rates)
+
+
+if __name__ == "__main__":
+    run_program(main)
