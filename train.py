@@ -25,24 +25,28 @@ def main() -> None:
     from src.training.step import TrainStep
 
     ms.set_seed(config.seed)  # the same first weights on every device
+    classes, train = config.dataset_config.num_classes, config.train_config
     dataset = create_train_dataset(
-        config.dataset_config, Path(config.mindrecord_dir), config.mindrecord_prefix,
-        config.train_config.batch_size, config.do_shuffle, config.seed, device.rank, device.rank_size,
-    )  # fmt: skip
-    network = create_network(config.net_config, config.dataset_config.num_classes)
+        config.dataset_config,
+        Path(config.mindrecord_dir),
+        config.mindrecord_prefix,
+        train.batch_size,
+        config.do_shuffle,
+        config.seed,
+        device.rank,
+        device.rank_size,
+    )
+    network = create_network(config.net_config, classes)
     if config.load_checkpoint_path:
         checkpoints.load(network, Path(config.load_checkpoint_path))
-    loss = with_loss(
-        network, config.net_config, config.dataset_config.num_classes,
-        tuple(config.dataset_config.output_res),
-    )  # fmt: skip
+    loss = with_loss(network, config.net_config, classes, tuple(config.dataset_config.output_res))
     steps_per_epoch = dataset.get_dataset_size()
-    total_steps = (
-        config.train_steps if config.train_steps > 0 else steps_per_epoch * config.epoch_size
-    )
-    rates = learning_rates(config.train_config, total_steps, steps_per_epoch)
-    optimizer = create_optimizer(config.train_config, loss, rates)
-    scale = config.train_config.loss_scale_value if config.enable_lossscale else 1.0
+    total_steps = steps_per_epoch * config.epoch_size
+    if config.train_steps > 0:
+        total_steps = config.train_steps
+    rates = learning_rates(train, total_steps, steps_per_epoch)
+    optimizer = create_optimizer(train, loss, rates)
+    scale = train.loss_scale_value if config.enable_lossscale else 1.0
     step = TrainStep(loss, optimizer, scale, config.enable_lossscale, device.rank_size)
     run_training(config, device, dataset, network, step, rates)
 

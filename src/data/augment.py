@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.data import geometry
+from src.model_utils.config import DatasetConfig
 
 # Weights of B, G, R in the grey value (ITU-R BT.601, as OpenCV's BGR2GRAY).
 _GREY = np.array([0.114, 0.587, 0.299])
@@ -38,6 +39,13 @@ class ColourStatistics:
     std: np.ndarray
     eig_val: np.ndarray
     eig_vec: np.ndarray
+
+
+def colour_statistics(config: DatasetConfig) -> ColourStatistics:
+    """The colour statistics of the configuration as arrays."""
+    return ColourStatistics(
+        *(np.array(values) for values in (config.mean, config.std, config.eig_val, config.eig_vec))
+    )
 
 
 def random_affine(
@@ -91,6 +99,15 @@ def normalisation(statistics: ColourStatistics) -> np.ndarray:
     return np.column_stack(
         [np.diag(1 / (255 * statistics.std)), -statistics.mean / statistics.std]
     ).astype(np.float32)
+
+
+def normalise(image: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Applies a colour affine (3,4) on the host: uint8 (3,H,W) BGR to float32 (3,H,W).
+
+    The same as `ApplyColour` in the graph.
+    """
+    flat = image.reshape(3, -1).astype(np.float32)
+    return (colour[:, :3] @ flat + colour[:, 3:]).reshape(image.shape)
 
 
 def random_colour(

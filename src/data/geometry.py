@@ -5,6 +5,8 @@ An affine is a float64 (2,3) matrix that takes (x, y, 1) in image pixels to netw
 Sizes are (height, width).
 """
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -68,3 +70,30 @@ def transform_boxes(boxes: np.ndarray, affine: np.ndarray) -> np.ndarray:
     corners = np.stack([[x1, y1], [x2, y1], [x1, y2], [x2, y2]])  # (4, 2, n)
     moved = affine[:, :2] @ corners + affine[:, 2:]
     return np.concatenate([moved.min(axis=0), moved.max(axis=0)]).T
+
+
+@dataclass(frozen=True)
+class InputGeometry:
+    """How an image becomes network input.
+
+    keep_res: feed it at its own resolution, padded by `pad`; else warped to `fixed_size` (H, W).
+    """
+
+    keep_res: bool
+    pad: int
+    fixed_size: tuple[int, int]
+
+    def __call__(self, image: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Warps a uint8 (height, width, 3) BGR image.
+
+        Returns:
+            uint8 (3,H,W) and the affine (2,3) from image to network input.
+        """
+        size = image.shape[:2]
+        if self.keep_res:
+            affine, output_size = keep_resolution(size, scale, self.pad)
+        else:
+            output_size = (int(self.fixed_size[0] * scale), int(self.fixed_size[1] * scale))
+            affine = fixed_resolution(size, output_size)
+        warped = warp(image, affine, output_size)
+        return np.ascontiguousarray(warped.transpose(2, 0, 1)), affine

@@ -85,13 +85,6 @@ def worker_count(num_workers: int, processes: int = 1) -> int:
     return min(num_workers or max(1, cores // processes), cores)
 
 
-def statistics(config: DatasetConfig) -> augment.ColourStatistics:
-    """The colour statistics of the configuration as arrays."""
-    return augment.ColourStatistics(
-        *(np.array(values) for values in (config.mean, config.std, config.eig_val, config.eig_vec))
-    )
-
-
 def create_train_dataset(
     config: DatasetConfig,
     mindrecord_dir: Path,
@@ -117,7 +110,7 @@ def create_train_dataset(
         )
     maker = SampleMaker(
         decoder(config.image_backend),
-        statistics(config),
+        augment.colour_statistics(config),
         augment.GeometryAugmentation(
             config.rand_crop, config.shift, config.scale, config.aug_rot, config.rotate,
             config.flip_prop,

@@ -173,8 +173,8 @@ def read_manifest(mindrecord_dir: Path, prefix: str, class_names: Sequence[str])
     if manifest.class_names != list(class_names):
         raise UserError(
             f"{path}: was converted for {len(manifest.class_names)} categories "
-            f"({', '.join(manifest.class_names[:3])}, ...), other than dataset_config.coco_classes; "
-            "use the same config for both."
+            f"({', '.join(manifest.class_names[:3])}, ...), not those of "
+            "dataset_config.coco_classes; use the same config for both."
         )
     return manifest
 

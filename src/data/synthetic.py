@@ -14,13 +14,14 @@ import argparse
 import json
 import os
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from src.model_utils.errors import UserError, run_program
 
 # Category id -> name. The gaps are deliberate.
 CATEGORIES = {1: "circle", 2: "square", 4: "triangle", 7: "star", 9: "ring"}
@@ -44,10 +45,6 @@ _SPLITS = {"train": 0, "val": 1}
 _FIRST_IMAGE_ID = {"train": 1, "val": 1_000_001}
 # Bits after the binary point in the coordinates handed to cv2.fillPoly.
 _SUBPIXEL_BITS = 6
-
-
-class SyntheticError(Exception):
-    """The set cannot be written; the message says why and what to do."""
 
 
 @dataclass
@@ -200,7 +197,7 @@ def make_image(rng: np.random.Generator) -> tuple[np.ndarray, list[Shape]]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with open(path, "wb") as file:
+    with path.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
@@ -219,7 +216,7 @@ def write_split(folder: Path, split: str, count: int, seed: int) -> int:
         file_name = f"{image_id:012d}.jpg"
         done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
         if not done:
-            raise SyntheticError(f"OpenCV could not encode {file_name} as JPEG.")
+            raise UserError(f"OpenCV could not encode {file_name} as JPEG.")
         _write(image_folder / file_name, encoded.tobytes())
         images.append(
             {
@@ -289,17 +286,17 @@ def _is_up_to_date(folder: Path, parameters: dict[str, int]) -> bool:
 def generate(output_dir: Path, train_images: int = 300, val_images: int = 60, seed: int = 0) -> str:
     """Write a whole set to ``output_dir``, or nothing; returns one line that says what happened.
 
-    The set is written to a folder beside and renamed. Raises SyntheticError if ``output_dir`` holds
+    The set is written to a folder beside and renamed. Raises UserError if ``output_dir`` holds
     anything but the very set asked for.
     """
-    output_dir = Path(os.path.abspath(output_dir))
+    output_dir = output_dir.absolute()
     parameters = _parameters(train_images, val_images, seed)
     if output_dir.exists() and not output_dir.is_dir():
-        raise SyntheticError(f"{output_dir} is a file; choose a folder.")
+        raise UserError(f"{output_dir} is a file; choose a folder.")
     if output_dir.is_dir() and any(output_dir.iterdir()):
         if _is_up_to_date(output_dir, parameters):
             return f"{output_dir} is up to date: {train_images} train and {val_images} val images."
-        raise SyntheticError(
+        raise UserError(
             f"{output_dir} is not empty and does not hold the set asked for; remove it or choose "
             "another --output_dir."
         )
@@ -314,7 +311,7 @@ def generate(output_dir: Path, train_images: int = 300, val_images: int = 60, se
         }
         _write(partial / MANIFEST_NAME, (json.dumps(parameters) + "\n").encode())
         # An empty folder of that name is replaced by the rename.
-        os.rename(partial, output_dir)
+        partial.rename(output_dir)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return (
@@ -323,46 +320,19 @@ def generate(output_dir: Path, train_images: int = 300, val_images: int = 60, se
     )
 
 
-def _integer_from(lowest: int):
-    def parse(text: str) -> int:
-        value = int(text)
-        if value < lowest:
-            raise argparse.ArgumentTypeError(f"{value} is less than {lowest}")
-        return value
-
-    parse.__name__ = "integer"
-    return parse
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; 0 when the set is there, 2 with one sentence when it cannot be."""
+def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m src.data.synthetic",
         description="Write a small synthetic detection set in COCO format.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--output_dir", type=Path, required=True, help="folder to write")
-    parser.add_argument("--train_images", type=_integer_from(1), default=300, help="train pictures")
-    parser.add_argument("--val_images", type=_integer_from(1), default=60, help="val pictures")
-    parser.add_argument("--seed", type=_integer_from(0), default=0, help="same seed, same bytes")
-    options = parser.parse_args(argv)
-    try:
-        print(
-            generate(options.output_dir, options.train_images, options.val_images, options.seed),
-            flush=True,
-        )
-    except SyntheticError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(
-            f"error: {options.output_dir} cannot be written ({error.strerror}); "
-            "free some space there or choose another --output_dir.",
-            file=sys.stderr,
-        )
-        return 2
-    return 0
+    parser.add_argument("--train_images", type=int, default=300, help="train pictures")
+    parser.add_argument("--val_images", type=int, default=60, help="val pictures")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
+    options = parser.parse_args()
+    print(generate(options.output_dir, options.train_images, options.val_images, options.seed))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

@@ -158,7 +158,6 @@ class EvalConfig(Section):
 
 
 class ExportConfig(Section):
-    batch_size: Count
     input_dtype: str
     deformable: str
 

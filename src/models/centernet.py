@@ -4,13 +4,13 @@
 import numpy as np
 from mindspore import Tensor, nn
 
+from src.model_utils.config import NetConfig
 from src.models.backbones.resnet import ResNet
 from src.models.decode import Decode
 from src.models.heads import Heads
 from src.models.layers import ApplyColour
 from src.models.losses import CenterNetLoss, LossOptions
 from src.models.necks.up_sampling import UpSampling
-from src.model_utils.config import NetConfig
 
 
 class CenterNet(nn.Cell):

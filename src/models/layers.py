@@ -49,10 +49,10 @@ class ZeroRing(nn.Cell):
         self.concat_rows, self.concat_columns = ops.Concat(first), ops.Concat(first + 1)
 
     def construct(self, x: Tensor) -> Tensor:
-        row = x.shape[: self.axis] + (1,) + x.shape[self.axis + 1 :]
+        row = (*x.shape[: self.axis], 1, *x.shape[self.axis + 1 :])
         zeros = Tensor(np.zeros(row, np.float32))
         x = self.concat_rows((zeros, x, zeros))
-        column = x.shape[: self.axis + 1] + (1,) + x.shape[self.axis + 2 :]
+        column = (*x.shape[: self.axis + 1], 1, *x.shape[self.axis + 2 :])
         zeros = Tensor(np.zeros(column, np.float32))
         return self.concat_columns((zeros, x, zeros))
 

@@ -1,5 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Writing and reading checkpoints."""
+"""Writing and reading checkpoints.
+
+Parameters go by their place in the network (backbone.conv1.weight), whatever cells stand around it.
+"""
 
 from pathlib import Path
 
@@ -14,8 +17,9 @@ _SHOWN_MISMATCHES = 3
 
 def save(network: nn.Cell, path: Path) -> None:
     """Writes the parameters of `network` to `path` (.ckpt), whole or not at all."""
+    parameters = [{"name": name, "data": data} for name, data in network.parameters_and_names()]
     with whole_file(path) as partial:
-        ms.save_checkpoint(network, str(partial))
+        ms.save_checkpoint(parameters, str(partial))
 
 
 def load(network: nn.Cell, path: Path) -> None:
@@ -34,18 +38,17 @@ def load(network: nn.Cell, path: Path) -> None:
             "train.py wrote."
         ) from None
     problems = []
-    for parameter in network.get_parameters():
-        found = stored.get(parameter.name)
+    for name, parameter in network.parameters_and_names():
+        found = stored.get(name)
         if found is None:
-            problems.append(f"{parameter.name} is missing")
+            problems.append(f"{name} is missing")
         elif found.shape != parameter.shape:
-            problems.append(
-                f"{parameter.name} is {tuple(found.shape)} instead of {tuple(parameter.shape)}"
-            )
+            problems.append(f"{name} is {tuple(found.shape)} instead of {tuple(parameter.shape)}")
     if problems:
         shown = "; ".join(problems[:_SHOWN_MISMATCHES])
         raise UserError(
             f"{path}: is a checkpoint of another model, {len(problems)} parameters do not fit "
             f"({shown}); pick the config that it was trained with."
         )
-    ms.load_param_into_net(network, stored)
+    for name, parameter in network.parameters_and_names():
+        parameter.set_data(stored[name])

@@ -16,7 +16,7 @@ from src.training.step import TrainStep
 
 
 def steps_between_returns(config: Config, total_steps: int, steps_per_epoch: int) -> int:
-    """Steps that run before Python sees a result: 1, or the data sink's, which divides the total."""
+    """Steps between two results that Python sees: 1, or the data sink's, which divide the total."""
     if not config.enable_data_sink:
         return 1
     wanted = config.data_sink_steps if config.data_sink_steps > 0 else steps_per_epoch

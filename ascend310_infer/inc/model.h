@@ -1,0 +1,50 @@
+// Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+#ifndef ASCEND310_INFER_INC_MODEL_H_
+#define ASCEND310_INFER_INC_MODEL_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "inc/device.h"
+#include "inc/status.h"
+#include "include/api/model.h"
+
+namespace centernet {
+
+// What a caller has to know about one input or output.
+struct TensorInfo {
+  std::string name;
+  std::string type;
+  std::vector<int64_t> shape;
+  size_t bytes;
+};
+
+// "(1, 3, 512, 512)".
+std::string ShapeText(const std::vector<int64_t>& shape);
+
+// A MINDIR with one input of a fixed shape, ready to run. Not safe for use by two threads at once.
+class Model {
+ public:
+  // Reads and compiles a MINDIR; takes seconds, on Ascend minutes.
+  static Result<Model> Load(const std::string& path, const Device& device);
+
+  const TensorInfo& input() const { return input_; }
+  std::vector<TensorInfo> Outputs() const;
+
+  // Sets *outputs to the raw bytes of each output.
+  // REQUIRES: input.size() == this->input().bytes.
+  Status Run(const std::vector<char>& input, std::vector<std::vector<char>>* outputs);
+
+ private:
+  Model(std::unique_ptr<mindspore::Model> model, TensorInfo input);
+
+  std::unique_ptr<mindspore::Model> model_;
+  TensorInfo input_;
+};
+
+}  // namespace centernet
+
+#endif  // ASCEND310_INFER_INC_MODEL_H_

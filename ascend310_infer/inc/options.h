@@ -1,0 +1,32 @@
+// Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+#ifndef ASCEND310_INFER_INC_OPTIONS_H_
+#define ASCEND310_INFER_INC_OPTIONS_H_
+
+#include <string>
+#include <vector>
+
+#include "inc/device.h"
+#include "inc/status.h"
+
+namespace centernet {
+
+struct Options {
+  bool help = false;
+  std::string mindir_path;
+  std::string input_path;
+  std::string result_path = "./result_Files";
+  std::string time_path = "./time_Result";
+  Device device;
+};
+
+// The text of --help.
+std::string Usage();
+
+// Reads "--flag value" and "--flag=value". After --help, the other flags are not looked at.
+// Otherwise fails on an unknown or repeated flag, on a value that does not fit its flag, and when
+// --mindir_path or --input_path is missing.
+Result<Options> ParseOptions(const std::vector<std::string>& arguments);
+
+}  // namespace centernet
+
+#endif  // ASCEND310_INFER_INC_OPTIONS_H_

@@ -1,0 +1,39 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Exports a checkpoint: python export.py --export_load_ckpt F.ckpt --export_name NAME."""
+
+from pathlib import Path
+
+from src.model_utils.config import load_config
+from src.model_utils.device_adapter import set_up_device
+from src.model_utils.errors import UserError, run_program
+
+
+def main() -> None:
+    config = load_config("Export a CenterNet checkpoint, decode included, as MINDIR.")
+    if not config.export_load_ckpt:
+        raise UserError("command line: give --export_load_ckpt, the checkpoint to export.")
+    set_up_device(config)
+
+    # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.
+    from src.data.augment import colour_statistics, normalisation
+    from src.deploy.mindir import write_mindir
+    from src.models.centernet import create_network, with_decode
+    from src.training import checkpoints
+
+    dataset, export = config.dataset_config, config.export_config
+    network = create_network(config.net_config, dataset.num_classes, export.deformable)
+    checkpoints.load(network, Path(config.export_load_ckpt))
+    colour = normalisation(colour_statistics(dataset)) if export.input_dtype == "uint8" else None
+    k = config.eval_config.K
+    model = with_decode(network, config.net_config, dataset.num_classes, k, colour)
+    path = Path(f"{config.export_name.removesuffix('.mindir')}.mindir")
+    height, width = dataset.input_res_test
+    write_mindir(model, (1, 3, height, width), export.input_dtype, path, config.mindir_version)
+    print(
+        f"{path}: {export.input_dtype} images (1,3,{height},{width}) to detections (1,{k},6); "
+        "loaded back, it gives the network's boxes"
+    )
+
+
+if __name__ == "__main__":
+    run_program(main)

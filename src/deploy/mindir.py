@@ -1,0 +1,68 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Writing a model as MINDIR."""
+
+import tempfile
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor, nn
+
+from src.deploy import mindir_v1
+from src.model_utils.files import whole_file
+
+_TOLERANCE = 1e-3  # output-grid pixels; scores are held to a hundredth of it
+
+
+def write_mindir(
+    model: nn.Cell, image_shape: tuple[int, int, int, int], dtype: str, path: Path, version: int
+) -> None:
+    """Exports `model`, loads the file back and writes it to `path` if both give the same boxes.
+
+    Args:
+        model: images to detections (B,K,6).
+        image_shape: (B,3,H,W).
+        dtype: "uint8" or "float32".
+        path: file to write, ending in .mindir.
+        version: 0 for what this MindSpore writes, 1 for the old format (see `mindir_v1`).
+
+    Raises:
+        RuntimeError: the file gives other boxes than the model.
+        mindir_v1.UnsupportedGraphError: an operator of the model has no known version-1 form.
+    """
+    random = np.random.default_rng(0)
+    values = random.integers(0, 256, image_shape).astype(np.uint8)
+    image = Tensor(values if dtype == "uint8" else ((values / 127.5) - 1).astype(np.float32))
+    model.set_train(False)
+    expected = model(image).asnumpy()
+    with whole_file(path) as partial, tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        exported = Path(folder) / "model.mindir"
+        ms.export(model, image, file_name=str(exported), file_format="MINDIR")
+        if version == 1:
+            mindir_v1.write_version_1(exported, partial)
+        else:
+            exported.replace(partial)
+        found = nn.GraphCell(ms.load(str(partial)))(image).asnumpy()
+        difference = largest_difference(found, expected)
+        if not difference <= _TOLERANCE:
+            raise RuntimeError(
+                f"{path}: the exported model's boxes differ from the network's by {difference}"
+            )
+
+
+def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference between two sets of detections (B,K,6), order of equal scores aside.
+
+    In output-grid pixels; differences of scores count a hundredfold, of classes as they are.
+    """
+    weights = np.array([1, 1, 1, 1, 100, 1])
+    largest = 0.0
+    for ours, theirs in zip(found, expected, strict=True):
+        # Rows of equal score may come in any order: each is compared with the nearest of its peers.
+        for row in ours:
+            peers = theirs[np.abs(theirs[:, 4] - row[4]) < 1e-5]
+            if not len(peers):
+                return float("inf")
+            distance = (np.abs(peers - row) * weights).max(axis=1).min()
+            largest = max(largest, float(distance))
+    return largest

@@ -1,0 +1,63 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""COCO's result format and its AP."""
+
+import contextlib
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+
+def to_results(
+    image_id: int, boxes: np.ndarray, category_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Entries of a COCO result file, scores in full precision.
+
+    Args:
+        image_id: COCO's id of the image.
+        boxes: float (n,6), x1 y1 x2 y2 score class in image pixels.
+        category_ids: COCO's category id of each class; negative if the data set lacks the class,
+            whose boxes are then left out.
+    """
+    return [
+        {
+            "image_id": image_id,
+            "category_id": category_ids[int(class_index)],
+            "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+            "score": float(score),
+        }
+        for x1, y1, x2, y2, score, class_index in boxes
+        if category_ids[int(class_index)] >= 0
+    ]
+
+
+def category_ids(class_of_category: dict[int, int], num_classes: int) -> list[int]:
+    """The inverse of `class_of_category`: the category id of each class, -1 where there is none."""
+    ids = [-1] * num_classes
+    for category_id, class_index in class_of_category.items():
+        ids[class_index] = category_id
+    return ids
+
+
+def average_precision(
+    annotation_path: Path, results: list[dict[str, Any]], image_ids: Sequence[int]
+) -> tuple[np.ndarray, str]:
+    """COCO's twelve numbers over the images of `image_ids`, and pycocotools' table of them.
+
+    Without any result, every number that has ground truth is 0.
+    """
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        truth = COCO(str(annotation_path))
+        evaluation = COCOeval(truth, truth.loadRes(results) if results else COCO(), "bbox")
+        evaluation.params.imgIds = list(image_ids)
+        evaluation.evaluate()
+        evaluation.accumulate()
+    table = io.StringIO()
+    with contextlib.redirect_stdout(table):
+        evaluation.summarize()
+    return evaluation.stats, table.getvalue().rstrip("\n")
