@@ -3,7 +3,8 @@
 
 from pathlib import Path
 
-from src.model_utils.config import load_config
+from src.model_utils import moxing_adapter
+from src.model_utils.config import Config, load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import write_json
@@ -11,6 +12,13 @@ from src.model_utils.files import write_json
 
 def main() -> None:
     config = load_config("Evaluate a CenterNet checkpoint on a data set in COCO layout.")
+    with moxing_adapter.job(
+        config, data_parameter="data_dir", output_parameter="save_result_dir"
+    ) as config:
+        evaluate(config)
+
+
+def evaluate(config: Config) -> None:
     if not config.load_checkpoint_path or not config.data_dir:
         raise UserError("command line: give --load_checkpoint_path and --data_dir.")
     set_up_device(config)

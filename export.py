@@ -3,13 +3,21 @@
 
 from pathlib import Path
 
-from src.model_utils.config import load_config
+from src.model_utils import moxing_adapter
+from src.model_utils.config import Config, load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
 
 
 def main() -> None:
     config = load_config("Export a CenterNet checkpoint, decode included, as MINDIR.")
+    with moxing_adapter.job(
+        config, data_parameter="data_dir", output_parameter="output_path"
+    ) as config:
+        export(config)
+
+
+def export(config: Config) -> None:
     if not config.export_load_ckpt:
         raise UserError("command line: give --export_load_ckpt, the checkpoint to export.")
     set_up_device(config)
@@ -26,7 +34,8 @@ def main() -> None:
     colour = normalisation(colour_statistics(dataset)) if export.input_dtype == "uint8" else None
     k = config.eval_config.K
     model = with_decode(network, config.net_config, dataset.num_classes, k, colour)
-    path = Path(f"{config.export_name.removesuffix('.mindir')}.mindir")
+    folder = Path(config.output_path) if config.enable_modelarts else Path()
+    path = folder / f"{config.export_name.removesuffix('.mindir')}.mindir"
     height, width = dataset.input_res_test
     write_mindir(model, (1, 3, height, width), export.input_dtype, path, config.mindir_version)
     print(

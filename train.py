@@ -3,13 +3,21 @@
 
 from pathlib import Path
 
-from src.model_utils.config import load_config
+from src.model_utils import moxing_adapter
+from src.model_utils.config import Config, load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
 
 
 def main() -> None:
     config = load_config("Train CenterNet on MindRecord files.")
+    with moxing_adapter.job(
+        config, data_parameter="mindrecord_dir", output_parameter="save_checkpoint_path"
+    ) as config:
+        train(config)
+
+
+def train(config: Config) -> None:
     if not config.mindrecord_dir:
         raise UserError("command line: give --mindrecord_dir, the folder of the MindRecord files.")
     device = set_up_device(config, may_distribute=True)
@@ -21,7 +29,7 @@ def main() -> None:
     from src.models.centernet import create_network, with_loss
     from src.training import checkpoints
     from src.training.optimizer import create_optimizer, learning_rates
-    from src.training.run import run_training
+    from src.training.run import draw_first_batch, run_training
     from src.training.step import TrainStep
 
     ms.set_seed(config.seed)  # the same first weights on every device
@@ -36,6 +44,10 @@ def main() -> None:
         device.rank,
         device.rank_size,
     )
+    if config.visual_image and device.rank == 0:
+        folder = Path(config.save_result_dir)
+        names, ratio = config.dataset_config.coco_classes, config.net_config.down_ratio
+        draw_first_batch(dataset, names, ratio, folder)
     network = create_network(config.net_config, classes)
     if config.load_checkpoint_path:
         checkpoints.load(network, Path(config.load_checkpoint_path))

@@ -45,7 +45,7 @@ run_logged() {
     shift
     if [[ "${FOREGROUND:-0}" == 1 ]]; then
         local code=0
-        "$@" > >(tee "$log") 2>&1 || code=$?
+        "$@" 2>&1 | tee "$log" || code=$? # the command's, by pipefail
         if [[ $code -ne 0 ]]; then
             echo "failed with exit code $code; log: $log" >&2
         fi

@@ -16,28 +16,28 @@ mindir=${positional[0]} dataset=${positional[1]} preprocess_images=${positional[
 device_id=${positional[3]:-0}
 [[ -f "$mindir" ]] || fail "$mindir: MINDIR not found; export.py writes it."
 
-# step LOG COMMAND...: stops the script with the last lines of the log if the command fails.
+# step NAME LOG COMMAND...: stops the script with the last lines of the log if the command fails.
 step() {
-    local log=$1 code=0
-    shift
+    local name=$1 log=$2 code=0
+    shift 2
     "$@" > "$log" 2>&1 || code=$?
     if [[ $code -ne 0 ]]; then
         tail -n 5 "$log" >&2
-        echo "error: $(basename "$1") ${2:+$(basename "$2") }failed with exit code $code; log: $PWD/$log" >&2
+        echo "$name failed with exit code $code; log: $PWD/$log" >&2
         exit "$code"
     fi
 }
 
 if [[ "$preprocess_images" == y ]]; then
-    step preprocess.log "$python" "$project_dir/preprocess.py" "${config_options[@]}" \
+    step preprocess.py preprocess.log "$python" "$project_dir/preprocess.py" "${config_options[@]}" \
         --val_data_dir "$dataset" --predict_dir preprocess "${extra_options[@]}"
 fi
-step build.log env PYTHON="$python" bash "$project_dir/ascend310_infer/build.sh"
+step build.sh build.log env PYTHON="$python" bash "$project_dir/ascend310_infer/build.sh"
 rm -rf result_Files time_Result
-step infer.log "$project_dir/ascend310_infer/out/main" --mindir_path "$mindir" \
+step ascend310_infer infer.log "$project_dir/ascend310_infer/out/main" --mindir_path "$mindir" \
     --input_path preprocess/data --result_path result_Files --time_path time_Result \
     --device_target "${DEVICE_TARGET:-Ascend}" --device_id "$device_id"
-step acc.log "$python" "$project_dir/postprocess.py" "${config_options[@]}" \
+step postprocess.py acc.log "$python" "$project_dir/postprocess.py" "${config_options[@]}" \
     --result_path result_Files --label_path "$dataset/annotations/instances_val2017.json" \
     --meta_path preprocess/meta --save_path acc "${extra_options[@]}"
 cat acc.log

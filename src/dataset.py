@@ -10,12 +10,20 @@ from pathlib import Path
 if __package__ in (None, ""):  # started as a file: `python src/dataset.py`, or by ModelArts
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from src.model_utils.config import load_config
+from src.model_utils import moxing_adapter
+from src.model_utils.config import Config, load_config
 from src.model_utils.errors import UserError, run_program
 
 
 def main() -> None:
     config = load_config("Convert a data set in COCO format to MindRecord files.")
+    with moxing_adapter.job(
+        config, data_parameter="coco_data_dir", output_parameter="mindrecord_dir"
+    ) as config:
+        convert(config)
+
+
+def convert(config: Config) -> None:
     if not config.coco_data_dir or not config.mindrecord_dir:
         raise UserError("command line: give --coco_data_dir and --mindrecord_dir.")
     # Here and not above: --help needs no MindSpore.

@@ -1,24 +1,93 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Fixtures that build and run the Ascend 310 application."""
+"""What the tests share: data sets, the programs, the built application."""
 
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-# Before MindSpore is imported: keeps its CPU convolutions off a very slow kernel.
-os.environ.setdefault("ONEDNN_MAX_CPU_ISA", "AVX2")
+from src.model_utils.device_adapter import disarm_onednn_trap
 
-BUILD_SCRIPT = Path(__file__).parents[1] / "ascend310_infer" / "build.sh"
+PROJECT = Path(__file__).resolve().parents[1]
+QUICKSTART = PROJECT / "configs" / "quickstart.yaml"
+BUILD_SCRIPT = PROJECT / "ascend310_infer" / "build.sh"
+
+Program = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_configure() -> None:
+    disarm_onednn_trap()  # before any test module imports MindSpore
+
+
+@pytest.fixture(scope="session")
+def program() -> Program:
+    """Runs a script of the project in a process of its own, in the folder `cwd`."""
+
+    def run(script: str, *options: object, cwd: Path, **environment: str):
+        # As a user has it: without the setting that this process made for itself.
+        inherited = {k: v for k, v in os.environ.items() if k != "ONEDNN_MAX_CPU_ISA"}
+        command = ["bash"] if script.endswith(".sh") else [sys.executable]
+        return subprocess.run(
+            [*command, str(PROJECT / script), *map(str, options)],
+            cwd=cwd,
+            env={**inherited, "PYTHON": sys.executable, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=1800,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small synthetic data set in COCO layout: 32 training and 8 validation images."""
+    from src.data import synthetic
+
+    folder = tmp_path_factory.mktemp("data") / "shapes"
+    synthetic.generate(folder, train_images=32, val_images=8, seed=1)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def mindrecord(shapes: Path, program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training set of `shapes` as MindRecord files."""
+    folder = tmp_path_factory.mktemp("mindrecord")
+    done = program(
+        "src/dataset.py",
+        *("--config_path", QUICKSTART, "--coco_data_dir", shapes, "--mindrecord_dir", folder),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session")
+def checkpoint(
+    mindrecord: Path, program: Program, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The quick start's network after four training steps."""
+    folder = tmp_path_factory.mktemp("checkpoint")
+    done = program(
+        "train.py",
+        *("--config_path", QUICKSTART, "--device_target", "CPU", "--mindrecord_dir", mindrecord),
+        *("--train_steps", 4, "--save_checkpoint_path", folder),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    (path,) = (folder / "ckpt_0").glob("*.ckpt")
+    return path
 
 
 @pytest.fixture(scope="session")
 def infer_app() -> Path:
-    """The application, built by its own script."""
+    """The Ascend 310 application, built by its own script."""
     built = subprocess.run(
-        [BUILD_SCRIPT],
+        ["bash", str(BUILD_SCRIPT)],
         env={**os.environ, "PYTHON": sys.executable},
         capture_output=True,
         text=True,

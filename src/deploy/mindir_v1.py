@@ -7,7 +7,6 @@ moving those constants and is done here on the protobuf alone. Only operators th
 runtimes with equal results are let through; any other is refused by name.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,8 @@ from mindspore.train.mind_ir_pb2 import (
     PrimitiveProto,
     TensorProto,
 )
+
+from src.model_utils.files import whole_file
 
 # Operator -> its settings, in the order in which version 3 appends them to the inputs, each with
 # the type that the constant must have.
@@ -108,15 +109,8 @@ def write_version_1(source: Path, target: Path) -> None:
     model = ModelProto()
     model.ParseFromString(source.read_bytes())
     downgrade(model)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with beside.open("wb") as file:
-            file.write(model.SerializeToString())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(target) as partial:
+        partial.write_bytes(model.SerializeToString())
 
 
 def downgrade(model: ModelProto) -> None:

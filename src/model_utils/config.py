@@ -257,7 +257,9 @@ def load_config(description: str, arguments: Sequence[str] | None = None) -> Con
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     values, helps, choices = _read_yaml(DEFAULT_CONFIG_PATH, documents=3)
-    overlay_path, options = _parse_arguments(description, arguments, values, helps, choices)
+    overlay_path, options, unknown = _parse_arguments(
+        description, arguments, values, helps, choices
+    )
     origin = str(DEFAULT_CONFIG_PATH)
     if overlay_path:
         origin = overlay_path
@@ -269,6 +271,15 @@ def load_config(description: str, arguments: Sequence[str] | None = None) -> Con
         for section in sections:
             group = group[section]
         group[last] = _parse_value(text, _field_type(name))
+    if unknown and values["enable_modelarts"] is True:
+        print(f"ignored what ModelArts adds to the command line: {' '.join(unknown)}")
+    elif unknown:
+        name = unknown[0].lstrip("-").partition("=")[0]
+        if not unknown[0].startswith("--"):
+            raise UserError(
+                f"command line: {unknown[0]!r} belongs to no --parameter; --help lists them."
+            )
+        raise UserError(f"command line: {_unknown(name, values)}")
     for name, allowed in _leaves(choices):
         value = _get(values, name)
         if value not in allowed:
@@ -344,7 +355,8 @@ def _parse_arguments(
     values: dict[str, Any],
     helps: dict[str, Any],
     choices: dict[str, Any],
-) -> tuple[str, dict[str, str]]:
+) -> tuple[str, dict[str, str], list[str]]:
+    """The overlay's path, the values of the parameters given, and what is not known."""
     parser = argparse.ArgumentParser(
         description=description,
         epilog="Booleans are true or false; lists are written [1, 2].",
@@ -365,14 +377,9 @@ def _parse_arguments(
         text = f"{_get(helps, name)} [{_show(value)}]".replace("%", "%%")
         metavar = "|".join(map(str, allowed[name])) if name in allowed else _type_name(name)
         groups[section].add_argument(f"--{name}", metavar=metavar, help=text)
-    known, rest = parser.parse_known_args(arguments)
-    if rest:
-        name = rest[0].lstrip("-").partition("=")[0]
-        if rest[0].startswith("--"):
-            raise UserError(f"command line: {_unknown(name, values)}")
-        raise UserError(f"command line: {rest[0]!r} belongs to no --parameter; --help lists them.")
+    known, unknown = parser.parse_known_args(arguments)
     options = vars(known)
-    return options.pop("config_path"), options
+    return options.pop("config_path"), options, unknown
 
 
 def _leaves(group: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 """The training loop: MindSpore's `Model.train` with our callbacks."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import mindspore as ms
@@ -9,6 +10,7 @@ import mindspore.dataset as ds
 import numpy as np
 from mindspore import nn
 
+from src import visual
 from src.model_utils.config import Config
 from src.model_utils.device_adapter import Device
 from src.training.callbacks import CheckpointKeeper, TrainingLog
@@ -72,6 +74,20 @@ def run_training(
     )
     if profiler:
         profiler.analyse()
+
+
+def draw_first_batch(
+    dataset: ds.Dataset, class_names: Sequence[str], down_ratio: int, folder: Path
+) -> None:
+    """Writes the images of the first batch, warped as the network gets them, with their boxes."""
+    image, _, objects = next(dataset.create_tuple_iterator(num_epochs=1, output_numpy=True))
+    for position, (picture, table) in enumerate(zip(image, objects, strict=True)):
+        rows = table[table[:, 7] >= 0]
+        centre, half = rows[:, 0:2] + rows[:, 2:4], rows[:, 4:6] / 2
+        boxes = np.column_stack([(centre - half) * down_ratio, (centre + half) * down_ratio])
+        drawn = visual.draw_boxes(picture, np.column_stack([boxes, rows[:, 7]]), class_names)
+        visual.write_picture(folder / f"train_{position:03d}.jpg", drawn)
+    print(f"pictures of the first batch: {folder}", flush=True)
 
 
 class StopAt(ms.Callback):

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+#
+# The whole path on a CPU: install, make a data set, convert, train, evaluate, export, run the C++
+# application, compare. Everything is written to quickstart_run/ of this repository.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+if [[ $# -ne 0 ]]; then
+    echo "usage: bash quickstart.sh"
+    exit 2
+fi
+
+# stage NAME COMMAND...: runs the command, its output also in NAME.log, and notes the seconds.
+stages=()
+stage() {
+    local name=$1 start=$SECONDS
+    shift
+    echo "== $name"
+    "$@" 2>&1 | tee "$run_dir/$name.log" || {
+        echo "error: stage $name failed; log: $run_dir/$name.log" >&2
+        exit 1
+    }
+    stages+=("$name $((SECONDS - start))")
+}
+
+run_dir=$project_dir/quickstart_run
+rm -rf "$run_dir"
+mkdir -p "$run_dir"
+require_system_packages cmake make c++
+stage install install_requirements requirements.txt
+
+cd "$run_dir"
+python=$project_dir/.venv/bin/python
+config=(--config_path "$project_dir/configs/quickstart.yaml")
+cpu=("${config[@]}" --device_target CPU)
+export CONFIG_PATH=${config[1]} DEVICE_TARGET=CPU FOREGROUND=1 PYTHONPATH=$project_dir
+
+stage data "$python" -m src.data.synthetic --output_dir shapes
+stage convert bash "$project_dir/scripts/convert_dataset_to_mindrecord.sh" shapes mindrecord
+stage train bash "$project_dir/scripts/run_standalone_train_ascend.sh" 0 mindrecord
+checkpoint=$(ls ckpt_0/*.ckpt)
+stage eval bash "$project_dir/scripts/run_standalone_eval_ascend.sh" 0 val shapes "$checkpoint" \
+    --eval_config.keep_res false --visual_image true --save_result_dir eval
+stage export "$python" "$project_dir/export.py" "${cpu[@]}" --mindir_version 1 \
+    --export_load_ckpt "$checkpoint" --export_name centernet
+stage infer_310 bash "$project_dir/scripts/run_infer_310.sh" centernet.mindir shapes y
+
+average_precision() {
+    sed -n 's/.*IoU=0.50:0.95 | area=   all | maxDets=100 \] = //p' "$1"
+}
+echo
+printf '%-42s %s\n' "AP (0.50:0.95) of eval.py" "$(average_precision eval.log)"
+printf '%-42s %s\n' "AP (0.50:0.95) of the C++ application" "$(average_precision acc.log)"
+for entry in "${stages[@]}"; do
+    printf '%-42s %s s\n' "seconds: ${entry% *}" "${entry#* }"
+done
+printf '%-42s %s s\n' "seconds: in all" "$SECONDS"
+echo "pictures of true and predicted boxes: $run_dir/eval/pictures, for example"
+# The first picture is as good as any.
+find "$run_dir/eval/pictures" -name '*.jpg' | sort | sed -n 1p

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+#
+# All tests and linters, in a .venv that is made if absent.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+marker="not slow"
+if [[ $# -eq 1 && "$1" == --slow ]]; then
+    marker="slow or not slow"
+elif [[ $# -ne 0 ]]; then
+    echo "usage: bash run_tests.sh [--slow]"
+    exit 2
+fi
+require_system_packages cmake make c++
+install_requirements requirements/test.txt
+
+cd "$project_dir"
+bin=.venv/bin
+echo "== linters"
+"$bin/ruff" format --check .
+"$bin/ruff" check .
+"$bin/shellcheck" scripts/*.sh ascend310_infer/build.sh .ci/run
+"$bin/clang-format" --dry-run -Werror ascend310_infer/inc/*.h ascend310_infer/src/*.cc
+echo "== tests"
+"$bin/python" -m pytest -m "$marker" --durations=10

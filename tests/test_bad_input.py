@@ -1,0 +1,270 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Bad input ends every program in one clear sentence and exit code 2, with nothing half-written."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import QUICKSTART, Program
+
+CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
+
+
+def assert_refused(done: "subprocess.CompletedProcess[str]", *parts: object) -> None:
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 2, done.stderr
+    assert len(errors) == 1
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert str(part) in errors[0]
+
+
+@pytest.fixture
+def broken(shapes: Path, tmp_path: Path) -> Path:
+    """A copy of the data set for a test to break."""
+    return Path(shutil.copytree(shapes, tmp_path / "broken"))
+
+
+def annotations(data_dir: Path) -> Path:
+    return data_dir / "annotations" / "instances_train2017.json"
+
+
+def edit(path: Path, change) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def convert(program: Program, data_dir: Path, target: Path, *options: object):
+    return program(
+        "src/dataset.py",
+        *("--config_path", QUICKSTART, "--coco_data_dir", data_dir, "--mindrecord_dir", target),
+        *options,
+        cwd=data_dir,
+    )
+
+
+def remove_annotations(data_dir: Path) -> str:
+    annotations(data_dir).unlink()
+    return "annotation file not found"
+
+
+def write_no_json(data_dir: Path) -> str:
+    annotations(data_dir).write_text("{")
+    return "is not json"
+
+
+def write_no_coco(data_dir: Path) -> str:
+    annotations(data_dir).write_text('{"images": {}}')
+    return "is not a COCO annotation file"
+
+
+def name_an_unknown_category(data_dir: Path) -> str:
+    def change(content: dict) -> None:
+        content["categories"][0]["name"] = "hexagon"
+
+    edit(annotations(data_dir), change)
+    return "category 'hexagon' (id 1) is not in dataset_config.coco_classes"
+
+
+def truncate_an_image(data_dir: Path) -> str:
+    image = data_dir / "train2017" / "000000000005.jpg"
+    image.write_bytes(image.read_bytes()[:100])
+    return "image 5 does not decode"
+
+
+def remove_an_image(data_dir: Path) -> str:
+    (data_dir / "train2017" / "000000000005.jpg").unlink()
+    return "image 5 cannot be read"
+
+
+def state_a_wrong_size(data_dir: Path) -> str:
+    edit(annotations(data_dir), lambda content: content["images"][4].update(width=999))
+    return "but its annotation says 999x"
+
+
+def leave_the_folder(data_dir: Path) -> str:
+    edit(annotations(data_dir), lambda content: content["images"][4].update(file_name="../x.jpg"))
+    return "file_name '../x.jpg', which leaves"
+
+
+def give_a_nan_box(data_dir: Path) -> str:
+    edit(
+        annotations(data_dir),
+        lambda content: content["annotations"][0]["bbox"].__setitem__(0, np.nan),
+    )
+    return "which is not finite"
+
+
+def give_a_box_without_area(data_dir: Path) -> str:
+    edit(annotations(data_dir), lambda content: content["annotations"][0].update(bbox=[5, 5, 0, 9]))
+    return "without area inside its image"
+
+
+def give_a_box_outside(data_dir: Path) -> str:
+    edit(
+        annotations(data_dir), lambda content: content["annotations"][0].update(bbox=[900, 5, 9, 9])
+    )
+    return "without area inside its image"
+
+
+BREAKAGES = [
+    remove_annotations,
+    write_no_json,
+    write_no_coco,
+    name_an_unknown_category,
+    truncate_an_image,
+    remove_an_image,
+    state_a_wrong_size,
+    leave_the_folder,
+    give_a_nan_box,
+    give_a_box_without_area,
+    give_a_box_outside,
+]
+
+
+@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.__name__)
+def test_converter_refuses_and_leaves_nothing(
+    breakage, broken: Path, program: Program, tmp_path: Path
+):
+    sentence = breakage(broken)
+    target = tmp_path / "mindrecord"
+    assert_refused(convert(program, broken, target), broken, sentence)
+    assert not target.exists() or not list(target.iterdir())
+
+
+def test_converter_skips_and_counts_bad_records_when_asked(
+    broken: Path, program: Program, tmp_path: Path
+):
+    truncate_an_image(broken)
+    give_a_nan_box(broken)
+    done = convert(program, broken, tmp_path / "mindrecord", "--on_bad_record", "skip")
+    assert done.returncode == 0, done.stderr
+    assert "left out as unusable: 2." in done.stdout
+    manifest = json.loads((tmp_path / "mindrecord" / "coco_det.train.mind.json").read_text())
+    truth = json.loads(annotations(broken).read_text())["annotations"]
+    assert manifest["boxes"] == sum(entry["image_id"] != 5 for entry in truth) - 1
+
+
+def test_converter_needs_both_folders(program: Program, tmp_path: Path):
+    assert_refused(program("src/dataset.py", cwd=tmp_path), "--coco_data_dir and --mindrecord_dir")
+
+
+def train(program: Program, folder: Path, *options: object):
+    return program("train.py", *CPU, "--mindrecord_dir", folder, *options, cwd=folder)
+
+
+def test_training_refuses_a_folder_without_a_finished_set(program: Program, tmp_path: Path):
+    assert_refused(train(program, tmp_path), tmp_path, "no finished MindRecord set")
+
+
+def test_training_refuses_a_set_that_lost_a_file(
+    mindrecord: Path, program: Program, tmp_path: Path
+):
+    copy = Path(shutil.copytree(mindrecord, tmp_path / "copy"))
+    (copy / "coco_det.train.mind3").unlink()
+    assert_refused(train(program, copy), copy / "coco_det.train.mind3", "missing")
+
+
+def test_training_refuses_a_set_of_other_categories(mindrecord: Path, program: Program):
+    names = ("--dataset_config.coco_classes", "[a, b, c, d, e]")
+    assert_refused(train(program, mindrecord, *names), "circle, square, triangle")
+
+
+def test_training_refuses_a_batch_larger_than_the_set(mindrecord: Path, program: Program):
+    batch = ("--train_config.batch_size", 33)
+    assert_refused(train(program, mindrecord, *batch), "32 images do not fill one batch of 33")
+
+
+def test_training_refuses_a_missing_checkpoint(mindrecord: Path, program: Program):
+    absent = ("--load_checkpoint_path", "absent.ckpt")
+    assert_refused(train(program, mindrecord, *absent), "absent.ckpt: checkpoint not found")
+
+
+def test_training_refuses_several_devices_without_a_launcher(mindrecord: Path, program: Program):
+    assert_refused(train(program, mindrecord, "--device_num", 8), "run_distributed_train_ascend.sh")
+
+
+def test_a_device_that_is_not_there_is_refused(mindrecord: Path, program: Program):
+    done = train(program, mindrecord, "--device_target", "Ascend")
+    assert_refused(done, "device_target Ascend", "--device_target CPU")
+
+
+def test_modelarts_elsewhere_is_refused(mindrecord: Path, program: Program):
+    assert_refused(train(program, mindrecord, "--enable_modelarts", "true"), "moxing")
+
+
+@pytest.mark.parametrize("script", ["eval.py", "export.py"])
+def test_a_foreign_checkpoint_is_refused_with_the_first_mismatches(
+    script: str, checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    options = ("--load_checkpoint_path", checkpoint, "--data_dir", shapes)
+    if script == "export.py":
+        options = ("--export_load_ckpt", checkpoint)
+    wide = ("--net_config.stage_channels", "[32, 64, 128]")
+    done = program(script, *CPU, *options, *wide, cwd=tmp_path)
+    assert_refused(
+        done,
+        checkpoint,
+        "checkpoint of another model",
+        "backbone.layer3.0.conv1.weight is (96, 64, 3, 3) instead of (128, 64, 3, 3)",
+    )
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("script", ["eval.py", "export.py"])
+def test_a_file_that_is_no_checkpoint_is_refused(
+    script: str, shapes: Path, program: Program, tmp_path: Path
+):
+    (tmp_path / "text.ckpt").write_text("not a checkpoint")
+    options = ("--load_checkpoint_path", "text.ckpt", "--data_dir", shapes)
+    if script == "export.py":
+        options = ("--export_load_ckpt", "text.ckpt")
+    done = program(script, *CPU, *options, cwd=tmp_path)
+    assert_refused(done, "text.ckpt: is not a MindSpore checkpoint")
+
+
+def test_evaluation_refuses_a_broken_image(
+    checkpoint: Path, broken: Path, program: Program, tmp_path: Path
+):
+    (broken / "val2017" / "000001000003.jpg").write_bytes(b"")
+    options = ("--load_checkpoint_path", checkpoint, "--data_dir", broken)
+    done = program("eval.py", *CPU, *options, "--save_result_dir", "out", cwd=tmp_path)
+    assert_refused(done, "000001000003.jpg", "image 1000003 does not decode")
+    assert not (tmp_path / "out").exists()
+
+
+def test_preprocess_refuses_a_folder_that_is_no_data_set(program: Program, tmp_path: Path):
+    done = program("preprocess.py", "--val_data_dir", tmp_path, "--predict_dir", "p", cwd=tmp_path)
+    assert_refused(done, tmp_path / "annotations", "annotation file not found")
+
+
+def test_postprocess_refuses_missing_and_foreign_results(
+    shapes: Path, program: Program, tmp_path: Path
+):
+    quick = ("--config_path", QUICKSTART)
+    label = shapes / "annotations" / "instances_val2017.json"
+    options = ("--result_path", "r", "--label_path", label, "--meta_path", "p/meta")
+    assert_refused(program("postprocess.py", *quick, *options, cwd=tmp_path), "meta file not found")
+    done = program(
+        "preprocess.py", *quick, "--val_data_dir", shapes, "--predict_dir", "p", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    done = program("postprocess.py", *quick, *options, cwd=tmp_path)
+    assert_refused(done, "r/eval2017_image_1000001_0.bin: cannot be read")
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "eval2017_image_1000001_0.bin").write_bytes(bytes(40))
+    assert_refused(program("postprocess.py", *quick, *options, cwd=tmp_path), "has 40 bytes")
+
+
+def test_an_unwritable_result_folder_is_named(
+    checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    (tmp_path / "file").write_text("in the way")
+    options = ("--load_checkpoint_path", checkpoint, "--data_dir", shapes)
+    done = program("eval.py", *CPU, *options, "--save_result_dir", "file", cwd=tmp_path)
+    assert_refused(done, "file")

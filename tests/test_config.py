@@ -1,0 +1,138 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The configuration: what it reads, what it refuses."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from src.model_utils.config import DEFAULT_CONFIG_PATH, load_config
+from src.model_utils.errors import UserError
+
+PROJECT = DEFAULT_CONFIG_PATH.parent
+
+
+def load(*arguments: object):
+    return load_config("test", [str(argument) for argument in arguments])
+
+
+def names(group: dict, prefix: str = "") -> set[str]:
+    found = set()
+    for name, value in group.items():
+        found |= names(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name}
+    return found
+
+
+def test_every_parameter_has_a_help_text_and_choices_belong_to_parameters():
+    values, helps, choices = yaml.safe_load_all(DEFAULT_CONFIG_PATH.read_text(encoding="utf-8"))
+    assert names(values) == names(helps)
+    assert names(choices) <= names(values)
+    assert all(choices)
+
+
+def test_defaults_are_the_documents():
+    config = load()
+    assert config.train_config.MultiDecay.learning_rate == 4.8e-4
+    assert config.train_config.loss_scale_value == 1024
+    assert config.net_config.block_class == [3, 4, 23, 3]
+    assert config.dataset_config.input_res_test == [680, 680]
+    assert len(config.dataset_config.coco_classes) == 80
+
+
+@pytest.mark.parametrize("overlay", sorted(PROJECT.glob("configs/*.yaml")), ids=lambda p: p.stem)
+def test_every_overlay_loads(overlay: Path):
+    assert load("--config_path", overlay) != load()
+
+
+def test_command_line_wins_over_overlay_and_overlay_over_default(tmp_path: Path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("train_config: {batch_size: 4, loss_scale_value: 2}\n")
+    config = load("--config_path", overlay, "--train_config.batch_size", 8)
+    assert config.train_config.batch_size == 8
+    assert config.train_config.loss_scale_value == 2
+    assert config.train_config.optimizer == "Adam"
+
+
+@pytest.mark.parametrize("text, value", [("true", True), ("True", True), ("False", False)])
+def test_booleans_are_accepted_in_either_case(text: str, value: bool):
+    assert load(f"--enable_data_sink={text}").enable_data_sink is value
+
+
+def test_numbers_without_a_point_before_the_exponent_are_numbers():
+    assert load("--train_config.MultiDecay.learning_rate", "1e-3").train_config.MultiDecay == (
+        load("--train_config.MultiDecay.learning_rate", "0.001").train_config.MultiDecay
+    )
+
+
+def test_text_that_looks_like_a_number_stays_text():
+    assert load("--mindrecord_prefix", "2017").mindrecord_prefix == "2017"
+
+
+@pytest.mark.parametrize(
+    "arguments, sentence",
+    [
+        (["--train_config.batch_siz", 4], "did you mean train_config.batch_size?"),
+        (["--train_config.batch_size", "four"], "train_config.batch_size is 'four'"),
+        (["--train_config.batch_size", 0], "greater than or equal to 1"),
+        (["--train_config.batch_size", "true"], "train_config.batch_size is True"),
+        (["--device_target", "TPU"], "choose one of auto, Ascend, GPU, CPU"),
+        (["--dataset_config.mean", "[1, 2]"], "dataset_config.mean"),
+        (["--train_config.Adam.decay_filter", "lambda x: x"], "decay_filter"),
+        (["--net_config.down_ratio", 8], "give a down_ratio of 4, not 8"),
+        (["--dataset_config.num_classes", 3], "coco_classes names 80 categories"),
+        (["--dataset_config.output_res", "[64, 64]"], "divided by net_config.down_ratio"),
+        (["stray"], "'stray' belongs to no --parameter"),
+        (["--config_path", "absent.yaml"], "absent.yaml: cannot be read"),
+    ],
+)
+def test_a_wrong_command_line_is_refused_in_one_sentence(arguments: list, sentence: str):
+    with pytest.raises(UserError) as error:
+        load(*arguments)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        ("epoch_sise: 3", "did you mean epoch_size?"),
+        ("train_config: 3", "train_config is a section"),
+        ("train_config: {batch_size: 1.5}", "train_config.batch_size is 1.5"),
+        ("epoch_size: [", "is not YAML"),
+        ("!!python/object/apply:os.system ['true']", "is not YAML"),
+        ("- 1", "should hold 1 YAML mapping"),
+    ],
+)
+def test_a_wrong_overlay_is_refused_by_name(tmp_path: Path, content: str, sentence: str):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(content + "\n")
+    with pytest.raises(UserError) as error:
+        load("--config_path", overlay)
+    assert str(error.value).startswith(str(overlay))
+    assert sentence in str(error.value)
+
+
+def test_what_modelarts_injects_is_ignored_only_in_its_jobs(capsys: pytest.CaptureFixture):
+    load("--enable_modelarts=True", "--num_gpus=8")
+    assert "--num_gpus=8" in capsys.readouterr().out
+    with pytest.raises(UserError):
+        load("--num_gpus=8")
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["train.py", "eval.py", "export.py", "preprocess.py", "postprocess.py", "src/dataset.py"],
+)
+def test_help_lists_every_parameter_without_importing_mindspore(script: str):
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", str(PROJECT / script), "--help"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.returncode == 0
+    (values, _, _) = yaml.safe_load_all(DEFAULT_CONFIG_PATH.read_text(encoding="utf-8"))
+    assert all(f"--{name} " in shown.stdout for name in names(values))
+    assert " mindspore" not in shown.stderr  # the list of imports

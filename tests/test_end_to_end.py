@@ -1,0 +1,377 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The whole path on small data: converter, training, evaluation, export, C++ application."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.deploy.mindir import largest_difference
+from tests.conftest import PROJECT, QUICKSTART, Program
+
+CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
+
+
+def test_manifest_states_what_was_converted(mindrecord: Path, shapes: Path):
+    manifest = json.loads((mindrecord / "coco_det.train.mind.json").read_text())
+    truth = json.loads((shapes / "annotations" / "instances_train2017.json").read_text())
+    assert manifest["images"] == 32
+    assert manifest["boxes"] == len(truth["annotations"])
+    assert manifest["class_names"] == ["circle", "square", "triangle", "star", "ring"]
+    files = {path.name: path.stat().st_size for path in mindrecord.iterdir()}
+    del files["coco_det.train.mind.json"]
+    assert manifest["files"] == files
+
+
+def test_training_batches_hold_the_images_of_the_set(mindrecord: Path, shapes: Path):
+    from src.data.loader import create_train_dataset
+    from src.model_utils.config import load_config
+
+    config = load_config("test", ["--config_path", str(QUICKSTART)])
+    dataset = create_train_dataset(
+        config.dataset_config, mindrecord, config.mindrecord_prefix, 5, shuffle=False, seed=3
+    )
+    batches = list(dataset.create_dict_iterator(num_epochs=1, output_numpy=True))
+    assert len(batches) == 6  # 32 images, the last two dropped
+    assert batches[0]["image"].shape == (5, 128, 128, 3)
+    assert batches[0]["image"].dtype == np.uint8
+    assert batches[0]["colour"].shape == (5, 3, 4)
+    assert batches[0]["objects"].shape == (5, 8, 8)
+    classes = np.concatenate([batch["objects"][:, :, 7].ravel() for batch in batches])
+    assert set(classes[classes >= 0]) == {0, 1, 2, 3, 4}
+    again = create_train_dataset(
+        config.dataset_config, mindrecord, config.mindrecord_prefix, 5, shuffle=False, seed=3
+    )
+    first = next(again.create_dict_iterator(num_epochs=1, output_numpy=True))
+    assert all(np.array_equal(first[name], batches[0][name]) for name in first)
+
+
+@pytest.mark.parametrize("sink", [("false", 1, 6), ("true", 1, 6), ("true", 3, 2), ("true", -1, 3)])
+def test_training_prints_the_documented_lines(
+    sink: tuple, mindrecord: Path, program: Program, tmp_path: Path
+):
+    enabled, steps, lines = sink
+    done = program(
+        "train.py",
+        *CPU,
+        *("--mindrecord_dir", mindrecord, "--train_steps", 6, "--save_checkpoint_steps", 4),
+        *("--enable_data_sink", enabled, "--data_sink_steps", steps),
+        *("--save_checkpoint_num", 2),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    number = r"[-+.e\d]+"
+    pattern = (
+        rf"epoch: (\d+), current epoch percent: ({number}), step: (\d+), loss: {number}, "
+        rf"hm_loss: {number}, wh_loss: {number}, off_loss: {number}, lr: {number}, "
+        r"overflow: False, scale: 1024, images/s: .*, time left: .*"
+    )
+    found = re.findall(pattern, done.stdout)
+    assert len(found) == lines
+    assert found[-1] == ("3", "1.000", "6")  # two steps of 16 images an epoch
+    assert (
+        len(re.findall(rf"epoch time: {number} ms, per step time: {number} ms", done.stdout)) == 3
+    )
+    names = sorted(path.name for path in (tmp_path / "ckpt_0").iterdir())
+    assert names == ["centernet-2_4.ckpt", "centernet-3_6.ckpt"]
+
+
+def test_training_repeats_itself_and_a_seed_changes_it(
+    mindrecord: Path, program: Program, tmp_path: Path
+):
+    losses = {}
+    for run, seed, workers in (("a", 1, 1), ("b", 1, 2), ("c", 2, 1)):
+        done = program(
+            "train.py",
+            *CPU,
+            *("--mindrecord_dir", mindrecord, "--train_steps", 2, "--enable_save_ckpt", "false"),
+            *("--seed", seed, "--dataset_config.num_workers", workers),
+            *("--enable_data_sink", "false"),
+            cwd=tmp_path,
+        )
+        losses[run] = re.findall(r" loss: (\S+),", done.stdout)
+    assert len(losses["a"]) == 2
+    assert losses["a"] == losses["b"] != losses["c"]
+    assert not list(tmp_path.glob("ckpt*"))
+
+
+def test_training_starts_from_a_checkpoint(
+    checkpoint: Path, mindrecord: Path, program: Program, tmp_path: Path
+):
+    first = []
+    for options in ((), ("--load_checkpoint_path", checkpoint)):
+        done = program(
+            "train.py",
+            *CPU,
+            *("--mindrecord_dir", mindrecord, "--train_steps", 1, "--enable_save_ckpt", "false"),
+            *options,
+            cwd=tmp_path,
+        )
+        first.append(float(re.search(r" loss: (\S+),", done.stdout)[1]))
+    assert first[1] < first[0]
+
+
+def test_profiler_and_pictures_of_the_training_are_written_when_asked(
+    mindrecord: Path, program: Program, tmp_path: Path
+):
+    done = program(
+        "train.py",
+        *CPU,
+        *("--mindrecord_dir", mindrecord, "--train_steps", 2, "--enable_save_ckpt", "false"),
+        *("--need_profiler", "true", "--profiler_path", "profile"),
+        *("--visual_image", "true", "--save_result_dir", "pictures"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((tmp_path / "profile").rglob("*cpu_op_type_info*"))
+    assert len(list((tmp_path / "pictures").glob("*.jpg"))) == 16
+
+
+@pytest.mark.parametrize("script", ["train.py", "eval.py", "export.py"])
+def test_no_program_runs_onednns_reference_convolution(
+    script: str, checkpoint: Path, mindrecord: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    options = {
+        "train.py": ("--mindrecord_dir", mindrecord, "--train_steps", 1),
+        "eval.py": ("--load_checkpoint_path", checkpoint, "--data_dir", shapes),
+        "export.py": ("--export_load_ckpt", checkpoint),
+    }[script]
+    done = program(script, *CPU, *options, cwd=tmp_path, ONEDNN_VERBOSE="1")
+    assert done.returncode == 0, done.stderr
+    convolutions = [line for line in done.stdout.splitlines() if ",convolution," in line]
+    assert convolutions
+    assert not [line for line in convolutions if "ref:any" in line]
+
+
+def test_evaluation_writes_results_pictures_and_ap(
+    checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    done = program(
+        "eval.py",
+        *CPU,
+        *("--load_checkpoint_path", checkpoint, "--data_dir", shapes, "--visual_image", "true"),
+        *("--eval_config.num_images", 3, "--eval_config.multi_scales", "[0.75, 1.0]"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]" in done.stdout
+    results = json.loads((tmp_path / "results_val.json").read_text())
+    assert {entry["image_id"] for entry in results} == {1000001, 1000002, 1000003}
+    assert {entry["category_id"] for entry in results} <= {1, 2, 4, 7, 9}
+    assert len(list((tmp_path / "pictures").glob("*.jpg"))) == 3
+
+
+def test_run_mode_test_needs_no_annotations(
+    checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    data = Path(shutil.copytree(shapes, tmp_path / "data"))
+    content = json.loads((data / "annotations" / "instances_val2017.json").read_text())
+    del content["annotations"]
+    (data / "annotations" / "image_info_test-dev2017.json").write_text(json.dumps(content))
+    (data / "val2017").rename(data / "test2017")
+    options = ("--load_checkpoint_path", checkpoint, "--data_dir", data, "--run_mode", "test")
+    done = program("eval.py", *CPU, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Average Precision" not in done.stdout
+    assert json.loads((tmp_path / "results_test.json").read_text())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize("deformable", ["none", "gather"])
+def test_the_application_gives_the_boxes_of_python(
+    dtype: str,
+    deformable: str,
+    shapes: Path,
+    infer_app: Path,
+    program: Program,
+    tmp_path: Path,
+):
+    network = ("--net_config.deformable", deformable, "--export_config.input_dtype", dtype)
+    checkpoint = tmp_path / "random.ckpt"
+    write_random_checkpoint(checkpoint, (*CPU, *network))
+    done = program(
+        "export.py",
+        *CPU,
+        *network,
+        *("--export_load_ckpt", checkpoint, "--export_name", "tiny", "--mindir_version", 1),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    done = program(
+        "scripts/run_infer_310.sh",
+        *("tiny.mindir", shapes, "y", *network),
+        cwd=tmp_path,
+        CONFIG_PATH=str(QUICKSTART),
+        DEVICE_TARGET="CPU",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "8 images, 310 infer result" in (tmp_path / "acc.log").read_text()
+    assert "of infer_count 8" in (tmp_path / "time_Result" / "test_perform_static.txt").read_text()
+    assert worst_difference(tmp_path, checkpoint, (*CPU, *network)) < 1e-3
+
+
+def write_random_checkpoint(path: Path, options: tuple) -> None:
+    """Weights that all matter: offsets of pixels, BatchNorm statistics, scores apart from 0 and 1."""
+    import mindspore as ms
+
+    from src.model_utils.config import load_config
+    from src.models.centernet import create_network
+    from src.training import checkpoints
+
+    config = load_config("test", [str(option) for option in options])
+    network = create_network(config.net_config, config.dataset_config.num_classes)
+    random = np.random.default_rng(7)
+    for name, parameter in network.parameters_and_names():
+        if name.endswith((".gamma", ".moving_variance")):
+            values = random.uniform(0.5, 1.5, parameter.shape)
+        else:
+            fan_in = max(1, parameter.size // parameter.shape[0])
+            values = random.normal(0, (2 / fan_in) ** 0.5, parameter.shape)
+            values *= 0.1 if name.startswith("heads.") else 1.0
+        parameter.set_data(ms.Tensor(values.astype(np.float32)))
+    checkpoints.save(network, path)
+
+
+def worst_difference(folder: Path, checkpoint: Path, options: tuple) -> float:
+    """Largest difference between the application's result files and the network in Python."""
+    import mindspore as ms
+
+    from src.data.augment import colour_statistics, normalisation
+    from src.model_utils.config import load_config
+    from src.models.centernet import create_network, with_decode
+    from src.training import checkpoints
+
+    config = load_config("test", [str(option) for option in options])
+    dataset, k = config.dataset_config, config.eval_config.K
+    uint8 = config.export_config.input_dtype == "uint8"
+    colour = normalisation(colour_statistics(dataset)) if uint8 else None
+    network = create_network(config.net_config, dataset.num_classes)
+    checkpoints.load(network, checkpoint)
+    model = with_decode(network, config.net_config, dataset.num_classes, k, colour)
+    worst = 0.0
+    inputs = sorted((folder / "preprocess" / "data").glob("*.bin"))
+    assert inputs
+    for path in inputs:
+        image = np.fromfile(path, np.uint8 if uint8 else np.float32)
+        image = image.reshape(1, 3, *dataset.input_res_test)
+        expected = model(ms.Tensor(image)).asnumpy()
+        found = np.fromfile(folder / "result_Files" / f"{path.stem}_0.bin", np.float32)
+        worst = max(worst, largest_difference(found.reshape(expected.shape), expected))
+    return worst
+
+
+def test_a_mindir_that_does_not_fit_the_inputs_is_refused(
+    checkpoint: Path, shapes: Path, infer_app: Path, program: Program, tmp_path: Path
+):
+    export = ("--export_load_ckpt", checkpoint, "--mindir_version", 1)
+    done = program("export.py", *CPU, *export, "--export_config.input_dtype", "uint8", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = program(  # float32 inputs, by the config's default
+        "scripts/run_infer_310.sh",
+        *("centernet.mindir", shapes, "y"),
+        cwd=tmp_path,
+        CONFIG_PATH=str(QUICKSTART),
+        DEVICE_TARGET="CPU",
+    )
+    assert done.returncode == 2
+    assert "holds 307200 bytes, but the model takes 76800 (uint8 (1, 3, 160, 160))" in done.stderr
+    assert not (tmp_path / "acc.log").exists()
+
+
+def test_two_processes_train_together_from_a_rank_table(
+    mindrecord: Path, program: Program, tmp_path: Path
+):
+    devices = [
+        {"device_id": str(i), "device_ip": f"192.168.100.{i}", "rank_id": str(i)} for i in (0, 1)
+    ]
+    server = {"server_id": "127.0.0.1", "device": devices, "host_nic_ip": "reserve"}
+    table = {"version": "1.0", "server_count": "1", "server_list": [server], "status": "completed"}
+    (tmp_path / "rank_table.json").write_text(json.dumps(table))
+    done = program(
+        "scripts/run_distributed_train_ascend.sh",
+        *(mindrecord, "rank_table.json", "--train_steps", 2, "--train_config.batch_size", 4),
+        cwd=tmp_path,
+        CONFIG_PATH=str(QUICKSTART),
+        DEVICE_TARGET="CPU",
+        FOREGROUND="1",
+    )
+    assert done.returncode == 0, done.stderr
+    logs = [(tmp_path / f"LOG{i}" / "training_log.txt").read_text() for i in (0, 1)]
+    assert all("4 an epoch, batch 4 on each of 2 CPU device(s)" in log for log in logs)
+    assert [path.name for path in (tmp_path / "LOG0" / "ckpt_0").iterdir()] == [
+        "centernet-1_2.ckpt"
+    ]
+    assert not list((tmp_path / "LOG1").glob("ckpt*"))
+
+
+def test_modelarts_copies_in_and_out_also_when_the_work_fails(
+    shapes: Path, program: Program, tmp_path: Path
+):
+    stand_in = tmp_path / "packages" / "moxing" / "file.py"
+    stand_in.parent.mkdir(parents=True)
+    (stand_in.parent / "__init__.py").write_text("from moxing import file\n")
+    stand_in.write_text(
+        "import shutil\n"
+        "def copy_parallel(source, target):\n"
+        "    shutil.copytree(source, target, dirs_exist_ok=True)\n"
+    )
+    store = tmp_path / "store"
+    shutil.copytree(shapes, store / "data")
+    options = (
+        *("--config_path", QUICKSTART, "--enable_modelarts=True", "--num_gpus=1"),
+        *(f"--data_url={store / 'data'}", f"--train_url={store / 'out'}"),
+        *("--data_path", tmp_path / "cache", "--output_path", tmp_path / "result"),
+    )
+    environment = {"PYTHONPATH": str(tmp_path / "packages")}
+    done = program("src/dataset.py", *options, cwd=tmp_path, **environment)
+    assert done.returncode == 0, done.stderr
+    assert (store / "out" / "coco_det.train.mind.json").is_file()
+    shutil.rmtree(store / "out")
+    (tmp_path / "result" / "note.txt").write_text("from before the failure")
+    bad = ("--dataset_config.train_images", "absent")
+    done = program("src/dataset.py", *options, *bad, cwd=tmp_path, **environment)
+    assert done.returncode == 2
+    assert (store / "out" / "note.txt").is_file()
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "convert_dataset_to_mindrecord",
+        "run_standalone_train_ascend",
+        "run_distributed_train_ascend",
+        "run_standalone_eval_ascend",
+        "run_infer_310",
+    ],
+)
+def test_scripts_print_their_usage_on_wrong_arguments(
+    script: str, program: Program, tmp_path: Path
+):
+    done = program(f"scripts/{script}.sh", "1", cwd=tmp_path)
+    assert done.returncode == 2
+    assert f"usage: bash {script}.sh " in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_script_in_the_background_says_its_log_and_process(
+    shapes: Path, program: Program, tmp_path: Path
+):
+    done = program(
+        "scripts/convert_dataset_to_mindrecord.sh",
+        *(shapes, "out folder"),
+        cwd=tmp_path,
+        CONFIG_PATH=str(QUICKSTART.relative_to(PROJECT)),
+    )
+    assert done.returncode == 0
+    assert f"log: {tmp_path}/create_dataset.log" in done.stdout
+    assert re.search(r"process: \d+", done.stdout)
+
+
+def test_a_script_in_the_foreground_has_its_programs_exit_code(program: Program, tmp_path: Path):
+    script = "scripts/convert_dataset_to_mindrecord.sh"
+    done = program(script, "absent", "out", cwd=tmp_path, FOREGROUND="1")
+    assert done.returncode == 2
+    assert "annotation file not found" in (tmp_path / "create_dataset.log").read_text()
