@@ -280,7 +280,7 @@ def load_config(description: str, arguments: Sequence[str] | None = None) -> Con
                 f"command line: {unknown[0]!r} belongs to no --parameter; --help lists them."
             )
         raise UserError(f"command line: {_unknown(name, values)}")
-    for name, allowed in _leaves(choices):
+    for name, allowed in leaves(choices):
         value = _get(values, name)
         if value not in allowed:
             wanted = ", ".join(map(str, allowed))
@@ -343,7 +343,7 @@ def _merge(values: dict[str, Any], overlay: dict[str, Any], path: str, prefix: s
 
 
 def _unknown(name: str, values: dict[str, Any], prefix: str = "") -> str:
-    known = [prefix + leaf for leaf, _ in _leaves(values)]
+    known = [prefix + leaf for leaf, _ in leaves(values)]
     nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     advice = f"did you mean {nearest[0]}?" if nearest else "--help lists the known ones."
     return f"unknown parameter {name}; {advice}"
@@ -369,12 +369,12 @@ def _parse_arguments(
         help="overlay on default_config.yaml, such as configs/resnet18.yaml",
     )  # fmt: skip
     groups = {"": parser.add_argument_group("parameters")}
-    allowed = dict(_leaves(choices))
-    for name, value in _leaves(values):
+    allowed = dict(leaves(choices))
+    for name, value in leaves(values):
         section = name.rpartition(".")[0]
         if section not in groups:
             groups[section] = parser.add_argument_group(section)
-        text = f"{_get(helps, name)} [{_show(value)}]".replace("%", "%%")
+        text = f"{_get(helps, name)} [{shown(value)}]".replace("%", "%%")
         metavar = "|".join(map(str, allowed[name])) if name in allowed else _type_name(name)
         groups[section].add_argument(f"--{name}", metavar=metavar, help=text)
     known, unknown = parser.parse_known_args(arguments)
@@ -382,10 +382,10 @@ def _parse_arguments(
     return options.pop("config_path"), options, unknown
 
 
-def _leaves(group: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(group: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, value in group.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield prefix + name, value
 
@@ -408,9 +408,9 @@ def _type_name(name: str) -> str:
     return {str: "TEXT", int: "N", float: "X", bool: "true|false", list: "[...]"}[kind]
 
 
-def _show(value: Any) -> str:
+def shown(value: Any) -> str:
     if isinstance(value, list):
-        text = ", ".join(map(_show, value))
+        text = ", ".join(map(shown, value))
         return f"[{text[:40]}...]" if len(text) > 60 else f"[{text}]"
     return str(value).lower() if isinstance(value, bool) else str(value) or '""'
 

@@ -54,12 +54,12 @@ def create_network(config: NetConfig, num_classes: int, deformable: str | None =
     Args:
         config: the network section of the configuration.
         num_classes: number of categories.
-        deformable: form of the deformable convolutions instead of the configured one; the
-            parameters are the same, so checkpoints fit both.
+        deformable: "operator" or "gather" instead of the configured form, where there are
+            deformable convolutions; the parameters are the same, so checkpoints fit both.
     """
-    form = config.deformable if "none" in (config.deformable, deformable) else deformable
+    form = "none" if config.deformable == "none" else deformable or config.deformable
     backbone = ResNet(config.block, config.block_class, config.stage_channels)
-    neck = UpSampling(backbone.out_channels, config.up_channels, form or config.deformable)
+    neck = UpSampling(backbone.out_channels, config.up_channels, form)
     heads = Heads(
         neck.out_channels, config.head_conv, num_classes, config.cat_spec_wh, config.reg_offset
     )

@@ -95,7 +95,7 @@ class CenterNetLoss(nn.Cell):
         self.apply_colour = ApplyColour()
         self.gaussians, self.heat_map = Gaussians(output_size), HeatMap(num_classes)
         self.dense_sizes = DenseSizes()
-        self.hm_loss = ops.MSELoss() if options.mse_loss else FocalLoss()
+        self.hm_loss = nn.MSELoss() if options.mse_loss else FocalLoss()
         self.regression_loss = RegressionLoss(options.reg_loss, options.reg_norm)
         self.wh_at = RowsAt(num_classes if options.cat_spec_wh else 1)
         self.reg_at = RowsAt()

@@ -1,0 +1,99 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""What several test files share."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from src.data.augment import ColourStatistics, colour_statistics
+from src.model_utils.config import Config, load_config
+from tests import reference
+
+ORACLES = Path(__file__).parent / "oracles"
+
+
+def oracle(name: str) -> dict[str, np.ndarray]:
+    """Stored PyTorch values; see tests/oracles/README.md."""
+    with np.load(ORACLES / f"{name}.npz") as arrays:
+        return dict(arrays)
+
+
+def config(*arguments: str) -> Config:
+    """The default configuration with ``--section.key value`` pairs on top."""
+    return load_config("tests", arguments)
+
+
+def statistics() -> ColourStatistics:
+    return colour_statistics(config().dataset_config)
+
+
+@contextmanager
+def graph_mode() -> Iterator[None]:
+    """MindSpore compiles cells, as in all programs of this repository."""
+    before = ms.get_context("mode")
+    ms.set_context(mode=ms.GRAPH_MODE)
+    try:
+        yield
+    finally:
+        ms.set_context(mode=before)
+
+
+def run(cell: nn.Cell, *inputs: np.ndarray) -> list[np.ndarray]:
+    """All outputs of ``cell``, compiled."""
+    with graph_mode():
+        outputs = cell(*(Tensor(value) for value in inputs))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return [output.asnumpy() for output in outputs]
+
+
+def run_with_gradients(
+    cell: nn.Cell, *inputs: np.ndarray, parameters: Sequence[ms.Parameter] = ()
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Outputs, and gradients of the first with respect to the first input, then ``parameters``."""
+    with graph_mode():
+        function = ops.value_and_grad(
+            cell, 0, list(parameters) or None, has_aux=len(parameters) == 0
+        )
+        outputs, found = function(*(Tensor(value) for value in inputs))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        found = (found[0], *found[1]) if parameters else (found,)
+        return [value.asnumpy() for value in outputs], [value.asnumpy() for value in found]
+
+
+def object_rows(
+    objects: Sequence[Sequence[float]], count: int, radius: int | None = None
+) -> np.ndarray:
+    """Objects (class, cx, cy, w, h) as a table (count, 8), written without ``src``.
+
+    ``radius`` replaces the radius that follows from the size.
+    """
+    table = np.zeros((count, 8), np.float32)
+    table[:, 7] = -1
+    for row, (label, cx, cy, w, h) in zip(table, objects, strict=False):
+        own = int(reference.gaussian_radius(np.ceil(h), np.ceil(w)))
+        row[:] = (
+            int(cx), int(cy), cx - int(cx), cy - int(cy), w, h, own if radius is None else radius,
+            label,
+        )  # fmt: skip
+    return table
+
+
+class GivenHeads(nn.Cell):
+    """A network that puts out the heads it was given, whatever the image."""
+
+    def __init__(self, *heads: np.ndarray) -> None:
+        super().__init__()
+        self.hm = Parameter(Tensor(heads[0]), name="hm")
+        self.wh = Parameter(Tensor(heads[1]), name="wh")
+        self.has_reg = len(heads) == 3
+        if self.has_reg:
+            self.reg = Parameter(Tensor(heads[2]), name="reg")
+
+    def construct(self, image: Tensor) -> tuple[Tensor, ...]:
+        if self.has_reg:
+            return self.hm.value(), self.wh.value(), self.reg.value()
+        return self.hm.value(), self.wh.value()

@@ -1,0 +1,125 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Real images: 128 of COCO train2017, in COCO128_DIR or beside the project, where they are."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT, Program
+from tests.test_end_to_end import worst_difference
+
+COCO128 = Path(os.environ.get("COCO128_DIR", PROJECT.parent / "shared" / "data" / "coco128"))
+CPU = ("--device_target", "CPU")
+
+pytestmark = pytest.mark.skipif(
+    not COCO128.is_dir(), reason=f"no COCO images at {COCO128}; COCO128_DIR can name their folder"
+)
+
+
+@pytest.fixture(scope="module")
+def coco_mindrecord(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("coco128")
+    options = ("--coco_data_dir", COCO128, "--mindrecord_dir", folder)
+    done = program("src/dataset.py", *options, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "126 images with 939 boxes of 128 images" in done.stdout
+    return folder
+
+
+def test_coco128_converts_whole(coco_mindrecord: Path):
+    assert (coco_mindrecord / "coco_det.train.mind.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overlay", ["default_config.yaml", "configs/resnet18.yaml"])
+def test_the_whole_path_runs_on_real_images(
+    overlay: str, coco_mindrecord: Path, infer_app: Path, program: Program, tmp_path: Path
+):
+    config = () if overlay == "default_config.yaml" else ("--config_path", PROJECT / overlay)
+    environment = {"DEVICE_TARGET": "CPU"}
+    if config:
+        environment["CONFIG_PATH"] = str(config[1])
+    batch = ("--train_config.batch_size", 2)
+    done = program(
+        "train.py",
+        *(*config, *CPU, *batch, "--mindrecord_dir", coco_mindrecord, "--train_steps", 3),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(re.findall(r"step: \d, loss: [\d.]+, ", done.stdout)) == 3
+    (checkpoint,) = (tmp_path / "ckpt_0").glob("*.ckpt")
+    # The training images: the set's val2017 stands for the same.
+    some = ("--eval_config.num_images", 8, "--dataset_config.val_images", "train2017")
+    done = program(
+        "eval.py",
+        *(*config, *CPU, *some, "--load_checkpoint_path", checkpoint, "--data_dir", COCO128),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Average Precision" in done.stdout
+    done = program(
+        "export.py",
+        *(*config, *CPU, "--export_load_ckpt", checkpoint, "--mindir_version", 1),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    done = program(
+        "scripts/run_infer_310.sh",
+        *("centernet.mindir", COCO128, "y", 0, *some),
+        cwd=tmp_path,
+        **environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Average Precision" in (tmp_path / "acc.log").read_text()
+    gather = ("--net_config.deformable", "gather")
+    assert worst_difference(tmp_path, checkpoint, (*config, *gather)) < 1e-3
+
+
+@pytest.mark.slow
+def test_resnet18_overfits_eight_images(program: Program, tmp_path: Path):
+    """AP50 above 0.9 on the images it was trained on."""
+    import json
+
+    data = tmp_path / "eight"
+    (data / "annotations").mkdir(parents=True)
+    content = json.loads((COCO128 / "annotations" / "instances_train2017.json").read_text())
+    boxed = {entry["image_id"] for entry in content["annotations"]}
+    content["images"] = [entry for entry in content["images"] if entry["id"] in boxed][:8]
+    kept = {entry["id"] for entry in content["images"]}
+    content["annotations"] = [e for e in content["annotations"] if e["image_id"] in kept]
+    for split in ("train", "val"):
+        path = data / "annotations" / f"instances_{split}2017.json"
+        path.write_text(json.dumps(content))
+        (data / f"{split}2017").symlink_to(COCO128 / "train2017")
+    config = (
+        *("--config_path", PROJECT / "configs" / "resnet18.yaml", *CPU),
+        *("--net_config.deformable", "gather", "--dataset_config.num_shards", 1),
+        *("--dataset_config.input_res_train", "[384, 384]"),
+        *("--dataset_config.output_res", "[96, 96]"),
+        *("--dataset_config.input_res_test", "[384, 384]"),
+        *("--dataset_config.rand_crop", "false", "--dataset_config.shift", 0),
+        *("--dataset_config.scale", 0, "--dataset_config.color_aug", "false"),
+        *("--train_config.batch_size", 8, "--train_config.lr_schedule", "PolyDecay"),
+        *("--train_config.PolyDecay.learning_rate", "1e-3"),
+        *("--train_config.PolyDecay.power", 1, "--train_config.PolyDecay.warmup_steps", 20),
+    )
+    done = program(
+        "src/dataset.py", *config, "--coco_data_dir", data, "--mindrecord_dir", "mr", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    done = program(
+        "train.py", *config, "--mindrecord_dir", "mr", "--train_steps", 300, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    (checkpoint,) = (tmp_path / "ckpt_0").glob("*.ckpt")
+    done = program(
+        "eval.py",
+        *(*config, "--eval_config.keep_res", "false", "--data_dir", data),
+        *("--load_checkpoint_path", checkpoint),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    pattern = r"IoU=0.50      \| area=   all \| maxDets=100 \] = (\S+)"
+    assert float(re.search(pattern, done.stdout)[1]) > 0.9

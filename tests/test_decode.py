@@ -1,0 +1,94 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""From heads to boxes."""
+
+import numpy as np
+import pytest
+
+from src.models.centernet import CenterNetDetector
+from src.models.decode import Decode
+from tests import reference
+from tests.helpers import GivenHeads, run
+
+CLASSES, HEIGHT, WIDTH = 3, 9, 11
+
+
+def heads(batch: int, wh_channels: int = 2) -> list[np.ndarray]:
+    random = np.random.default_rng(3)
+    shapes = [(CLASSES, -2, 2), (wh_channels, 4, 2), (2, 0.5, 0.3)]
+    return [
+        random.normal(mean, std, (batch, channels, HEIGHT, WIDTH)).astype(np.float32)
+        for channels, mean, std in shapes
+    ]
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-logits.astype(np.float64)))
+
+
+def check(found: np.ndarray, expected: np.ndarray) -> None:
+    """Rows of one image; those of score 0 hold no box, and their order is free."""
+    assert found.shape == expected.shape
+    count = int((expected[:, 4] > 0).sum())
+    assert count > 10 and len(np.unique(expected[:count, 4])) == count
+    np.testing.assert_allclose(found[:count], expected[:count], rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(found[count:, 4], 0)
+
+
+@pytest.mark.parametrize(("batch", "k"), [(1, 12), (2, 12), (2, 99)])
+def test_boxes_are_the_best_peaks_of_each_image(batch, k):
+    hm, wh, reg = heads(batch)
+    (found,) = run(Decode(CLASSES, k, True, False), hm, wh, reg)
+    assert found.dtype == np.float32 and found.shape == (batch, k, 6)
+    for b in range(batch):
+        check(found[b], reference.decode(sigmoid(hm[b]), wh[b], reg[b], k))
+
+
+def test_without_offsets_a_box_sits_in_the_middle_of_its_cell():
+    hm, wh, _ = heads(2)
+    (found,) = run(Decode(CLASSES, 15, True, False), hm, wh)
+    middle = np.full((2, HEIGHT, WIDTH), 0.5)
+    for b in range(2):
+        check(found[b], reference.decode(sigmoid(hm[b]), wh[b], middle, 15))
+
+
+def test_category_specific_sizes_are_read_from_the_channels_of_the_class():
+    hm, wh, reg = heads(2, 2 * CLASSES)
+    (found,) = run(Decode(CLASSES, 15, True, True), hm, wh, reg)
+    for b in range(2):
+        # Decoded once for the sizes of each class; rows of that class are then right.
+        own = [
+            reference.decode(sigmoid(hm[b]), wh[b, 2 * c : 2 * c + 2], reg[b], 15)
+            for c in range(CLASSES)
+        ]
+        expected = np.array([own[int(row[5])][i] for i, row in enumerate(own[0])])
+        assert len(np.unique(expected[:, 5])) == CLASSES
+        check(found[b], expected)
+
+
+def test_heat_maps_trained_by_mean_squares_are_clipped_instead_of_squashed():
+    random = np.random.default_rng(8)
+    hm = random.uniform(-0.5, 0.9, (1, CLASSES, HEIGHT, WIDTH)).astype(np.float32)
+    hm[0, 1, 4, 4] = 1.7
+    _, wh, reg = heads(1)
+    (found,) = run(Decode(CLASSES, 20, False, False), hm, wh, reg)
+    assert found[0, 0, 4] == 1.0
+    check(found[0], reference.decode(hm[0].clip(0, 1), wh[0], reg[0], 20))
+
+
+def test_one_box_by_hand():
+    # Class 2 at row 3, column 5, offset (0.25, 0.5), 4 wide and 2 high; logit 0 is 0.5.
+    hm = np.full((1, CLASSES, HEIGHT, WIDTH), -20, np.float32)
+    hm[0, 2, 3, 5] = 0
+    hm[0, 2, 3, 6] = hm[0, 2, 2, 4] = -1  # its neighbours are no peaks
+    wh, reg = np.zeros((2, 1, 2, HEIGHT, WIDTH), np.float32)
+    wh[0, :, 3, 5], reg[0, :, 3, 5] = (4, 2), (0.25, 0.5)
+    (found,) = run(Decode(CLASSES, 4, True, False), hm, wh, reg)
+    np.testing.assert_allclose(found[0, 0], [3.25, 2.5, 7.25, 4.5, 0.5, 2], atol=1e-6)
+    assert found[0, 1, 4] < 1e-6
+
+
+def test_the_detector_decodes_what_its_network_puts_out_in_one_graph():
+    hm, wh, reg = heads(1)
+    detector = CenterNetDetector(GivenHeads(hm, wh, reg), Decode(CLASSES, 12, True, False), None)
+    (found,) = run(detector, np.zeros((1, 3, 36, 44), np.float32))
+    check(found[0], reference.decode(sigmoid(hm[0]), wh[0], reg[0], 12))

@@ -1,0 +1,160 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The warp between images and network input."""
+
+import numpy as np
+import pytest
+
+from src.data import geometry
+from tests import reference
+
+IDENTITY = np.eye(2, 3)
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_centred_affine_is_the_originals_three_point_affine():
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        centre = tuple(random.uniform(0, 600, 2))
+        side, degrees = random.uniform(50, 900), random.uniform(-180, 180)
+        height, width = (int(value) for value in random.integers(64, 700, 2))
+        expected = reference.affine(centre, side, degrees, (width, height))
+        affine = geometry.centred_affine(centre, width / side, (height, width), degrees)
+        np.testing.assert_allclose(affine, expected, atol=1e-8)
+
+
+def test_inverted_affine_maps_output_to_image():
+    affine = geometry.centred_affine((120.5, 77.0), 0.4, (96, 128), 30.0)
+    expected = reference.affine((120.5, 77.0), 128 / 0.4, 30.0, (128, 96), inverse=True)
+    np.testing.assert_allclose(geometry.inverted(affine), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("width", [4, 5])
+def test_mirrored_swaps_corner_pixels_of_even_and_odd_widths(width):
+    image = noise(3, width)
+    affine = geometry.mirrored(IDENTITY, width)
+    np.testing.assert_array_equal(affine @ [0, 0, 1], [width - 1, 0])
+    np.testing.assert_array_equal(affine @ [width - 1, 2, 1], [0, 2])
+    np.testing.assert_array_equal(geometry.warp(image, affine, (3, width)), image[:, ::-1])
+
+
+def test_mirrored_comes_before_the_affine():
+    # A 10 wide image enlarged 3 times and moved by 5: pixel 2 is 7 after the flip, 3 * 7 + 5.
+    affine = geometry.mirrored(np.array([[3.0, 0, 5], [0, 3.0, 0]]), 10)
+    np.testing.assert_allclose(affine @ [2, 1, 1], [26, 3])
+
+
+@pytest.mark.parametrize(
+    ("size", "output_size"), [((480, 640), (512, 512)), ((333, 200), (96, 96))]
+)
+def test_fixed_resolution_is_the_originals(size, output_size):
+    height, width = size
+    expected = reference.affine((width / 2, height / 2), max(size), 0, output_size[::-1])
+    np.testing.assert_allclose(geometry.fixed_resolution(size, output_size), expected, atol=1e-9)
+
+
+def test_fixed_resolution_fits_an_image_into_a_flat_output():
+    # 100x200 (height x width) into 64x256: 64/200 of its size, its middle in the middle.
+    affine = geometry.fixed_resolution((100, 200), (64, 256))
+    np.testing.assert_allclose(affine, [[0.32, 0, 128 - 32], [0, 0.32, 32 - 16]])
+
+
+@pytest.mark.parametrize(
+    ("size", "pad", "padded", "left_top"),
+    [
+        ((480, 640), 127, (512, 768), (64, 16)),  # 640 is whole 128s already and still grows
+        ((480, 640), 31, (512, 672), (16, 16)),
+        ((427, 639), 127, (512, 640), (1, 43)),  # 320 - 639 // 2, 256 - 427 // 2
+        ((1, 1), 127, (128, 128), (64, 64)),
+    ],
+)
+def test_keep_resolution_pads_each_side_and_moves_by_whole_pixels(size, pad, padded, left_top):
+    affine, output_size = geometry.keep_resolution(size, 1.0, pad)
+    assert output_size == padded
+    np.testing.assert_array_equal(affine, [[1, 0, left_top[0]], [0, 1, left_top[1]]])
+    image = noise(*size)
+    expected = np.zeros((*padded, 3), np.uint8)
+    expected[left_top[1] : left_top[1] + size[0], left_top[0] : left_top[0] + size[1]] = image
+    np.testing.assert_array_equal(geometry.warp(image, affine, output_size), expected)
+
+
+def test_keep_resolution_scales_before_it_pads():
+    # 480x640 times 0.75 is 360x480: 384x512 with pad 127, the scaled image in its middle.
+    affine, output_size = geometry.keep_resolution((480, 640), 0.75, 127)
+    assert output_size == (384, 512)
+    np.testing.assert_array_equal(affine, [[0.75, 0, 16], [0, 0.75, 12]])
+
+
+@pytest.mark.parametrize(
+    "affine",
+    [
+        [[2.0, 0, 3.5], [0, 2.0, -7.0]],
+        [[0.5, 0, 2.25], [0, 0.5, 1.5]],
+        [[0.0, 1.0, -2.0], [-1.0, 0, 25.0]],
+    ],
+)
+def test_warp_is_bilinear_and_black_outside(affine):
+    # These look up places on OpenCV's grid of 1/32 pixel, so that only rounding remains.
+    image = noise(21, 30)
+    warped = geometry.warp(image, np.array(affine), (24, 40))
+    expected = reference.warp_bilinear(image, np.array(affine), (40, 24))
+    assert warped.dtype == np.uint8
+    np.testing.assert_allclose(warped, expected, atol=0.5001)
+    assert (expected == 0).any() and (expected > 0).any()
+
+
+def test_warp_of_a_smooth_image_by_any_affine():
+    rows, columns = np.mgrid[0:60, 0:80]
+    image = np.stack([2 * rows, 3 * columns, 255 - rows - columns], axis=2).astype(np.uint8)
+    affine = geometry.centred_affine((37.3, 31.9), 0.83, (48, 48), 21.0)
+    warped = geometry.warp(image, affine, (48, 48)).astype(float)
+    expected = reference.warp_bilinear(image, affine, (48, 48))
+    inside = reference.warp_bilinear(np.ones((60, 80)), affine, (48, 48)) > 0.999
+    assert inside.mean() > 0.5
+    np.testing.assert_allclose(warped[inside], expected[inside], atol=0.7)
+
+
+def test_transform_boxes_of_a_quarter_turn_are_upright_again():
+    # (x, y) to (10 - y, x): corners (1, 2) and (4, 8) become (8, 1) and (2, 4).
+    affine = np.array([[0.0, -1.0, 10.0], [1.0, 0.0, 0.0]])
+    boxes = np.array([[1.0, 2, 4, 8], [0, 0, 10, 1]])
+    np.testing.assert_allclose(
+        geometry.transform_boxes(boxes, affine), [[2, 1, 8, 4], [9, 0, 10, 10]]
+    )
+
+
+def test_transform_boxes_encloses_turned_corners():
+    random = np.random.default_rng(2)
+    affine = geometry.centred_affine((50, 60), 1.7, (128, 160), 33.0)
+    low = random.uniform(0, 50, (20, 2))
+    boxes = np.concatenate([low, low + random.uniform(1, 60, (20, 2))], axis=1)
+    for box, moved in zip(boxes, geometry.transform_boxes(boxes, affine), strict=True):
+        corners = [affine @ (x, y, 1) for x in box[[0, 2]] for y in box[[1, 3]]]
+        np.testing.assert_allclose(moved[:2], np.min(corners, axis=0))
+        np.testing.assert_allclose(moved[2:], np.max(corners, axis=0))
+
+
+def test_transform_boxes_of_a_flip_keeps_left_before_right():
+    moved = geometry.transform_boxes(np.array([[2.0, 1, 5, 3]]), geometry.mirrored(IDENTITY, 11))
+    np.testing.assert_array_equal(moved, [[5, 1, 8, 3]])
+
+
+def test_transform_boxes_of_an_image_without_boxes():
+    assert geometry.transform_boxes(np.zeros((0, 4), np.float32), IDENTITY).shape == (0, 4)
+
+
+def test_input_geometry_keeps_pixels_and_puts_channels_first():
+    image = noise(100, 120)
+    warped, affine = geometry.InputGeometry(True, 127, (32, 32))(image)
+    assert warped.shape == (3, 128, 128) and warped.dtype == np.uint8
+    np.testing.assert_array_equal(affine, [[1, 0, 4], [0, 1, 14]])
+    np.testing.assert_array_equal(warped[:, 14:114, 4:124], image.transpose(2, 0, 1))
+    assert not warped[:, :14].any() and not warped[:, 114:].any()
+
+
+def test_input_geometry_of_fixed_size_scales_the_size():
+    warped, affine = geometry.InputGeometry(False, 127, (64, 64))(noise(50, 100), 1.5)
+    assert warped.shape == (3, 96, 96)
+    np.testing.assert_allclose(affine, [[0.96, 0, 0], [0, 0.96, 24]])

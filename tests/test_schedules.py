@@ -1,0 +1,68 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Learning rate schedules and the optimizer's groups."""
+
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+
+from src.training.optimizer import create_optimizer, learning_rates, multi_decay, poly_decay
+from tests import reference
+from tests.helpers import config, graph_mode
+
+
+def test_multi_decay_by_hand():
+    # Two warm-up steps; four steps an epoch; a tenth after one epoch, a hundredth after three.
+    rates = multi_decay(16, 4, 0.1, 2, [1, 3], 10)
+    assert rates.dtype == np.float32
+    np.testing.assert_allclose(rates, [0.05] + [0.1] * 3 + [0.01] * 8 + [0.001] * 4, rtol=1e-6)
+
+
+def test_poly_decay_by_hand():
+    # (1.1 - 0.1) (1 - step/4)² + 0.1, the first of it halved by two steps of warm-up.
+    rates = poly_decay(4, 1.1, 0.1, 2.0, 2)
+    assert rates.dtype == np.float32
+    np.testing.assert_allclose(rates, [0.55, 0.6625, 0.35, 0.1625], rtol=1e-6)
+
+
+def test_schedules_of_the_recipe_at_chosen_steps():
+    steps_per_epoch, total = 458, 458 * 330
+    configured = config("--train_config.lr_schedule", "MultiDecay").train_config
+    rates = learning_rates(configured, total, steps_per_epoch)
+    drops = [290 * 458, 320 * 458]
+    chosen = [0, 1, 1998, 1999, 2000, *(drop + i for drop in drops for i in (-1, 0)), total - 1]
+    expected = [
+        reference.multi_decay(step, 4.8e-4, 2000, steps_per_epoch, [290, 320]) for step in chosen
+    ]
+    assert len(rates) == total
+    np.testing.assert_allclose(rates[chosen], expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        rates[[0, 1999, *drops]], [2.4e-7, 4.8e-4, 4.8e-5, 4.8e-6], rtol=1e-6
+    )
+
+    configured = config("--train_config.lr_schedule", "PolyDecay").train_config
+    rates = learning_rates(configured, total, steps_per_epoch)
+    expected = [reference.poly_decay(step, 5e-4, 5e-7, 5.0, 2000, total) for step in chosen]
+    np.testing.assert_allclose(rates[chosen], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("warmup", [0, 1])
+def test_no_warm_up_starts_at_the_full_rate(warmup):
+    assert multi_decay(3, 1, 0.5, warmup, [], 10)[0] == 0.5
+    assert poly_decay(3, 0.5, 0.0, 1.0, warmup)[0] == 0.5
+
+
+@pytest.mark.parametrize("schedule", ["MultiDecay", "PolyDecay"])
+def test_weight_decay_spares_biases_and_batch_norm(schedule):
+    network = nn.SequentialCell(nn.Conv2d(3, 4, 3, has_bias=True), nn.BatchNorm2d(4))
+    for parameter in network.trainable_params():
+        parameter.set_data(Tensor(np.ones(parameter.shape, np.float32)))
+    settings = config(
+        "--train_config.Adam.weight_decay", "0.25", "--train_config.lr_schedule", schedule,
+    ).train_config  # fmt: skip
+    optimizer = create_optimizer(settings, network, np.full(3, 0.1, np.float32))
+    with graph_mode():
+        optimizer(tuple(Tensor(np.zeros(p.shape, np.float32)) for p in optimizer.parameters))
+    for parameter in network.trainable_params():
+        # Adam's first step is the learning rate, however small the penalty's gradient.
+        expected = 0.9 if parameter.name == "0.weight" else 1.0
+        np.testing.assert_allclose(parameter.asnumpy(), expected, rtol=1e-5, err_msg=parameter.name)
