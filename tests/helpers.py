@@ -11,9 +11,19 @@ from mindspore import Parameter, Tensor, nn, ops
 
 from src.data.augment import ColourStatistics, colour_statistics
 from src.model_utils.config import Config, load_config
+from src.models.centernet import CenterNet
 from tests import reference
+from tests.oracles.seeded import seeded_array
 
 ORACLES = Path(__file__).parent / "oracles"
+# PyTorch's offsets go y, x, y, x ...; ours are nine x, nine y.
+X_THEN_Y = [*range(1, 18, 2), *range(0, 18, 2)]
+PYTORCH_NAMES = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
 
 
 def oracle(name: str) -> dict[str, np.ndarray]:
@@ -29,6 +39,23 @@ def config(*arguments: str) -> Config:
 
 def statistics() -> ColourStatistics:
     return colour_statistics(config().dataset_config)
+
+
+def pytorch_name(name: str) -> str:
+    """backbone.layer1.0.bn1.gamma is layer1.0.bn1.weight in the original's checkpoints."""
+    *cells, last = name.split(".")[1:]
+    cells = ["conv_offset_mask" if cell == "conv_offset" else cell for cell in cells]
+    return ".".join([*cells, PYTORCH_NAMES.get(last, last)])
+
+
+def set_seeded_parameters(network: CenterNet) -> CenterNet:
+    """Gives a network the parameters of tests/oracles/seeded.py: all of them matter."""
+    for name, parameter in network.parameters_and_names():
+        values = seeded_array(pytorch_name(name), parameter.shape)
+        if "conv_offset" in name:
+            values = values[[*X_THEN_Y, *range(18, 27)]]
+        parameter.set_data(Tensor(values))
+    return network
 
 
 @contextmanager

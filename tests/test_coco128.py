@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PROJECT, Program
-from tests.test_end_to_end import worst_difference
+from tests.test_end_to_end import worst_difference, write_seeded_checkpoint
 
 COCO128 = Path(os.environ.get("COCO128_DIR", PROJECT.parent / "shared" / "data" / "coco128"))
 CPU = ("--device_target", "CPU")
+# Eight of the training images: the set's val2017 stands for the same.
+SOME = ("--eval_config.num_images", 8, "--dataset_config.val_images", "train2017")
 
 pytestmark = pytest.mark.skipif(
     not COCO128.is_dir(), reason=f"no COCO images at {COCO128}; COCO128_DIR can name their folder"
@@ -38,9 +40,6 @@ def test_the_whole_path_runs_on_real_images(
     overlay: str, coco_mindrecord: Path, infer_app: Path, program: Program, tmp_path: Path
 ):
     config = () if overlay == "default_config.yaml" else ("--config_path", PROJECT / overlay)
-    environment = {"DEVICE_TARGET": "CPU"}
-    if config:
-        environment["CONFIG_PATH"] = str(config[1])
     batch = ("--train_config.batch_size", 2)
     done = program(
         "train.py",
@@ -50,11 +49,9 @@ def test_the_whole_path_runs_on_real_images(
     assert done.returncode == 0, done.stderr
     assert len(re.findall(r"step: \d, loss: [\d.]+, ", done.stdout)) == 3
     (checkpoint,) = (tmp_path / "ckpt_0").glob("*.ckpt")
-    # The training images: the set's val2017 stands for the same.
-    some = ("--eval_config.num_images", 8, "--dataset_config.val_images", "train2017")
     done = program(
         "eval.py",
-        *(*config, *CPU, *some, "--load_checkpoint_path", checkpoint, "--data_dir", COCO128),
+        *(*config, *CPU, *SOME, "--load_checkpoint_path", checkpoint, "--data_dir", COCO128),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
@@ -65,16 +62,37 @@ def test_the_whole_path_runs_on_real_images(
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    done = program(
-        "scripts/run_infer_310.sh",
-        *("centernet.mindir", COCO128, "y", 0, *some),
-        cwd=tmp_path,
-        **environment,
-    )
+    done = infer(program, tmp_path, config)
     assert done.returncode == 0, done.stderr
     assert "Average Precision" in (tmp_path / "acc.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("overlay", ["default_config.yaml", "configs/resnet18.yaml"])
+def test_the_application_gives_pythons_boxes_of_real_images(
+    overlay: str, infer_app: Path, program: Program, tmp_path: Path
+):
+    config = () if overlay == "default_config.yaml" else ("--config_path", PROJECT / overlay)
+    checkpoint = tmp_path / "seeded.ckpt"
+    write_seeded_checkpoint(checkpoint, config)
+    export = ("--export_load_ckpt", checkpoint, "--mindir_version", 1)
+    done = program("export.py", *config, *CPU, *export, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = infer(program, tmp_path, config)
+    assert done.returncode == 0, done.stderr
     gather = ("--net_config.deformable", "gather")
     assert worst_difference(tmp_path, checkpoint, (*config, *gather)) < 1e-3
+
+
+def infer(program: Program, folder: Path, config: tuple):
+    environment = {"CONFIG_PATH": str(config[1])} if config else {}
+    return program(
+        "scripts/run_infer_310.sh",
+        *("centernet.mindir", COCO128, "y", 0, *SOME),
+        cwd=folder,
+        DEVICE_TARGET="CPU",
+        **environment,
+    )
 
 
 @pytest.mark.slow

@@ -190,8 +190,8 @@ def test_the_application_gives_the_boxes_of_python(
     tmp_path: Path,
 ):
     network = ("--net_config.deformable", deformable, "--export_config.input_dtype", dtype)
-    checkpoint = tmp_path / "random.ckpt"
-    write_random_checkpoint(checkpoint, (*CPU, *network))
+    checkpoint = tmp_path / "seeded.ckpt"
+    write_seeded_checkpoint(checkpoint, (*CPU, *network))
     done = program(
         "export.py",
         *CPU,
@@ -213,25 +213,21 @@ def test_the_application_gives_the_boxes_of_python(
     assert worst_difference(tmp_path, checkpoint, (*CPU, *network)) < 1e-3
 
 
-def write_random_checkpoint(path: Path, options: tuple) -> None:
-    """Weights that all matter: offsets of pixels, BatchNorm statistics, no saturated scores."""
-    import mindspore as ms
+def write_seeded_checkpoint(path: Path, options: tuple) -> None:
+    """Weights that all matter: offsets of pixels, BatchNorm statistics, scores that differ.
 
+    The last layers are a quarter of what tests/oracles/seeded.py makes them: logits of order 1.
+    """
     from src.model_utils.config import load_config
     from src.models.centernet import create_network
     from src.training import checkpoints
+    from tests.helpers import set_seeded_parameters
 
     config = load_config("test", [str(option) for option in options])
     network = create_network(config.net_config, config.dataset_config.num_classes)
-    random = np.random.default_rng(7)
-    for name, parameter in network.parameters_and_names():
-        if name.endswith((".gamma", ".moving_variance")):
-            values = random.uniform(0.5, 1.5, parameter.shape)
-        else:
-            fan_in = max(1, parameter.size // parameter.shape[0])
-            values = random.normal(0, (2 / fan_in) ** 0.5, parameter.shape)
-            values *= 0.1 if name.startswith("heads.") else 1.0
-        parameter.set_data(ms.Tensor(values.astype(np.float32)))
+    set_seeded_parameters(network)
+    for head in (network.heads.hm, network.heads.wh, network.heads.reg):
+        head[2].weight.set_data(head[2].weight * 0.25)
     checkpoints.save(network, path)
 
 
@@ -259,7 +255,7 @@ def worst_difference(folder: Path, checkpoint: Path, options: tuple) -> float:
         image = image.reshape(1, 3, *dataset.input_res_test)
         expected = model(ms.Tensor(image)).asnumpy()
         found = np.fromfile(folder / "result_Files" / f"{path.stem}_0.bin", np.float32)
-        assert (expected[0, :, 4] > expected[0, -1, 4] + 1e-5).sum() > 20  # something to compare
+        assert (expected[0, :, 4] > expected[0, -1, 4] + 1e-4).sum() > 20  # something to compare
         worst = max(worst, largest_difference(found.reshape(expected.shape), expected))
     return worst
 

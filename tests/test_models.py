@@ -10,19 +10,19 @@ from src.models.centernet import CenterNet, create_network
 from src.models.layers import ApplyColour, DeformableConv, RowsAt, StemPool
 from src.models.necks.up_sampling import UpSampling
 from tests import reference
-from tests.helpers import config, oracle, run, run_with_gradients, statistics
-from tests.oracles.seeded import seeded_array, seeded_image
+from tests.helpers import (
+    X_THEN_Y,
+    config,
+    oracle,
+    run,
+    run_with_gradients,
+    set_seeded_parameters,
+    statistics,
+)
+from tests.oracles.seeded import seeded_image
 
 RESNETS = {18: ("basic", [2, 2, 2, 2]), 50: ("bottleneck", [3, 4, 6, 3])}
 RESNETS[101] = ("bottleneck", [3, 4, 23, 3])
-# The stored file's offsets go y, x, y, x ...; ours are nine x, nine y.
-X_THEN_Y = [*range(1, 18, 2), *range(0, 18, 2)]
-PYTORCH_NAMES = {
-    "gamma": "weight",
-    "beta": "bias",
-    "moving_mean": "running_mean",
-    "moving_variance": "running_var",
-}
 
 
 # --- deformable convolution ------------------------------------------------------------------
@@ -114,22 +114,9 @@ def test_a_new_deformable_convolution_is_half_a_plain_one():
 # --- whole networks --------------------------------------------------------------------------
 
 
-def pytorch_name(name: str) -> str:
-    """backbone.layer1.0.bn1.gamma is layer1.0.bn1.weight in the original's checkpoints."""
-    *cells, last = name.split(".")[1:]
-    cells = ["conv_offset_mask" if cell == "conv_offset" else cell for cell in cells]
-    return ".".join([*cells, PYTORCH_NAMES.get(last, last)])
-
-
 def seeded_network(depth: int, deformable: str) -> CenterNet:
     """The network whose outputs are stored, with the same parameters; 20 classes."""
-    network = resnet(depth, deformable, 20)
-    for name, parameter in network.parameters_and_names():
-        values = seeded_array(pytorch_name(name), parameter.shape)
-        if "conv_offset" in name:
-            values = values[[*X_THEN_Y, *range(18, 27)]]
-        parameter.set_data(Tensor(values))
-    return network.set_train(False)
+    return set_seeded_parameters(resnet(depth, deformable, 20)).set_train(False)
 
 
 def resnet(depth: int, deformable: str, num_classes: int) -> CenterNet:

@@ -5,6 +5,7 @@ MindSpore is imported inside the functions: `disarm_onednn_trap` has to come fir
 needs no MindSpore.
 """
 
+import logging
 import os
 from dataclasses import dataclass
 
@@ -44,7 +45,9 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
 
     target = config.device_target
     if target == "auto":
+        logging.disable(logging.WARNING)  # MindSpore would explain at length why there is none
         target = "Ascend" if ms.hal.is_available("Ascend") else "CPU"
+        logging.disable(logging.NOTSET)
         print(f"device: {target} (found by MindSpore; --device_target chooses another)", flush=True)
     elif not ms.hal.is_available(target):
         raise UserError(
