@@ -44,6 +44,7 @@ def test_the_whole_path_runs_on_real_images(
     done = program(
         "train.py",
         *(*config, *CPU, *batch, "--mindrecord_dir", coco_mindrecord, "--train_steps", 3),
+        *("--data_sink_steps", 1),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
