@@ -4,9 +4,10 @@
 from pathlib import Path
 
 from src.model_utils import moxing_adapter
-from src.model_utils.config import Config, load_config
+from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
+from src.model_utils.parameters import Config
 
 
 def main() -> None:

@@ -11,8 +11,9 @@ if __package__ in (None, ""):  # started as a file: `python src/dataset.py`, or 
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from src.model_utils import moxing_adapter
-from src.model_utils.config import Config, load_config
+from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
+from src.model_utils.parameters import Config
 
 
 def main() -> None:

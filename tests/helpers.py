@@ -10,7 +10,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from src.data.augment import ColourStatistics, colour_statistics
-from src.model_utils.config import Config, load_config
+from src.model_utils.config import load_config
+from src.model_utils.parameters import Config
 from src.models.centernet import CenterNet
 from tests import reference
 from tests.oracles.seeded import seeded_array

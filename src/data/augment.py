@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.data import geometry
-from src.model_utils.config import DatasetConfig
+from src.model_utils.parameters import DatasetConfig
 
 # Weights of B, G, R in the grey value (ITU-R BT.601, as OpenCV's BGR2GRAY).
 _GREY = np.array([0.114, 0.587, 0.299])

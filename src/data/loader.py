@@ -14,8 +14,8 @@ import numpy as np
 from src.data import augment, geometry, mindrecord
 from src.data.images import decoder
 from src.data.objects import object_table
-from src.model_utils.config import DatasetConfig
 from src.model_utils.errors import UserError
+from src.model_utils.parameters import DatasetConfig
 
 COLUMNS = ["image", "colour", "objects"]
 

@@ -9,7 +9,7 @@ from mindspore import Tensor, nn
 from src.data.augment import colour_statistics, normalisation
 from src.data.geometry import InputGeometry
 from src.evaluation.postprocess import PostProcessing
-from src.model_utils.config import Config
+from src.model_utils.parameters import Config
 from src.models.centernet import with_decode
 
 

@@ -15,8 +15,8 @@ from src.data.coco import (
 )
 from src.data.images import Decoder
 from src.evaluation.coco_results import category_ids
-from src.model_utils.config import DatasetConfig
 from src.model_utils.errors import UserError
+from src.model_utils.parameters import DatasetConfig
 
 
 @dataclass(frozen=True)

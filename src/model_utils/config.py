@@ -1,8 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Configuration: default_config.yaml, an overlay on top of it, then the command line.
 
-default_config.yaml says every value, its meaning and its choices; the classes here say the types
-and bounds. Nothing is read until `load_config` is called.
+default_config.yaml says every value, its meaning and its choices; `src.model_utils.parameters` says
+the types and bounds. Nothing is read until `load_config` is called.
 """
 
 import argparse
@@ -12,225 +12,15 @@ import sys
 import typing
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from src.model_utils.errors import UserError
+from src.model_utils.parameters import Config
 
 DEFAULT_CONFIG_PATH = Path(__file__).resolve().parents[2] / "default_config.yaml"
-
-Count = Annotated[int, Field(ge=1)]
-CountOrAll = Annotated[int, Field(ge=-1)]
-Index = Annotated[int, Field(ge=0)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Probability = Annotated[float, Field(ge=0, le=1)]
-Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
-Resolution = Annotated[list[Annotated[int, Field(ge=32)]], Field(min_length=2, max_length=2)]
-OutputResolution = Annotated[list[Count], Field(min_length=2, max_length=2)]
-
-
-class Section(BaseModel):
-    """A group of parameters: unknown names and wrong types are errors."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
-
-
-class DatasetConfig(Section):
-    num_classes: Count
-    max_objs: Count
-    input_res_train: Resolution
-    output_res: OutputResolution
-    input_res_test: Resolution
-    rand_crop: bool
-    shift: NonNegative
-    scale: Annotated[float, Field(ge=0, lt=1)]
-    aug_rot: Probability
-    rotate: NonNegative
-    flip_prop: Probability
-    color_aug: bool
-    coco_classes: list[str]
-    mean: Triple
-    std: Annotated[list[Positive], Field(min_length=3, max_length=3)]
-    eig_val: Triple
-    eig_vec: Annotated[list[Triple], Field(min_length=3, max_length=3)]
-    train_annotation: str
-    train_images: str
-    val_annotation: str
-    val_images: str
-    test_annotation: str
-    test_images: str
-    num_shards: Annotated[int, Field(ge=1, le=1000)]
-    num_workers: Index
-    image_backend: str
-
-    @model_validator(mode="after")
-    def _check(self) -> "DatasetConfig":
-        if len(self.coco_classes) != self.num_classes:
-            raise ValueError(
-                f"coco_classes names {len(self.coco_classes)} categories but num_classes is "
-                f"{self.num_classes}; make them agree"
-            )
-        if len(set(self.coco_classes)) != len(self.coco_classes):
-            raise ValueError("coco_classes names a category twice; list each once")
-        return self
-
-
-class NetConfig(Section):
-    num_stacks: Annotated[int, Field(ge=1, le=1)]
-    down_ratio: Count
-    head_conv: Count
-    block: str
-    block_class: Annotated[list[Count], Field(min_length=1)]
-    stage_channels: Annotated[list[Count], Field(min_length=1)]
-    up_channels: list[Count]
-    deformable: str
-    dense_hp: bool
-    dense_wh: bool
-    cat_spec_wh: bool
-    reg_offset: bool
-    hm_weight: NonNegative
-    off_weight: NonNegative
-    wh_weight: NonNegative
-    mse_loss: bool
-    reg_loss: str
-    reg_norm: str
-
-    @model_validator(mode="after")
-    def _check(self) -> "NetConfig":
-        if len(self.block_class) != len(self.stage_channels):
-            raise ValueError(
-                f"block_class has {len(self.block_class)} stages but stage_channels "
-                f"{len(self.stage_channels)}; give both one number a stage"
-            )
-        stride = 2 ** (len(self.block_class) + 1 - len(self.up_channels))
-        if stride != self.down_ratio:
-            raise ValueError(
-                f"{len(self.block_class)} ResNet stages and {len(self.up_channels)} up-sampling "
-                f"stages give a down_ratio of {stride}, not {self.down_ratio}; change one of them"
-            )
-        if self.dense_wh and self.cat_spec_wh:
-            raise ValueError("dense_wh and cat_spec_wh exclude each other; set one to false")
-        return self
-
-
-class AdamConfig(Section):
-    weight_decay: NonNegative
-    decay_filter: list[str]
-
-
-class PolyDecayConfig(Section):
-    learning_rate: Positive
-    end_learning_rate: NonNegative
-    power: Positive
-    eps: Positive
-    warmup_steps: Index
-
-
-class MultiDecayConfig(Section):
-    learning_rate: Positive
-    eps: Positive
-    warmup_steps: Index
-    multi_epochs: list[Count]
-    factor: Positive
-
-
-class TrainConfig(Section):
-    batch_size: Count
-    loss_scale_value: Positive
-    optimizer: str
-    lr_schedule: str
-    Adam: AdamConfig
-    PolyDecay: PolyDecayConfig
-    MultiDecay: MultiDecayConfig
-
-
-class EvalConfig(Section):
-    SOFT_NMS: bool
-    keep_res: bool
-    pad: Annotated[int, Field(ge=31)]
-    multi_scales: Annotated[list[Positive], Field(min_length=1)]
-    K: Count
-    score_thresh: Probability
-    num_images: CountOrAll
-
-
-class ExportConfig(Section):
-    input_dtype: str
-    deformable: str
-
-
-class Config(Section):
-    """Every parameter of the programs; the names are the ModelZoo document's."""
-
-    enable_modelarts: bool
-    data_url: str
-    train_url: str
-    checkpoint_url: str
-    data_path: str
-    output_path: str
-    load_path: str
-
-    device_target: str
-    device_id: Index
-    device_num: Count
-    distribute: bool
-    seed: Index
-
-    coco_data_dir: str
-    mindrecord_dir: str
-    mindrecord_prefix: Annotated[str, Field(pattern=r"^[^/\\]+$")]
-    on_bad_record: str
-
-    need_profiler: bool
-    profiler_path: str
-    epoch_size: Count
-    train_steps: CountOrAll
-    do_shuffle: bool
-    enable_lossscale: bool
-    enable_data_sink: bool
-    data_sink_steps: CountOrAll
-    enable_save_ckpt: bool
-    save_checkpoint_path: str
-    load_checkpoint_path: str
-    save_checkpoint_steps: Count
-    save_checkpoint_num: Count
-    save_result_dir: str
-
-    data_dir: str
-    run_mode: str
-    visual_image: bool
-    enable_eval: bool
-
-    export_format: str
-    export_load_ckpt: str
-    export_name: str
-    mindir_version: int
-
-    val_data_dir: str
-    predict_dir: str
-    result_path: str
-    label_path: str
-    meta_path: str
-    save_path: str
-
-    dataset_config: DatasetConfig
-    net_config: NetConfig
-    train_config: TrainConfig
-    eval_config: EvalConfig
-    export_config: ExportConfig
-
-    @model_validator(mode="after")
-    def _check(self) -> "Config":
-        dataset, ratio = self.dataset_config, self.net_config.down_ratio
-        if [side / ratio for side in dataset.input_res_train] != dataset.output_res:
-            raise ValueError(
-                f"dataset_config.output_res {dataset.output_res} is not input_res_train "
-                f"{dataset.input_res_train} divided by net_config.down_ratio {ratio}; change one"
-            )
-        return self
 
 
 class _YamlLoader(yaml.SafeLoader):

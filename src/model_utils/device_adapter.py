@@ -9,8 +9,8 @@ import logging
 import os
 from dataclasses import dataclass
 
-from src.model_utils.config import Config
 from src.model_utils.errors import UserError
+from src.model_utils.parameters import Config
 
 
 @dataclass(frozen=True)
@@ -55,21 +55,22 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
             "or install the MindSpore package and driver for it."
         )
     ms.set_context(mode=ms.GRAPH_MODE)
+    launched = 1
+    if may_distribute and config.distribute:
+        launched = int(os.environ.get("RANK_SIZE") or os.environ.get("MS_WORKER_NUM") or 1)
+        if config.device_num > 1 and launched == 1:
+            raise UserError(
+                f"device_num is {config.device_num} but this process was started alone; start the "
+                "processes with scripts/run_distributed_train_ascend.sh."
+            )
+    device_id = config.device_id
+    if launched > 1:  # the launcher knows
+        device_id = int(os.environ.get("DEVICE_ID", device_id))
     if target == "CPU":
         ms.set_device(target)
     else:
-        ms.set_device(target, int(os.environ.get("DEVICE_ID", config.device_id)))
-    if not (may_distribute and config.distribute):
-        return Device(target, 0, 1)
-    launched = int(os.environ.get("RANK_SIZE") or os.environ.get("MS_WORKER_NUM") or 1)
-    if config.device_num > 1 and launched == 1:
-        raise UserError(
-            f"device_num is {config.device_num} but this process was started alone; start the "
-            "processes with scripts/run_distributed_train_ascend.sh."
-        )
-    if launched == 1:
-        return Device(target, 0, 1)
-    return _join_processes(target)
+        ms.set_device(target, device_id)
+    return _join_processes(target) if launched > 1 else Device(target, 0, 1)
 
 
 def _join_processes(target: str) -> Device:

@@ -4,8 +4,8 @@
 import contextlib
 from collections.abc import Iterator
 
-from src.model_utils.config import Config
 from src.model_utils.errors import UserError
+from src.model_utils.parameters import Config
 
 
 @contextlib.contextmanager

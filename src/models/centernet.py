@@ -4,7 +4,7 @@
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.model_utils.config import NetConfig
+from src.model_utils.parameters import NetConfig
 from src.models.backbones.resnet import ResNet
 from src.models.decode import Decode
 from src.models.heads import Heads
@@ -17,7 +17,7 @@ class CenterNet(nn.Cell):
     """Backbone, neck and heads: normalised images float32 (B,3,H,W) to (hm, wh[, reg])."""
 
     def __init__(self, backbone: nn.Cell, neck: nn.Cell, heads: nn.Cell) -> None:
-        super().__init__(auto_prefix=True)
+        super().__init__()
         self.backbone, self.neck, self.heads = backbone, neck, heads
 
     def construct(self, image: Tensor) -> tuple[Tensor, ...]:

@@ -25,10 +25,10 @@ class Decode(nn.Cell):
         super().__init__()
         self.k, self.hm_is_logit = k, hm_is_logit
         self.pool = ops.MaxPool(3, 1, "same")
-        self.topk, self.gather_d = ops.TopK(sorted=True), ops.GatherD()
+        self.topk = ops.TopK(sorted=True)
         self.sigmoid, self.minimum, self.maximum = ops.Sigmoid(), ops.Minimum(), ops.Maximum()
         self.cast, self.reshape, self.equal = ops.Cast(), ops.Reshape(), ops.Equal()
-        self.concat, self.gather = ops.Concat(2), ops.Gather()
+        self.concat = ops.Concat(2)
         self.wh_at, self.reg_at = RowsAt(num_classes if cat_spec_wh else 1), RowsAt()
         self.zero, self.half = Tensor(0.0, ms.float32), Tensor(0.5, ms.float32)
         self.one = Tensor(1.0, ms.float32)

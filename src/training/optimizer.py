@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.model_utils.config import TrainConfig
+from src.model_utils.parameters import TrainConfig
 
 
 def warm_up(total_steps: int, warmup_steps: int) -> np.ndarray:

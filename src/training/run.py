@@ -11,8 +11,8 @@ import numpy as np
 from mindspore import nn
 
 from src import visual
-from src.model_utils.config import Config
 from src.model_utils.device_adapter import Device
+from src.model_utils.parameters import Config
 from src.training.callbacks import CheckpointKeeper, TrainingLog
 from src.training.step import TrainStep
 
