@@ -47,7 +47,7 @@ stage export "$python" "$project_dir/export.py" "${cpu[@]}" --mindir_version 1 \
 stage infer_310 bash "$project_dir/scripts/run_infer_310.sh" centernet.mindir shapes y
 
 average_precision() {
-    sed -n 's/.*IoU=0.50:0.95 | area=   all | maxDets=100 \] = //p' "$1"
+    sed -n 's/.*Average Precision.*IoU=0.50:0.95 | area=   all | .* = //p' "$1"
 }
 echo
 printf '%-42s %s\n' "AP (0.50:0.95) of eval.py" "$(average_precision eval.log)"
