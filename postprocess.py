@@ -19,9 +19,12 @@ from src.model_utils.files import write_json
 
 def main() -> None:
     config = load_config("Compute AP from the result files of ascend310_infer.")
-    if not (config.result_path and config.label_path and config.meta_path):
-        raise UserError("command line: give --result_path, --label_path and --meta_path.")
-    label_path, dataset = Path(config.label_path), config.dataset_config
+    if not (config.result_path and config.meta_path and (config.label_path or config.val_data_dir)):
+        raise UserError(
+            "command line: give --result_path, --meta_path and --label_path (or --val_data_dir)."
+        )
+    dataset = config.dataset_config
+    label_path = Path(config.label_path or f"{config.val_data_dir}/{dataset.val_annotation}")
     metas = bin_files.read_metas(Path(config.meta_path))
     categories = read_annotation_file(label_path)["categories"]
     mapping = class_of_category(categories, dataset.coco_classes, label_path)

@@ -38,6 +38,6 @@ step ascend310_infer infer.log "$project_dir/ascend310_infer/out/main" --mindir_
     --input_path preprocess/data --result_path result_Files --time_path time_Result \
     --device_target "${DEVICE_TARGET:-Ascend}" --device_id "$device_id"
 step postprocess.py acc.log "$python" "$project_dir/postprocess.py" "${config_options[@]}" \
-    --result_path result_Files --label_path "$dataset/annotations/instances_val2017.json" \
+    --result_path result_Files --val_data_dir "$dataset" \
     --meta_path preprocess/meta --save_path acc "${extra_options[@]}"
 cat acc.log

@@ -46,7 +46,8 @@ class TrainingLog(Callback):
         step, now = params.cur_step_num, time.monotonic()
         if step % self._line_steps == 0 or step == self._total_steps:
             self._print_line(step, now, params.net_outputs)
-        if step % self._steps_per_epoch == 0 or step == self._total_steps:
+        epochs, last_epochs = (s // self._steps_per_epoch for s in (step, self._epoch_step))
+        if epochs > last_epochs or step == self._total_steps:
             elapsed = (now - self._epoch_start) * 1000
             steps = step - self._epoch_step
             print(
