@@ -7,7 +7,7 @@ from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
-from src.model_utils.files import write_json
+from src.model_utils.files import make_writable, write_json
 from src.model_utils.parameters import Config
 
 
@@ -41,10 +41,11 @@ def evaluate(config: Config) -> None:
         config.eval_config.num_images,
         config.on_bad_record,
     )
+    result_dir = Path(config.save_result_dir)
+    make_writable(result_dir)  # before the work, not after it
     network = create_network(config.net_config, dataset.num_classes)
     checkpoints.load(network, Path(config.load_checkpoint_path))
     detector = create_detector(config, network)
-    result_dir = Path(config.save_result_dir)
     results = detect_all(
         detector,
         evaluation_set,

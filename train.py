@@ -7,6 +7,7 @@ from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
+from src.model_utils.files import make_writable
 from src.model_utils.parameters import Config
 
 
@@ -33,6 +34,8 @@ def train(config: Config) -> None:
     from src.training.run import draw_first_batch, run_training
     from src.training.step import TrainStep
 
+    if config.enable_save_ckpt and device.rank == 0:
+        make_writable(Path(config.save_checkpoint_path))  # before the work, not after it
     ms.set_seed(config.seed)  # the same first weights on every device
     classes, train = config.dataset_config.num_classes, config.train_config
     dataset = create_train_dataset(

@@ -20,6 +20,11 @@ config_options=()
 if [[ -n "${CONFIG_PATH:-}" ]]; then
     config_options+=(--config_path "$(realpath -m "$CONFIG_PATH")")
 fi
+# The 330 epochs of ResNet-101 on COCO; a config brings its own recipe.
+recipe=()
+if [[ -z "${CONFIG_PATH:-}" ]]; then
+    recipe=(--epoch_size 330 --data_sink_steps -1 --save_checkpoint_steps 3664 --save_checkpoint_num 5)
+fi
 device_options=("${config_options[@]}" --device_target "${DEVICE_TARGET:-Ascend}")
 
 fail() {

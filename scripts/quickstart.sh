@@ -3,7 +3,7 @@
 #
 # The whole path on a CPU: install, make a data set, convert, train, evaluate, export, run the C++
 # application, compare. Everything is written to quickstart_run/ of this repository.
-set -euo pipefail
+set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 if [[ $# -ne 0 ]]; then
@@ -34,7 +34,8 @@ cd "$run_dir"
 python=$project_dir/.venv/bin/python
 config=(--config_path "$project_dir/configs/quickstart.yaml")
 cpu=("${config[@]}" --device_target CPU)
-export CONFIG_PATH=${config[1]} DEVICE_TARGET=CPU FOREGROUND=1 PYTHONPATH=$project_dir
+export CONFIG_PATH=${config[1]} DEVICE_TARGET=CPU FOREGROUND=1
+export PYTHON=$python PYTHONPATH=$project_dir
 
 stage data "$python" -m src.data.synthetic --output_dir shapes
 stage convert bash "$project_dir/scripts/convert_dataset_to_mindrecord.sh" shapes mindrecord

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-set -euo pipefail
+set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 split_arguments "$@"
@@ -17,6 +17,6 @@ launcher=$project_dir/scripts/ascend_distributed_launcher
     --hccl_config "${positional[1]}" \
     --device_target "${DEVICE_TARGET:-Ascend}" \
     --cmd_file distributed_cmd.sh \
-    -- "${config_options[@]}" --mindrecord_dir "$(realpath -m "${positional[0]}")" \
+    -- "${config_options[@]}" "${recipe[@]}" --mindrecord_dir "$(realpath -m "${positional[0]}")" \
     --load_checkpoint_path "${positional[2]:+$(realpath -m "${positional[2]}")}" "${extra_options[@]}"
 bash distributed_cmd.sh

@@ -3,7 +3,7 @@
 #
 # preprocess.py, ascend310_infer and postprocess.py, in the current folder: preprocess/,
 # result_Files/, time_Result/, acc/ and a log of each step. Always in the foreground.
-set -euo pipefail
+set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 split_arguments "$@"
@@ -28,12 +28,13 @@ step() {
     fi
 }
 
+rm -f acc.log # of an earlier run
 if [[ "$preprocess_images" == y ]]; then
     step preprocess.py preprocess.log "$python" "$project_dir/preprocess.py" "${config_options[@]}" \
         --val_data_dir "$dataset" --predict_dir preprocess "${extra_options[@]}"
 fi
 step build.sh build.log env PYTHON="$python" bash "$project_dir/ascend310_infer/build.sh"
-rm -rf result_Files time_Result
+rm -rf result_Files time_Result acc
 step ascend310_infer infer.log "$project_dir/ascend310_infer/out/main" --mindir_path "$mindir" \
     --input_path preprocess/data --result_path result_Files --time_path time_Result \
     --device_target "${DEVICE_TARGET:-Ascend}" --device_id "$device_id"

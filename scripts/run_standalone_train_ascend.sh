@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-set -euo pipefail
+set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 split_arguments "$@"
@@ -8,10 +8,6 @@ if [[ ${#positional[@]} -lt 2 || ${#positional[@]} -gt 3 ]]; then
     echo "usage: bash run_standalone_train_ascend.sh DEVICE_ID MINDRECORD_DATASET_PATH [LOAD_CHECKPOINT_PATH] [--OPTION VALUE ...]"
     echo "example: bash scripts/run_standalone_train_ascend.sh 0 /path/mindrecord"
     exit 2
-fi
-recipe=()
-if [[ -z "${CONFIG_PATH:-}" ]]; then # a config brings its own
-    recipe=(--epoch_size 330 --data_sink_steps -1 --save_checkpoint_steps 3664 --save_checkpoint_num 5)
 fi
 run_logged training_log.txt "$python" "$project_dir/train.py" "${device_options[@]}" \
     --distribute false --device_id "${positional[0]}" --mindrecord_dir "${positional[1]}" \

@@ -2,7 +2,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #
 # All tests and linters, in a .venv that is made if absent.
-set -euo pipefail
+set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 marker="not slow"

@@ -93,7 +93,5 @@ def infer_app() -> Path:
         text=True,
         check=False,
     )
-    if "set MSLITE_PATH" in built.stderr:
-        pytest.skip(f"no MindSpore Lite here: {built.stderr.splitlines()[-1]}")
     assert built.returncode == 0, built.stderr
     return BUILD_SCRIPT.parent / "out" / "main"

@@ -125,6 +125,7 @@ def test_resnet18_overfits_eight_images(program: Program, tmp_path: Path):
         *("--dataset_config.input_res_test", "[256, 256]"),
         *("--dataset_config.rand_crop", "false", "--dataset_config.shift", 0),
         *("--dataset_config.scale", 0, "--dataset_config.color_aug", "false"),
+        *("--dataset_config.flip_prop", 0),
         *("--train_config.batch_size", 8, "--train_config.lr_schedule", "PolyDecay"),
         *("--train_config.PolyDecay.learning_rate", "1e-3"),
         *("--train_config.PolyDecay.power", 1, "--train_config.PolyDecay.warmup_steps", 20),

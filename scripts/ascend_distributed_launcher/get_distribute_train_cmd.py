@@ -4,7 +4,7 @@
 python get_distribute_train_cmd.py --run_script train.py --hyper_parameter_config F.ini
     --hccl_config rank_table.json --cmd_file distributed_cmd.sh -- [OPTIONS OF train.py]
 
-On Ascend the processes find each other by the rank table. On a CPU there is no HCCL: as many
+On Ascend the processes find each other by the rank table. Elsewhere there is no HCCL: as many
 processes as the table has devices join through MindSpore's scheduler on this machine.
 """
 
@@ -19,40 +19,77 @@ from pathlib import Path
 from typing import Any
 
 
+class LauncherError(Exception):
+    """One sentence for the user: file, what is wrong, remedy."""
+
+
 def main() -> int:
     arguments = _parse_arguments()
     try:
-        table = json.loads(Path(arguments.hccl_config).read_text(encoding="utf-8"))
-        devices = local_devices(table)
-        rank_size = sum(len(server["device"]) for server in table["server_list"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        print(
-            f"error: {arguments.hccl_config}: is not a usable rank table ({error}); write it with "
-            "hccl_tools.py.",
-            file=sys.stderr,
+        devices, rank_size = read_rank_table(Path(arguments.hccl_config))
+        options = read_options(Path(arguments.hyper_parameter_config))
+        options += [*arguments.options, f"--device_target={arguments.device_target}"]
+        command = [sys.executable, str(Path(arguments.run_script).resolve()), *options]
+        commands = cluster_commands(
+            command,
+            devices,
+            rank_size,
+            arguments.device_target,
+            Path(arguments.hccl_config).resolve(),
         )
+        Path(arguments.cmd_file).write_text("\n".join(commands) + "\n", encoding="utf-8")
+    except LauncherError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 2
-    parameters = configparser.ConfigParser()
-    if not parameters.read(arguments.hyper_parameter_config):
-        print(f"error: {arguments.hyper_parameter_config}: cannot be read.", file=sys.stderr)
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}; check the path.", file=sys.stderr)
         return 2
-    options = [f"--{name}={value}" for name, value in parameters["config"].items()]
-    options += [*arguments.options, f"--device_target={arguments.device_target}"]
-    command = [sys.executable, str(Path(arguments.run_script).resolve()), *options]
-    commands = cluster_commands(
-        command, devices, rank_size, arguments.device_target, Path(arguments.hccl_config).resolve()
-    )
-    Path(arguments.cmd_file).write_text("\n".join(commands) + "\n", encoding="utf-8")
     return 0
 
 
-def local_devices(table: dict[str, Any]) -> list[dict[str, str]]:
+def read_rank_table(path: Path) -> tuple[list[dict[str, str]], int]:
+    """The devices of this server and the number of devices of all servers.
+
+    Raises:
+        LauncherError: the file is no rank table, or none of its servers is this machine.
+    """
+    try:
+        servers = json.loads(path.read_text(encoding="utf-8"))["server_list"]
+        devices = [device for server in servers for device in server["device"]]
+        if not all({"device_id", "rank_id"} <= device.keys() for device in devices) or not devices:
+            raise ValueError("it lists no devices with device_id and rank_id")
+        return local_devices(path, servers), len(devices)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise LauncherError(
+            f"{path}: is not a usable rank table ({error!r}); write it with hccl_tools.py."
+        ) from None
+
+
+def read_options(path: Path) -> list[str]:
+    """The parameters in section [config] of an ini file, as options of train.py.
+
+    Raises:
+        LauncherError: the file is not such an ini file.
+    """
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # names keep their case
+    try:
+        with path.open(encoding="utf-8") as file:
+            parser.read_file(file)
+        return [f"--{name}={value}" for name, value in parser["config"].items()]
+    except (configparser.Error, KeyError) as error:
+        reason = " ".join(str(error).split())
+        raise LauncherError(
+            f"{path}: is not an ini file with a section [config] ({reason}); see the project's own."
+        ) from None
+
+
+def local_devices(path: Path, servers: list[dict[str, Any]]) -> list[dict[str, str]]:
     """The devices of this server: the only one, or the one whose server_id is our address.
 
     Raises:
-        ValueError: no server of the table is this machine; SERVER_ID can name it.
+        LauncherError: no server of the table is this machine; SERVER_ID can name it.
     """
-    servers = table["server_list"]
     if len(servers) == 1:
         return servers[0]["device"]
     addresses = {os.environ.get("SERVER_ID", "")}
@@ -60,7 +97,9 @@ def local_devices(table: dict[str, Any]) -> list[dict[str, str]]:
     for server in servers:
         if server["server_id"] in addresses:
             return server["device"]
-    raise ValueError("no server_id in it is this machine's address; set SERVER_ID to the right one")
+    raise LauncherError(
+        f"{path}: no server_id in it is this machine's address; set SERVER_ID to this server's."
+    )
 
 
 def cluster_commands(
@@ -74,33 +113,52 @@ def cluster_commands(
     lines = ["#!/usr/bin/env bash", "# Written by get_distribute_train_cmd.py.", "processes=()"]
     cores = sorted(os.sched_getaffinity(0))
     share = len(cores) // len(devices)
-    port = _free_port() if device_target == "CPU" else 0
-    if device_target == "CPU":
-        environment = _cpu_environment(rank_size, port, "MS_SCHED")
-        lines.append(_start(command, "LOG_scheduler", environment, []))
+    uses_hccl = device_target == "Ascend"
+    port = 0 if uses_hccl else _free_port()
+    if not uses_hccl:
+        lines.append(_start(command, "LOG_scheduler", _scheduled(rank_size, port, "MS_SCHED"), []))
     for i, device in enumerate(devices):
-        if device_target == "CPU":
-            environment = _cpu_environment(rank_size, port, "MS_WORKER")
-            environment["MS_NODE_ID"] = device["rank_id"]
-        else:
+        if uses_hccl:
             environment = {
                 "RANK_TABLE_FILE": str(rank_table),
                 "RANK_SIZE": str(rank_size),
                 "RANK_ID": device["rank_id"],
                 "DEVICE_ID": device["device_id"],
             }
+        else:
+            environment = _scheduled(rank_size, port, "MS_WORKER")
+            environment["MS_NODE_ID"] = device["rank_id"]
+        own = [*command, f"--device_id={device['device_id']}"]
         bound = cores[i * share : (i + 1) * share]
-        lines.append(_start(command, f"LOG{device['device_id']}", environment, bound))
-    lines += [
-        'echo "logs: $PWD/LOG*/training_log.txt"',
-        'echo "processes: ${processes[*]}"',
-        '[[ "${FOREGROUND:-0}" == 1 ]] || exit 0',
-        "code=0",
-        'for process in "${processes[@]}"; do wait "$process" || code=$?; done',
-        "if [[ $code -ne 0 ]]; then tail -n 5 LOG*/training_log.txt >&2; fi",
-        'exit "$code"',
-    ]
-    return lines
+        lines.append(_start(own, f"LOG{device['device_id']}", environment, bound))
+    return [*lines, _WAIT]
+
+
+# In the foreground: the first process that fails ends the others, and its code is the script's.
+_WAIT = """\
+echo "logs: $PWD/LOG*/training_log.txt"
+echo "processes: ${processes[*]}"
+[[ "${FOREGROUND:-0}" == 1 ]] || exit 0
+trap 'kill "${processes[@]}" 2> /dev/null' INT TERM
+code=0
+running=("${processes[@]}")
+while [[ ${#running[@]} -gt 0 && $code -eq 0 ]]; do
+    sleep 1
+    left=()
+    for process in "${running[@]}"; do
+        if kill -0 "$process" 2> /dev/null; then
+            left+=("$process")
+        else
+            wait "$process" || code=$?
+        fi
+    done
+    running=("${left[@]}")
+done
+if [[ $code -ne 0 ]]; then
+    kill "${running[@]}" 2> /dev/null
+    tail -n 5 LOG*/training_log.txt >&2
+fi
+exit "$code\""""
 
 
 def _start(command: list[str], folder: str, environment: dict[str, str], cores: list[int]) -> str:
@@ -109,13 +167,15 @@ def _start(command: list[str], folder: str, environment: dict[str, str], cores: 
     if cores:
         words += ["taskset", "-c", ",".join(map(str, cores))]
     words = [shlex.quote(word) for word in [*words, *command]]
+    # exec, so that the process id that is printed is the program's; nohup, as it may outlive us.
     return (
-        f"mkdir -p {folder}/ms_log && (cd {folder} && exec {' '.join(words)} "
-        "> training_log.txt 2>&1 < /dev/null) &\nprocesses+=($!)"
+        f"mkdir -p {folder}/ms_log\n"
+        f"(cd {folder} && exec nohup {' '.join(words)} > training_log.txt 2>&1 < /dev/null) &\n"
+        "processes+=($!)"
     )
 
 
-def _cpu_environment(rank_size: int, port: int, role: str) -> dict[str, str]:
+def _scheduled(rank_size: int, port: int, role: str) -> dict[str, str]:
     return {
         "MS_WORKER_NUM": str(rank_size),
         "MS_SCHED_HOST": "127.0.0.1",

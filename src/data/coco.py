@@ -65,6 +65,8 @@ def read_annotation_file(path: Path) -> dict[str, Any]:
         for position, entry in enumerate(content[key]):
             if not isinstance(entry, dict) or not isinstance(entry.get("id"), int):
                 raise UserError(f"{path}: {key}[{position}] has no integer id; COCO needs one.")
+    if not isinstance(content.get("annotations", []), list):
+        raise UserError(f"{path}: is not a COCO annotation file: its annotations are no list.")
     return content
 
 
@@ -80,7 +82,7 @@ def class_of_category(
     mapping = {}
     for category in categories:
         name = category.get("name")
-        if name not in position:
+        if not isinstance(name, str) or name not in position:
             raise UserError(
                 f"{path}: category {name!r} (id {category['id']}) is not in "
                 "dataset_config.coco_classes; add it there or pick the config of this data set."
@@ -154,9 +156,9 @@ def _annotation_problem(
 ) -> str:
     if not isinstance(entry, dict):
         return "is not a mapping"
-    if entry.get("image_id") not in images:
+    if not isinstance(entry.get("image_id"), int) or entry["image_id"] not in images:
         return f"is of image {entry.get('image_id')}, which is not listed or not usable"
-    if entry.get("category_id") not in mapping:
+    if not isinstance(entry.get("category_id"), int) or entry["category_id"] not in mapping:
         return f"has category_id {entry.get('category_id')}, which categories does not list"
     box = entry.get("bbox")
     if not isinstance(box, list) or len(box) != 4:

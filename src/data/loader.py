@@ -15,6 +15,7 @@ from src.data import augment, geometry, mindrecord
 from src.data.images import decoder
 from src.data.objects import object_table
 from src.model_utils.errors import UserError
+from src.model_utils.object_columns import ROW_LENGTH
 from src.model_utils.parameters import DatasetConfig
 
 COLUMNS = ["image", "colour", "objects"]
@@ -55,7 +56,7 @@ class SampleMaker:
         height, width = self.input_size
         image = np.empty((len(encoded), height, width, 3), np.uint8)
         colour = np.empty((len(encoded), 3, 4), np.float32)
-        objects = np.empty((len(encoded), self.max_objs, 8), np.float32)
+        objects = np.empty((len(encoded), self.max_objs, ROW_LENGTH), np.float32)
         for i in range(len(encoded)):
             image[i], colour[i], objects[i] = self.sample(random, encoded[i], boxes[i], classes[i])
         return image, colour, objects
@@ -80,9 +81,14 @@ class SampleMaker:
 
 
 def worker_count(num_workers: int, processes: int = 1) -> int:
-    """Threads of one process: `num_workers`, or a share of the cores if that is 0."""
+    """Threads of one process: `num_workers`, or one for each core that it has if that is 0.
+
+    Processes that no launcher has bound to cores of their own get a share of all.
+    """
     cores = len(os.sched_getaffinity(0))
-    return min(num_workers or max(1, cores // processes), cores)
+    if cores == os.cpu_count():
+        cores = max(1, cores // processes)
+    return min(num_workers or cores, len(os.sched_getaffinity(0)))
 
 
 def create_train_dataset(

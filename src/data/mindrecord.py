@@ -69,15 +69,20 @@ def write_set(
     partial_dir.mkdir(parents=True)
     try:
         rows = _checked_rows(records, num_workers, decode, bad_records)
-        images, boxes = _write_rows(rows, partial_dir / prefix, num_shards)
+        try:
+            images, boxes = _write_rows(rows, partial_dir / prefix, num_shards)
+        except RuntimeError as error:  # MindSpore's word for a full disk
+            reason = " ".join(str(error).split("\n")[0].split())
+            raise UserError(
+                f"{mindrecord_dir}: MindRecord files cannot be written ({reason}); check the free "
+                "space and the permissions."
+            ) from None
         if images == 0:
             raise UserError(
                 f"{mindrecord_dir / prefix}: no usable image with a box was found; check the "
                 "annotation file and the image folder."
             )
-        manifest_path(mindrecord_dir, prefix).unlink(missing_ok=True)  # the old set ends here
-        for old in mindrecord_dir.glob(f"{prefix}[0-9]*"):
-            old.unlink()
+        _remove_set(mindrecord_dir, prefix)
         files = {}
         for path in sorted(partial_dir.iterdir()):
             sync(path)
@@ -144,6 +149,19 @@ def _write_rows(rows: Iterator[dict[str, Any]], path: Path, num_shards: int) -> 
     if images:
         writer.commit()
     return images, boxes
+
+
+def _remove_set(mindrecord_dir: Path, prefix: str) -> None:
+    """Removes an earlier set of this prefix: its manifest first, then the files that it names."""
+    path = manifest_path(mindrecord_dir, prefix)
+    if path.exists():
+        try:
+            files = dict(json.loads(path.read_bytes())["files"])
+        except (ValueError, KeyError, TypeError):
+            files = {}  # damaged: its files are overwritten, or stay
+        path.unlink()
+        for name in files:
+            (mindrecord_dir / Path(name).name).unlink(missing_ok=True)
 
 
 def read_manifest(mindrecord_dir: Path, prefix: str, class_names: Sequence[str]) -> Manifest:

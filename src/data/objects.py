@@ -1,14 +1,19 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""The object table: all that the network's targets are drawn from.
-
-A row is an object on the output grid, float32: integer centre x and y, sub-pixel offset x and y,
-width, height, radius of its Gaussian, class. A padding row has class -1.
-"""
+"""Making the object table; its columns are in `src.model_utils.object_columns`."""
 
 import numpy as np
 
-ROW_LENGTH = 8
-CENTRE_X, CENTRE_Y, OFFSET_X, OFFSET_Y, WIDTH, HEIGHT, RADIUS, CLASS = range(ROW_LENGTH)
+from src.model_utils.object_columns import (
+    CENTRE_X,
+    CENTRE_Y,
+    CLASS,
+    HEIGHT,
+    OFFSET_X,
+    OFFSET_Y,
+    RADIUS,
+    ROW_LENGTH,
+    WIDTH,
+)
 
 
 def gaussian_radius(height: np.ndarray, width: np.ndarray, min_overlap: float = 0.7) -> np.ndarray:

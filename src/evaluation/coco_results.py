@@ -11,6 +11,9 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from src.data.coco import read_annotation_file
+from src.model_utils.errors import UserError
+
 
 def to_results(
     image_id: int, boxes: np.ndarray, category_ids: Sequence[int]
@@ -48,11 +51,24 @@ def average_precision(
 ) -> tuple[np.ndarray, str]:
     """COCO's twelve numbers over the images of `image_ids`, and pycocotools' table of them.
 
-    Without any result, every number that has ground truth is 0.
+    Annotations without `iscrowd` count as single objects, without `area` with their box's. Without
+    any result, every number that has ground truth is 0.
+
+    Raises:
+        UserError: the file has no annotations, or not those of these images.
     """
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        truth = COCO(str(annotation_path))
+    content = read_annotation_file(annotation_path)
+    missing = set(image_ids) - {entry["id"] for entry in content["images"]}
+    if "annotations" not in content or missing:
+        what = f"does not list image {min(missing)}" if missing else "has no annotations"
+        raise UserError(f"{annotation_path}: {what}; give the annotation file of these images.")
+    truth = COCO()
+    truth.dataset = content
+    with contextlib.redirect_stdout(io.StringIO()):
+        for entry in content["annotations"]:
+            entry.setdefault("iscrowd", 0)
+            entry.setdefault("area", entry["bbox"][2] * entry["bbox"][3])
+        truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(results) if results else COCO(), "bbox")
         evaluation.params.imgIds = list(image_ids)
         evaluation.evaluate()

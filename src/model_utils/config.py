@@ -139,6 +139,11 @@ def _unknown(name: str, values: dict[str, Any], prefix: str = "") -> str:
     return f"unknown parameter {name}; {advice}"
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> typing.NoReturn:
+        raise UserError(f"command line: {message}; --help lists the parameters.")
+
+
 def _parse_arguments(
     description: str,
     arguments: Sequence[str],
@@ -147,7 +152,7 @@ def _parse_arguments(
     choices: dict[str, Any],
 ) -> tuple[str, dict[str, str], list[str]]:
     """The overlay's path, the values of the parameters given, and what is not known."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         description=description,
         epilog="Booleans are true or false; lists are written [1, 2].",
         allow_abbrev=False,

@@ -58,10 +58,10 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
     launched = 1
     if may_distribute and config.distribute:
         launched = int(os.environ.get("RANK_SIZE") or os.environ.get("MS_WORKER_NUM") or 1)
-        if config.device_num > 1 and launched == 1:
+        if config.device_num not in (1, launched):
             raise UserError(
-                f"device_num is {config.device_num} but this process was started alone; start the "
-                "processes with scripts/run_distributed_train_ascend.sh."
+                f"device_num is {config.device_num} but {launched} process(es) were started; start "
+                "as many with scripts/run_distributed_train_ascend.sh."
             )
     device_id = config.device_id
     if launched > 1:  # the launcher knows

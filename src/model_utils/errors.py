@@ -17,10 +17,10 @@ def run_program(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        # A full disk, a folder without permission: the system's message names the file.
-        where = f" ({error.filename})" if error.filename else ""
+        # A full disk, a folder without permission.
+        where = f"{error.filename}: " if error.filename else ""
         print(
-            f"error: {error.strerror or error}{where}; check the path, its permissions and the "
+            f"error: {where}{error.strerror or error}; check the path, its permissions and the "
             "free space.",
             file=sys.stderr,
         )

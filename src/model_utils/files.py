@@ -4,6 +4,7 @@
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,19 +12,34 @@ from typing import Any
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Gives a name beside `path` to write to; on success that file takes the place of `path`.
+    """Gives a name to write to; on success that file takes the place of `path`.
 
-    The name keeps the file's ending. On an error what was written is removed.
+    It is a file of the same name in a temporary folder beside `path`, which goes away with all
+    that is in it, also on an error.
+
+    Raises:
+        OSError: with `path` as its file name.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".partial-{os.getpid()}-{path.name}")
     try:
-        yield partial
-        sync(partial)
-        partial.replace(path)
-        sync(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".partial-", dir=path.parent) as folder:
+            partial = Path(folder) / path.name
+            yield partial
+            sync(partial)
+            partial.replace(path)
+            sync(path.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def make_writable(folder: Path) -> None:
+    """Makes a folder that results will go to, and shows now that files can be made in it.
+
+    Raises:
+        OSError: they cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
 
 
 def sync(path: Path) -> None:

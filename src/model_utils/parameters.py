@@ -217,4 +217,16 @@ class Config(Section):
                 f"dataset_config.output_res {dataset.output_res} is not input_res_train "
                 f"{dataset.input_res_train} divided by net_config.down_ratio {ratio}; change one"
             )
+        stride = 2 ** (len(self.net_config.block_class) + 1)
+        if any(side % stride for side in dataset.input_res_train):
+            raise ValueError(
+                f"dataset_config.input_res_train {dataset.input_res_train} is no multiple of the "
+                f"network's stride {stride}; choose sides that are"
+            )
+        height, width = (side // ratio for side in dataset.input_res_test)
+        if dataset.num_classes * height * width < self.eval_config.K:
+            raise ValueError(
+                f"eval_config.K {self.eval_config.K} is more than the heat maps have cells at "
+                f"dataset_config.input_res_test {dataset.input_res_test}; lower it"
+            )
         return self

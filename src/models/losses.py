@@ -6,6 +6,15 @@ from dataclasses import dataclass
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
+from src.model_utils.object_columns import (
+    CENTRE_X,
+    CENTRE_Y,
+    CLASS,
+    HEIGHT,
+    OFFSET_X,
+    OFFSET_Y,
+    WIDTH,
+)
 from src.models.layers import ApplyColour, RowsAt
 from src.models.targets import DenseSizes, Gaussians, HeatMap
 
@@ -117,10 +126,10 @@ class CenterNetLoss(nn.Cell):
         gaussians = self.gaussians(objects)
         hm_loss = self.hm_loss(heads[0], self.heat_map(gaussians, objects))
 
-        cells = self.cast(objects[:, :, 0:2], ms.int32)
+        cells = self.cast(objects[:, :, CENTRE_X : CENTRE_Y + 1], ms.int32)
         cell = cells[:, :, 1] * self.width + cells[:, :, 0]
-        valid = self.cast(objects[:, :, 7:8] >= 0.0, ms.float32)
-        classes = self.cast(ops.maximum(objects[:, :, 7], Tensor(0.0, ms.float32)), ms.int32)
+        valid = self.cast(objects[:, :, CLASS : CLASS + 1] >= 0.0, ms.float32)
+        classes = self.cast(ops.maximum(objects[:, :, CLASS], Tensor(0.0, ms.float32)), ms.int32)
         if self.options.dense_wh:
             sizes, weight = self.dense_sizes(gaussians, objects)
             wh_loss = self.regression_loss(
@@ -128,11 +137,13 @@ class CenterNetLoss(nn.Cell):
             )
         else:
             predicted = self.wh_at(heads[1], cell, classes)
-            wh_loss = self.regression_loss(predicted, objects[:, :, 4:6], valid)
+            wh_loss = self.regression_loss(predicted, objects[:, :, WIDTH : HEIGHT + 1], valid)
         off_loss = Tensor(0.0, ms.float32)
         if len(heads) == 3:
             predicted = self.reg_at(heads[2], cell, classes)
-            off_loss = self.regression_loss(predicted, objects[:, :, 2:4], valid)
+            off_loss = self.regression_loss(
+                predicted, objects[:, :, OFFSET_X : OFFSET_Y + 1], valid
+            )
         loss = (
             self.options.hm_weight * hm_loss
             + self.options.wh_weight * wh_loss

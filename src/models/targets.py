@@ -1,9 +1,11 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Training targets, drawn on the device from the object table (see `src.data.objects`)."""
+"""Training targets, drawn on the device from the object table."""
 
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
+
+from src.model_utils.object_columns import CENTRE_X, CENTRE_Y, CLASS, HEIGHT, RADIUS, WIDTH
 
 
 class Gaussians(nn.Cell):
@@ -22,16 +24,21 @@ class Gaussians(nn.Cell):
         self.expand = ops.ExpandDims()
 
     def construct(self, objects: Tensor) -> Tensor:
-        radius = objects[:, :, 6:7]
+        radius = objects[:, :, RADIUS : RADIUS + 1]
         sigma = (radius * 2.0 + 1.0) / 6.0
-        valid = self.cast(objects[:, :, 7:8] >= 0.0, ms.float32)
-        column = self._profile(self.grid_y - objects[:, :, 1:2], radius, sigma) * valid
-        row = self._profile(self.grid_x - objects[:, :, 0:1], radius, sigma)
+        valid = self.cast(objects[:, :, CLASS : CLASS + 1] >= 0.0, ms.float32)
+        column = (
+            self._profile(self.grid_y - objects[:, :, CENTRE_Y : CENTRE_Y + 1], radius, sigma)
+            * valid
+        )
+        row = self._profile(self.grid_x - objects[:, :, CENTRE_X : CENTRE_X + 1], radius, sigma)
         return self.expand(column, 3) * self.expand(row, 2)
 
     def _profile(self, distance: Tensor, radius: Tensor, sigma: Tensor) -> Tensor:
         inside = self.cast(self.abs(distance) <= radius, ms.float32)
-        return self.exp(-distance * distance / (2.0 * sigma * sigma)) * inside
+        # Exactly 1 at the centre, whatever a device's exp(0) is: the focal loss counts these.
+        away = self.exp(-distance * distance / (2.0 * sigma * sigma)) * inside
+        return ops.select(distance == 0.0, ops.ones_like(away), away)
 
 
 class HeatMap(nn.Cell):
@@ -51,7 +58,7 @@ class HeatMap(nn.Cell):
         batch, count, height, width = gaussians.shape
         # Segment b·(C+1)+c, with one more class C for padding rows, thrown away below.
         planes = self.num_classes + 1
-        classes = self.cast(objects[:, :, 7], ms.int32)
+        classes = self.cast(objects[:, :, CLASS], ms.int32)
         classes = ops.select(classes >= 0, classes, self.num_classes)
         first = Tensor((np.arange(batch) * planes).reshape(batch, 1).astype(np.int32))
         flat = self.reshape(gaussians, (batch * count, height * width))
@@ -76,6 +83,6 @@ class DenseSizes(nn.Cell):
         batch, _, height, width = gaussians.shape
         winner, weight = self.argmax(gaussians)
         winner = winner.reshape((batch, 1, height * width))
-        sizes = objects[:, :, 4:6].transpose((0, 2, 1))  # (B,2,N)
+        sizes = objects[:, :, WIDTH : HEIGHT + 1].transpose((0, 2, 1))  # (B,2,N)
         sizes = self.gather(sizes, 2, ops.tile(winner, (1, 2, 1)))
         return sizes.reshape((batch, 2, height, width)), weight

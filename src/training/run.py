@@ -12,6 +12,15 @@ from mindspore import nn
 
 from src import visual
 from src.model_utils.device_adapter import Device
+from src.model_utils.object_columns import (
+    CENTRE_X,
+    CENTRE_Y,
+    CLASS,
+    HEIGHT,
+    OFFSET_X,
+    OFFSET_Y,
+    WIDTH,
+)
 from src.model_utils.parameters import Config
 from src.training.callbacks import CheckpointKeeper, TrainingLog
 from src.training.step import TrainStep
@@ -22,7 +31,10 @@ def steps_between_returns(config: Config, total_steps: int, steps_per_epoch: int
     if not config.enable_data_sink:
         return 1
     wanted = config.data_sink_steps if config.data_sink_steps > 0 else steps_per_epoch
-    return math.gcd(wanted, total_steps) if wanted < total_steps else total_steps
+    steps = math.gcd(wanted, total_steps) if wanted < total_steps else total_steps
+    if steps != wanted:
+        print(f"data sink: {steps} steps at a time, as {wanted} do not divide {total_steps} steps")
+    return steps
 
 
 def run_training(
@@ -82,10 +94,11 @@ def draw_first_batch(
     """Writes the images of the first batch, warped as the network gets them, with their boxes."""
     image, _, objects = next(dataset.create_tuple_iterator(num_epochs=1, output_numpy=True))
     for position, (picture, table) in enumerate(zip(image, objects, strict=True)):
-        rows = table[table[:, 7] >= 0]
-        centre, half = rows[:, 0:2] + rows[:, 2:4], rows[:, 4:6] / 2
+        rows = table[table[:, CLASS] >= 0]
+        centre = rows[:, CENTRE_X : CENTRE_Y + 1] + rows[:, OFFSET_X : OFFSET_Y + 1]
+        half = rows[:, WIDTH : HEIGHT + 1] / 2
         boxes = np.column_stack([(centre - half) * down_ratio, (centre + half) * down_ratio])
-        drawn = visual.draw_boxes(picture, np.column_stack([boxes, rows[:, 7]]), class_names)
+        drawn = visual.draw_boxes(picture, np.column_stack([boxes, rows[:, CLASS]]), class_names)
         visual.write_picture(folder / f"train_{position:03d}.jpg", drawn)
     print(f"pictures of the first batch: {folder}", flush=True)
 

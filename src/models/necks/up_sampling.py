@@ -12,14 +12,16 @@ from src.models.layers import DeformableConv
 def bilinear_kernel(in_channels: int, out_channels: int) -> np.ndarray:
     """Weights (in, out, 4, 4) of a stride-2 transposed convolution that interpolates bilinearly.
 
-    Channel c goes to channel c mod out, averaged where several meet, so that the output starts as
-    the input enlarged.
+    Input channels are dealt out to the output channels in turn, and averaged where several meet;
+    with fewer inputs than outputs they are dealt out again. So the output starts as the input,
+    enlarged.
     """
     ramp = np.array([0.25, 0.75, 0.75, 0.25])
-    weight = np.zeros((in_channels, out_channels, 4, 4), np.float32)
-    for channel in range(in_channels):
-        weight[channel, channel % out_channels] = np.outer(ramp, ramp)
-    return weight / max(1, in_channels // out_channels)
+    share = np.zeros((in_channels, out_channels), np.float32)
+    turns = np.arange(max(in_channels, out_channels))
+    share[turns % in_channels, turns % out_channels] = 1
+    share /= share.sum(axis=0)
+    return share[:, :, None, None] * np.outer(ramp, ramp).astype(np.float32)
 
 
 class UpSampling(nn.Cell):

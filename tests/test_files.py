@@ -1,0 +1,104 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Files that appear whole or not at all; MindRecord sets that share a folder."""
+
+import errno
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.data.loader import worker_count
+from src.deploy.mindir import largest_difference
+from src.model_utils.files import whole_file, write_json
+from tests.conftest import QUICKSTART, Program
+
+
+def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path):
+    path = tmp_path / "result.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(ZeroDivisionError), whole_file(path) as partial:
+        partial.write_text("half")
+        partial.with_suffix(".tmp").write_text("a library's own temporary file")
+        raise ZeroDivisionError
+    assert json.loads(path.read_text()) == {"old": 1}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_full_disk_is_reported_with_the_files_name(tmp_path: Path):
+    path = tmp_path / "result.json"
+    with pytest.raises(OSError) as error, whole_file(path) as partial:
+        partial.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert error.value.filename == str(path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_target_that_cannot_be_written_ends_in_one_sentence(
+    shapes: Path, program: Program, tmp_path: Path
+):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "data").write_text("in the way")
+    options = ("--config_path", QUICKSTART, "--val_data_dir", shapes, "--predict_dir", "out")
+    done = program("preprocess.py", *options, cwd=tmp_path)
+    assert done.returncode == 2
+    assert [line[:7] for line in done.stderr.splitlines() if "error" in line] == ["error: "]
+
+
+def convert(program: Program, shapes: Path, folder: Path, prefix: str, shards: int) -> None:
+    done = program(
+        "src/dataset.py",
+        *("--config_path", QUICKSTART, "--coco_data_dir", shapes, "--mindrecord_dir", folder),
+        *("--mindrecord_prefix", prefix, "--dataset_config.num_shards", shards),
+        cwd=shapes,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_converting_again_replaces_a_set_and_leaves_its_neighbours(
+    shapes: Path, program: Program, tmp_path: Path
+):
+    convert(program, shapes, tmp_path, "coco.train2017", 2)
+    neighbour = sorted(path.name for path in tmp_path.iterdir())
+    convert(program, shapes, tmp_path, "coco.train", 1)
+    convert(program, shapes, tmp_path, "coco.train", 2)
+    own = [f"coco.train{end}" for end in (".json", "0", "0.db", "1", "1.db")]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*neighbour, *own])
+
+
+def test_threads_are_the_cores_of_the_process_or_its_share(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 192)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(192)))
+    assert worker_count(0) == 192
+    assert worker_count(0, processes=8) == 24
+    assert worker_count(6, processes=8) == 6
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(24)))  # bound by a launcher
+    assert worker_count(0, processes=8) == 24
+    assert worker_count(99, processes=8) == 24  # MindSpore takes no more than there are
+
+
+def test_detections_are_compared_both_ways_and_never_equal_when_not_finite():
+    expected = np.array([[[0, 0, 2, 2, 0.9, 1], [5, 5, 6, 6, 0.8, 0], [1, 1, 2, 2, 0.1, 0]]])
+    assert largest_difference(expected, expected) == 0
+    swapped = expected.copy()
+    swapped[0, [0, 1], 4] = 0.85
+    assert largest_difference(swapped[:, [1, 0, 2]], swapped) == 0  # order of equal scores
+    moved = expected + np.array([0.25, 0, 0, 0, 0, 0])
+    assert largest_difference(moved, expected) == pytest.approx(0.25)
+    rescored = expected + np.array([0, 0, 0, 0, 1e-3, 0])
+    assert largest_difference(rescored, expected) == pytest.approx(0.1)
+    doubled = swapped.copy()
+    doubled[0, 1] = doubled[0, 0]
+    assert largest_difference(doubled, swapped) >= 5
+    assert largest_difference(expected * np.nan, expected) == np.inf
+
+
+def test_a_damaged_manifest_of_an_old_set_does_not_stop_a_conversion(
+    mindrecord: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    copy = Path(shutil.copytree(mindrecord, tmp_path / "copy"))
+    (copy / "coco_det.train.mind.json").write_text("{")
+    convert(program, shapes, copy, "coco_det.train.mind", 8)
+    assert json.loads((copy / "coco_det.train.mind.json").read_text())["images"] == 32
