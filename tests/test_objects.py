@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from src.data.objects import gaussian_radius, object_table
+from src.data.objects import gaussian_radius, object_table, table_boxes
 from tests import reference
 
 
@@ -97,3 +97,10 @@ def test_tables_of_random_boxes_are_those_of_a_plain_loop():
         expected += [(0, 0, 0, 0, 0, 0, 0, -1)] * (12 - len(expected))
         table = object_table(boxes, classes, (height, width), 12)
         np.testing.assert_allclose(table, expected, atol=1e-5)
+
+
+def test_the_boxes_of_a_table_are_those_it_was_made_of():
+    boxes = np.array([[2.0, 3.0, 9.5, 7.25], [0.0, 0.0, 20.0, 30.0]])
+    table = object_table(boxes, np.array([4, 1]), (32, 32), 5)
+    expected = np.column_stack([boxes, [4, 1]])
+    np.testing.assert_allclose(table_boxes(table), expected, atol=1e-6)

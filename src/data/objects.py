@@ -64,3 +64,11 @@ def object_table(
     rows[:, RADIUS] = np.floor(np.maximum(radius, 0))
     rows[:, CLASS] = classes[kept]
     return table
+
+
+def table_boxes(table: np.ndarray) -> np.ndarray:
+    """The objects of a table (max_objs, 8) as (n,5): x1 y1 x2 y2 on the output grid, class."""
+    rows = table[table[:, CLASS] >= 0]
+    centres = rows[:, [CENTRE_X, CENTRE_Y]] + rows[:, [OFFSET_X, OFFSET_Y]]
+    half = rows[:, [WIDTH, HEIGHT]] / 2
+    return np.column_stack([centres - half, centres + half, rows[:, CLASS]])

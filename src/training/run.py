@@ -11,16 +11,8 @@ import numpy as np
 from mindspore import nn
 
 from src import visual
+from src.data.objects import table_boxes
 from src.model_utils.device_adapter import Device
-from src.model_utils.object_columns import (
-    CENTRE_X,
-    CENTRE_Y,
-    CLASS,
-    HEIGHT,
-    OFFSET_X,
-    OFFSET_Y,
-    WIDTH,
-)
 from src.model_utils.parameters import Config
 from src.training.callbacks import CheckpointKeeper, TrainingLog
 from src.training.step import TrainStep
@@ -94,11 +86,8 @@ def draw_first_batch(
     """Writes the images of the first batch, warped as the network gets them, with their boxes."""
     image, _, objects = next(dataset.create_tuple_iterator(num_epochs=1, output_numpy=True))
     for position, (picture, table) in enumerate(zip(image, objects, strict=True)):
-        rows = table[table[:, CLASS] >= 0]
-        centre = rows[:, CENTRE_X : CENTRE_Y + 1] + rows[:, OFFSET_X : OFFSET_Y + 1]
-        half = rows[:, WIDTH : HEIGHT + 1] / 2
-        boxes = np.column_stack([(centre - half) * down_ratio, (centre + half) * down_ratio])
-        drawn = visual.draw_boxes(picture, np.column_stack([boxes, rows[:, CLASS]]), class_names)
+        boxes = table_boxes(table) * [down_ratio, down_ratio, down_ratio, down_ratio, 1]
+        drawn = visual.draw_boxes(picture, boxes, class_names)
         visual.write_picture(folder / f"train_{position:03d}.jpg", drawn)
     print(f"pictures of the first batch: {folder}", flush=True)
 
