@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""What happens beside the training: the log and the checkpoints."""
+"""What happens beside the training: the log, the checkpoints and the end."""
 
 import math
 import time
@@ -115,6 +115,18 @@ class CheckpointKeeper(Callback):
         print(f"checkpoint: {path}", flush=True)
         while len(self._written) > self._keep:
             self._written.pop(0).unlink(missing_ok=True)
+
+
+class StopAt(Callback):
+    """Ends the training after a number of steps."""
+
+    def __init__(self, total_steps: int) -> None:
+        super().__init__()
+        self._total_steps = total_steps
+
+    def on_train_step_end(self, run_context: RunContext) -> None:
+        if run_context.original_args().cur_step_num >= self._total_steps:
+            run_context.request_stop()
 
 
 def _clock(seconds: float) -> str:

@@ -14,7 +14,7 @@ from src import visual
 from src.data.objects import table_boxes
 from src.model_utils.device_adapter import Device
 from src.model_utils.parameters import Config
-from src.training.callbacks import CheckpointKeeper, TrainingLog
+from src.training.callbacks import CheckpointKeeper, StopAt, TrainingLog
 from src.training.step import TrainStep
 
 
@@ -90,15 +90,3 @@ def draw_first_batch(
         drawn = visual.draw_boxes(picture, boxes, class_names)
         visual.write_picture(folder / f"train_{position:03d}.jpg", drawn)
     print(f"pictures of the first batch: {folder}", flush=True)
-
-
-class StopAt(ms.Callback):
-    """Ends the training after a number of steps."""
-
-    def __init__(self, total_steps: int) -> None:
-        super().__init__()
-        self._total_steps = total_steps
-
-    def on_train_step_end(self, run_context: ms.RunContext) -> None:
-        if run_context.original_args().cur_step_num >= self._total_steps:
-            run_context.request_stop()
