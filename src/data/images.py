@@ -21,6 +21,14 @@ def decode_with_cv2(encoded: bytes) -> np.ndarray | None:
     return cv2.imdecode(np.frombuffer(encoded, np.uint8), _CV2_FLAGS)
 
 
+def is_truncated_jpeg(encoded: bytes) -> bool:
+    """Whether a JPEG lacks its end, which decoders let pass with a grey rest.
+
+    Some cameras write padding after the end-of-image marker: it may stand in the last kilobyte.
+    """
+    return encoded[:2] == b"\xff\xd8" and b"\xff\xd9" not in encoded[-1024:]
+
+
 def decoder(image_backend: str) -> Decoder:
     """The decoding function of `dataset_config.image_backend`: cv2 or mmcv, the same pixels.
 

@@ -17,7 +17,7 @@ from mindspore.mindrecord import FileWriter
 from tqdm import tqdm
 
 from src.data.coco import BadRecords, ImageRecord
-from src.data.images import Decoder
+from src.data.images import Decoder, is_truncated_jpeg
 from src.model_utils.errors import UserError
 from src.model_utils.files import sync, write_json
 
@@ -104,7 +104,7 @@ def _checked_rows(
         except OSError as error:
             return b"", f"{record.path}: image {record.image_id} cannot be read ({error.strerror})"
         image = decode(encoded)
-        if image is None:
+        if image is None or is_truncated_jpeg(encoded):
             return b"", f"{record.path}: image {record.image_id} does not decode"
         if image.shape[:2] != (record.height, record.width):
             return b"", (

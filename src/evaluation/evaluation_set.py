@@ -13,7 +13,7 @@ from src.data.coco import (
     read_annotation_file,
     read_records,
 )
-from src.data.images import Decoder
+from src.data.images import Decoder, is_truncated_jpeg
 from src.evaluation.coco_results import category_ids
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import DatasetConfig
@@ -57,13 +57,14 @@ def read_image(record: ImageRecord, decode: Decoder) -> np.ndarray:
         UserError: it is missing or does not decode.
     """
     try:
-        image = decode(record.path.read_bytes())
+        encoded = record.path.read_bytes()
     except OSError as error:
         raise UserError(
             f"{record.path}: image {record.image_id} cannot be read ({error.strerror}); restore it "
             "or take it out of the annotations."
         ) from None
-    if image is None:
+    image = decode(encoded)
+    if image is None or is_truncated_jpeg(encoded):
         raise UserError(
             f"{record.path}: image {record.image_id} does not decode; restore it or take it out of "
             "the annotations."
