@@ -30,10 +30,10 @@ def export(config: Config) -> None:
     from src.models.centernet import create_network, with_decode
     from src.training import checkpoints
 
-    dataset, export = config.dataset_config, config.export_config
-    network = create_network(config.net_config, dataset.num_classes, export.deformable)
+    dataset, options = config.dataset_config, config.export_config
+    network = create_network(config.net_config, dataset.num_classes, options.deformable)
     checkpoints.load(network, Path(config.export_load_ckpt))
-    colour = normalisation(colour_statistics(dataset)) if export.input_dtype == "uint8" else None
+    colour = normalisation(colour_statistics(dataset)) if options.input_dtype == "uint8" else None
     k = config.eval_config.K
     model = with_decode(network, config.net_config, dataset.num_classes, k, colour)
     folder = Path(config.output_path) if config.enable_modelarts else Path()
@@ -44,7 +44,7 @@ def export(config: Config) -> None:
     shape = (1, 3, height, width)
     try:
         difference = write_mindir(
-            model, shape, export.input_dtype, path, config.mindir_version, tolerance
+            model, shape, options.input_dtype, path, config.mindir_version, tolerance
         )
     except mindir_v1.UnsupportedGraphError as error:
         raise UserError(
@@ -52,7 +52,7 @@ def export(config: Config) -> None:
             "--export_config.deformable gather or --mindir_version 0."
         ) from None
     print(
-        f"{path}: {export.input_dtype} images (1,3,{height},{width}) to detections (1,{k},6); "
+        f"{path}: {options.input_dtype} images (1,3,{height},{width}) to detections (1,{k},6); "
         f"loaded back, it gives the network's boxes to {difference:.1e} pixels"
     )
 

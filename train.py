@@ -37,12 +37,12 @@ def train(config: Config) -> None:
     if config.enable_save_ckpt and device.rank == 0:
         make_writable(Path(config.save_checkpoint_path))  # before the work, not after it
     ms.set_seed(config.seed)  # the same first weights on every device
-    classes, train = config.dataset_config.num_classes, config.train_config
+    classes, recipe = config.dataset_config.num_classes, config.train_config
     dataset = create_train_dataset(
         config.dataset_config,
         Path(config.mindrecord_dir),
         config.mindrecord_prefix,
-        train.batch_size,
+        recipe.batch_size,
         config.do_shuffle,
         config.seed,
         device.rank,
@@ -60,9 +60,9 @@ def train(config: Config) -> None:
     total_steps = steps_per_epoch * config.epoch_size
     if config.train_steps > 0:
         total_steps = config.train_steps
-    rates = learning_rates(train, total_steps, steps_per_epoch)
-    optimizer = create_optimizer(train, loss, rates)
-    scale = train.loss_scale_value if config.enable_lossscale else 1.0
+    rates = learning_rates(recipe, total_steps, steps_per_epoch)
+    optimizer = create_optimizer(recipe, loss, rates)
+    scale = recipe.loss_scale_value if config.enable_lossscale else 1.0
     step = TrainStep(loss, optimizer, scale, config.enable_lossscale, device.rank_size)
     run_training(config, device, dataset, network, step, rates)
 
