@@ -102,3 +102,20 @@ def test_a_damaged_manifest_of_an_old_set_does_not_stop_a_conversion(
     (copy / "coco_det.train.mind.json").write_text("{")
     convert(program, shapes, copy, "coco_det.train.mind", 8)
     assert json.loads((copy / "coco_det.train.mind.json").read_text())["images"] == 32
+
+
+def test_two_conversions_give_the_same_records_in_the_same_order(
+    mindrecord: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    import mindspore.dataset as ds
+
+    convert(program, shapes, tmp_path, "again", 5)  # 32 images do not divide by 5
+    convert(program, shapes, tmp_path, "twice", 5)
+    image_ids = []
+    for prefix in ("again", "twice"):
+        files = [str(tmp_path / f"{prefix}{shard}") for shard in range(5)]
+        records = ds.MindDataset(files, columns_list=["image_id"], shuffle=False)
+        rows = records.create_tuple_iterator(num_epochs=1, output_numpy=True)
+        image_ids.append([int(image_id) for (image_id,) in rows])
+    assert image_ids[0] == image_ids[1]
+    assert sorted(image_ids[0]) == list(range(1, 33))

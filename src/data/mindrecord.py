@@ -133,22 +133,35 @@ def _checked_rows(
 
 
 def _write_rows(rows: Iterator[dict[str, Any]], path: Path, num_shards: int) -> tuple[int, int]:
-    writer = FileWriter(str(path), num_shards)
-    writer.add_schema(SCHEMA, "COCO detection")
+    """Deals the rows out to the shards in turn; returns the number of images and of boxes.
+
+    Each shard has a writer of its own: one writer for all of them places the rows left over from a
+    division by their number at random, and two conversions would train differently.
+    """
+    writers: list[FileWriter] = []
+    waiting: list[list[dict[str, Any]]] = [[] for _ in range(num_shards)]
     images = boxes = 0
-    waiting: list[dict[str, Any]] = []
     for row in rows:
+        shard = images % num_shards
+        if shard == len(writers):
+            writers.append(FileWriter(f"{path}{shard}", 1))
+            writers[shard].add_schema(SCHEMA, "COCO detection")
+        waiting[shard].append(row)
         images += 1
         boxes += len(row["boxes"])
-        waiting.append(row)
-        if len(waiting) == _RECORDS_PER_WRITE:
-            writer.write_raw_data(waiting)
-            waiting = []
-    if waiting:
-        writer.write_raw_data(waiting)
-    if images:
+        if images % _RECORDS_PER_WRITE == 0:
+            _write_waiting(writers, waiting)
+    _write_waiting(writers, waiting)
+    for writer in writers:
         writer.commit()
     return images, boxes
+
+
+def _write_waiting(writers: list[FileWriter], waiting: list[list[dict[str, Any]]]) -> None:
+    for writer, shard_rows in zip(writers, waiting, strict=False):  # small sets lack shards
+        if shard_rows:
+            writer.write_raw_data(shard_rows)
+            shard_rows.clear()
 
 
 def _remove_set(mindrecord_dir: Path, prefix: str) -> None:
