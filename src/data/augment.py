@@ -6,6 +6,7 @@ Everything random comes from the generator that is handed in.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from src.data import geometry
@@ -13,6 +14,7 @@ from src.model_utils.parameters import DatasetConfig
 
 # Weights of B, G, R in the grey value (ITU-R BT.601, as OpenCV's BGR2GRAY).
 _GREY = np.array([0.114, 0.587, 0.299])
+_CONTRAST, _SATURATION = 1, 2  # brightness is 0
 _JITTER = 0.4  # brightness, contrast, saturation: factor 1 ± 0.4
 _LIGHTING = 0.1  # standard deviation of the lighting coefficients
 _CROP_BORDER = 128
@@ -21,7 +23,7 @@ _CROP_SCALES = np.arange(6, 14) / 10
 
 @dataclass(frozen=True)
 class GeometryAugmentation:
-    """Parameters of `random_affine`; see default_config.yaml for their meaning."""
+    """Parameters of `random_affines`; see default_config.yaml for their meaning."""
 
     rand_crop: bool
     shift: float
@@ -48,49 +50,50 @@ def colour_statistics(config: DatasetConfig) -> ColourStatistics:
     )
 
 
-def random_affine(
+def random_affines(
     random: np.random.Generator,
-    size: tuple[int, int],
+    sizes: np.ndarray,
     output_size: tuple[int, int],
     augmentation: GeometryAugmentation,
 ) -> np.ndarray:
-    """Draws the affine (2,3) from an image of `size` (height, width) to the network input."""
-    height, width = size
-    longer = float(max(height, width))
-    centre = np.array([width / 2, height / 2])
-    degrees = 0.0
+    """Draws the affines (B,2,3) from images to network input.
+
+    Args:
+        random: the generator to draw from.
+        sizes: (B,2) height and width of the images.
+        output_size: (H, W).
+        augmentation: what to draw.
+    """
+    count = len(sizes)
+    shape = sizes[:, ::-1].astype(np.float64)  # width, height
+    longer = shape.max(axis=1)
+    centre = shape / 2
     if augmentation.rand_crop:
-        longer *= random.choice(_CROP_SCALES)
-        centre = np.array(
-            [random.integers(border, side - border) for side, border in
-             ((width, _border(width)), (height, _border(height)))],
-            np.float64,
-        )  # fmt: skip
+        longer = longer * random.choice(_CROP_SCALES, count)
+        border = _crop_border(shape)
+        centre = np.floor(random.uniform(border, shape - border))
     else:
         limit = 2 * augmentation.shift
-        drift = np.clip(random.normal(0, augmentation.shift, 2), -limit, limit)
+        drift = np.clip(random.normal(0, augmentation.shift, (count, 2)), -limit, limit)
         growth = np.clip(
-            random.normal(0, augmentation.scale), -augmentation.scale, augmentation.scale
+            random.normal(0, augmentation.scale, count), -augmentation.scale, augmentation.scale
         )
-        centre = centre + longer * drift
-        longer *= 1 + growth
-    if random.random() < augmentation.aug_rot:
-        limit = 2 * augmentation.rotate
-        degrees = float(np.clip(random.normal(0, augmentation.rotate), -limit, limit))
-    mirror = random.random() < augmentation.flip_prop
-    if mirror:
-        centre[0] = width - 1 - centre[0]
-    affine = geometry.centred_affine(
-        (centre[0], centre[1]), min(output_size) / longer, output_size, degrees
-    )
-    return geometry.mirrored(affine, width) if mirror else affine
+        centre = centre + longer[:, None] * drift
+        longer = longer * (1 + growth)
+    limit = 2 * augmentation.rotate
+    degrees = np.clip(random.normal(0, augmentation.rotate, count), -limit, limit)
+    degrees = np.where(random.random(count) < augmentation.aug_rot, degrees, 0.0)
+    mirror = random.random(count) < augmentation.flip_prop
+    centre[:, 0] = np.where(mirror, shape[:, 0] - 1 - centre[:, 0], centre[:, 0])
+    affine = geometry.centred_affine(centre, min(output_size) / longer, output_size, degrees)
+    return np.where(mirror[:, None, None], geometry.mirrored(affine, shape[:, 0]), affine)
 
 
-def _border(side: int) -> int:
-    """CenterNet's crop border: 128, halved until the middle is at least as wide."""
-    border = _CROP_BORDER
-    while side - border <= border:
-        border //= 2
+def _crop_border(side: np.ndarray) -> np.ndarray:
+    """CenterNet's crop border: 128, halved until the middle is wider than the border."""
+    border = np.full_like(side, _CROP_BORDER)
+    while (too_wide := side - border <= border).any():
+        border = np.where(too_wide, border // 2, border)
     return border
 
 
@@ -110,35 +113,46 @@ def normalise(image: np.ndarray, colour: np.ndarray) -> np.ndarray:
     return (colour[:, :3] @ flat + colour[:, 3:]).reshape(image.shape)
 
 
-def random_colour(
+def channel_means(image: np.ndarray) -> np.ndarray:
+    """BGR means (3,) of a uint8 (H,W,3) image, 0..255.
+
+    Channel by channel: cv2.mean of three channels at once takes three times as long.
+    """
+    return np.array([cv2.mean(channel)[0] for channel in cv2.split(image)])
+
+
+def random_colours(
     random: np.random.Generator, channel_means: np.ndarray, statistics: ColourStatistics
 ) -> np.ndarray:
-    """Draws colour jitter, composed with the normalisation into one affine.
+    """Draws colour jitter, composed with the normalisation into one affine for each image.
 
     CenterNet's brightness, contrast and saturation in random order, then AlexNet's lighting. None
     of them clips, so each is affine in the three channels; contrast needs the image's mean grey.
 
     Args:
         random: the generator to draw from.
-        channel_means: (3,) BGR means of the warped image, 0..255.
+        channel_means: (B,3) BGR means of the warped images, 0..255.
         statistics: colour statistics of the data set.
 
     Returns:
-        float32 (3,4): normalised = colour[:, :3] @ bgr + colour[:, 3] with bgr in 0..255.
+        float32 (B,3,4): normalised = colour[:, :3] @ bgr + colour[:, 3] with bgr in 0..255.
     """
+    count = len(channel_means)
+    order = random.permuted(np.tile(np.arange(3), (count, 1)), axis=1)
+    factors = random.uniform(1 - _JITTER, 1 + _JITTER, (count, 3))
+    coefficients = random.normal(0, _LIGHTING, (count, 3))
     grey = np.append(_GREY, 0.0)
-    mean_grey = float(_GREY @ channel_means) / 255
-    colour = np.eye(3, 4)
-    for jitter in random.permutation(3):
-        factor = 1 + random.uniform(-_JITTER, _JITTER)
-        colour = factor * colour
-        if jitter == 1:  # contrast
-            colour[:, 3] += (1 - factor) * mean_grey
-        elif jitter == 2:  # saturation
-            colour += (1 - factor) * grey
-    coefficients = random.normal(0, _LIGHTING, 3)
-    colour[:, 3] += statistics.eig_vec @ (statistics.eig_val * coefficients)
-    colour[:, 3] -= statistics.mean
+    mean_grey = channel_means @ _GREY / 255
+    colour = np.tile(np.eye(3, 4), (count, 1, 1))
+    for jitter, factor in zip(order.T, factors.T, strict=True):
+        # Brightness is the factor alone; contrast blends with the mean, saturation with the grey.
+        added = np.zeros_like(colour)
+        added[:, :, 3] = np.where(jitter == _CONTRAST, mean_grey, 0.0)[:, None]
+        added += np.where(jitter == _SATURATION, 1.0, 0.0)[:, None, None] * grey
+        factor = factor[:, None, None]
+        colour = factor * colour + (1 - factor) * added
+    colour[:, :, 3] += coefficients * statistics.eig_val @ statistics.eig_vec.T
+    colour[:, :, 3] -= statistics.mean
     colour /= statistics.std[:, None]
-    colour[:, :3] /= 255
+    colour[:, :, :3] /= 255
     return colour.astype(np.float32)

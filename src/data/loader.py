@@ -1,7 +1,9 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """MindRecord to batches: uint8 images, colour affines and object tables."""
 
+import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,19 +15,22 @@ import numpy as np
 
 from src.data import augment, geometry, mindrecord
 from src.data.images import decoder
-from src.data.objects import object_table
+from src.data.objects import object_tables
 from src.model_utils.errors import UserError
-from src.model_utils.object_columns import ROW_LENGTH
 from src.model_utils.parameters import DatasetConfig
 
+SOURCE_COLUMNS = ["image_id", "size", "image", "boxes", "classes"]
 COLUMNS = ["image", "colour", "objects"]
 
 
 @dataclass(frozen=True)
 class SampleMaker:
-    """Makes training samples; what is random in one is drawn from (seed, rank, epoch, batch).
+    """Makes training samples; what is random depends on (seed, rank, epoch, batch, position).
 
-    The `decode` function comes from `src.data.images.decoder`.
+    Args:
+        decode: comes from `src.data.images.decoder`.
+        name: of the MindRecord set, for messages.
+        first_epoch, first_batch: where the run starts, to count on from there.
     """
 
     decode: Callable[[bytes], "np.ndarray | None"]
@@ -37,47 +42,60 @@ class SampleMaker:
     max_objs: int
     seed: int
     rank: int
+    name: str
+    first_epoch: int
+    first_batch: int
 
     def batch(
         self,
+        image_id: list[np.ndarray],
+        size: list[np.ndarray],
         encoded: list[Any],
         boxes: list[np.ndarray],
         classes: list[np.ndarray],
         info: ds.BatchInfo,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The `per_batch_map`: columns image, boxes, classes to image, colour, objects.
+        """The `per_batch_map`: the columns of the MindRecord set to image, colour, objects.
 
         Returns:
-            uint8 (B,H,W,3) BGR, float32 (B,3,4), float32 (B,N,8); see docs of `object_table`.
+            uint8 (B,H,W,3) BGR, float32 (B,3,4), float32 (B,N,8); see docs of `object_tables`.
         """
-        random = np.random.default_rng(
-            (self.seed, self.rank, info.get_epoch_num(), info.get_batch_num())
-        )
-        height, width = self.input_size
-        image = np.empty((len(encoded), height, width, 3), np.uint8)
-        colour = np.empty((len(encoded), 3, 4), np.float32)
-        objects = np.empty((len(encoded), self.max_objs, ROW_LENGTH), np.float32)
-        for i in range(len(encoded)):
-            image[i], colour[i], objects[i] = self.sample(random, encoded[i], boxes[i], classes[i])
-        return image, colour, objects
-
-    def sample(
-        self, random: np.random.Generator, encoded: Any, boxes: np.ndarray, classes: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One image (H,W,3), its colour affine (3,4) and object table (N,8)."""
-        decoded = self.decode(mindrecord.as_bytes(encoded))
-        affine = augment.random_affine(random, decoded.shape[:2], self.input_size, self.geometry)
-        image = geometry.warp(decoded, affine, self.input_size)
+        epoch, batch = info.get_epoch_num(), info.get_batch_num()
+        if epoch == self.first_epoch:
+            batch += self.first_batch  # MindSpore counts the batches of a broken-off epoch from 0
+        # The draws below are arrays of fixed shapes: none depends on another position's image.
+        random = np.random.default_rng((self.seed, self.rank, epoch, batch))
+        affines = augment.random_affines(random, np.stack(size), self.input_size, self.geometry)
+        image = np.empty((len(encoded), *self.input_size, 3), np.uint8)
+        means = np.empty((len(encoded), 3))
+        for i, affine in enumerate(affines):
+            decoded = self.decode(mindrecord.as_bytes(encoded[i]))
+            if decoded is None or decoded.shape[:2] != tuple(size[i]):
+                raise UserError(
+                    f"{self.name}: image {image_id[i]} does not decode; the files are damaged, "
+                    "convert again (src/dataset.py --verify names them)."
+                )
+            geometry.warp(decoded, affine, self.input_size, image[i])
+            means[i] = augment.channel_means(image[i])
         if self.color_aug:
-            means = np.array(cv2.mean(image)[:3])
-            colour = augment.random_colour(random, means, self.statistics)
+            colour = augment.random_colours(random, means, self.statistics)
         else:
-            colour = augment.normalisation(self.statistics)
+            colour = np.tile(augment.normalisation(self.statistics), (len(encoded), 1, 1))
         # Both grids have their origin in the corner, so the output grid is the input's scaled.
         ratio = np.array([self.output_size[1], self.output_size[0]]) / self.input_size[::-1]
-        on_output_grid = geometry.transform_boxes(boxes, ratio[:, None] * affine)
-        table = object_table(on_output_grid, classes, self.output_size, self.max_objs)
-        return image, colour, table
+        place = np.repeat(np.arange(len(boxes)), [len(image_boxes) for image_boxes in boxes])
+        on_output_grid = geometry.transform_boxes(
+            np.concatenate(boxes), ratio[:, None] * affines[place]
+        )
+        objects = object_tables(
+            on_output_grid,
+            np.concatenate(classes),
+            place,
+            len(boxes),
+            self.output_size,
+            self.max_objs,
+        )
+        return image, colour, objects
 
 
 def worker_count(num_workers: int, processes: int = 1) -> int:
@@ -91,6 +109,11 @@ def worker_count(num_workers: int, processes: int = 1) -> int:
     return min(num_workers or cores, len(os.sched_getaffinity(0)))
 
 
+def steps_per_epoch(images: int, batch_size: int, rank_size: int) -> int:
+    """Full batches that each of `rank_size` processes gets from `images` images in an epoch."""
+    return math.ceil(images / rank_size) // batch_size
+
+
 def create_train_dataset(
     config: DatasetConfig,
     mindrecord_dir: Path,
@@ -100,16 +123,21 @@ def create_train_dataset(
     seed: int,
     rank: int = 0,
     rank_size: int = 1,
+    first_step: int = 0,
 ) -> ds.Dataset:
     """The training batches of one process: columns image, colour, objects; see `SampleMaker`.
 
-    The last batch is dropped if it is not full. Every process gets its own part of the images.
+    The last batch is dropped if it is not full. Every process gets its own part of the images;
+    parts are made equally large by giving up to `rank_size` - 1 images of an epoch to two of them.
+    `first_step` skips the batches of a run that was broken off after so many: what follows is what
+    would have followed there.
 
     Raises:
         UserError: the set is missing or unfit, or smaller than one batch.
     """
     manifest = mindrecord.read_manifest(mindrecord_dir, prefix, config.coco_classes)
-    if manifest.images // rank_size < batch_size:
+    steps = steps_per_epoch(manifest.images, batch_size, rank_size)
+    if steps == 0:
         raise UserError(
             f"{mindrecord_dir / prefix}: {manifest.images} images do not fill one batch of "
             f"{batch_size} on {rank_size} device(s); lower train_config.batch_size."
@@ -127,24 +155,36 @@ def create_train_dataset(
         config.max_objs,
         seed,
         rank,
+        str(mindrecord_dir / prefix),
+        *divmod(first_step, steps),
     )  # fmt: skip
     cv2.setNumThreads(1)  # the loader's own threads take the cores
     workers = worker_count(config.num_workers, rank_size)
     ds.config.set_seed(seed)
     dataset = ds.MindDataset(
         mindrecord.shard_files(mindrecord_dir, manifest),
-        columns_list=["image", "boxes", "classes"],
+        columns_list=SOURCE_COLUMNS,
         shuffle=shuffle,
         num_shards=rank_size,
         shard_id=rank,
         num_parallel_workers=workers,
     )
-    return dataset.batch(
+    dataset = dataset.batch(
         batch_size,
         drop_remainder=True,
         per_batch_map=maker.batch,
-        input_columns=["image", "boxes", "classes"],
+        input_columns=SOURCE_COLUMNS,
         output_columns=COLUMNS,
         num_parallel_workers=workers,
         python_multiprocessing=False,
     )
+    dataset.set_init_step(first_step)
+    try:
+        dataset.get_dataset_size()  # opens the files
+    except RuntimeError as error:
+        reason = re.search(r"\[ERROR\] (.+?)\.?$", str(error), re.MULTILINE)
+        raise UserError(
+            f"{mindrecord_dir / prefix}: cannot be read ({reason[1] if reason else error}); the "
+            "files are damaged, convert the data set again."
+        ) from None
+    return dataset

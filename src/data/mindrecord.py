@@ -25,6 +25,7 @@ SCHEMA_VERSION = 1
 SCHEMA = {
     "image": {"type": "bytes"},
     "image_id": {"type": "int64"},
+    "size": {"type": "int32", "shape": [2]},
     "boxes": {"type": "float32", "shape": [-1, 4]},
     "classes": {"type": "int32", "shape": [-1]},
 }
@@ -127,6 +128,7 @@ def _checked_rows(
                 yield {
                     "image": encoded,
                     "image_id": record.image_id,
+                    "size": np.array([record.height, record.width], np.int32),
                     "boxes": record.boxes,
                     "classes": record.classes,
                 }

@@ -31,39 +31,50 @@ def gaussian_radius(height: np.ndarray, width: np.ndarray, min_overlap: float = 
     return np.minimum(np.minimum(inside, both), outside)
 
 
-def object_table(
-    boxes: np.ndarray, classes: np.ndarray, output_size: tuple[int, int], max_objs: int
+def object_tables(
+    boxes: np.ndarray,
+    classes: np.ndarray,
+    image: np.ndarray,
+    images: int,
+    output_size: tuple[int, int],
+    max_objs: int,
 ) -> np.ndarray:
-    """Builds the table of one image.
+    """Builds the tables of a batch.
 
     Args:
         boxes: (n,4) xyxy on the output grid, also reaching outside it.
         classes: (n,) class indices.
+        image: (n,) place in the batch of each box's image, ascending.
+        images: B.
         output_size: (h, w) of the output grid.
-        max_objs: rows of the table; objects beyond are left out.
+        max_objs: rows of a table; objects beyond are left out.
 
     Returns:
-        float32 (max_objs, 8). An object is dropped when a side vanishes after clipping.
+        float32 (B, max_objs, 8). An object is dropped when a side vanishes after clipping.
     """
-    table = np.zeros((max_objs, ROW_LENGTH), np.float32)
-    table[:, CLASS] = -1
+    tables = np.zeros((images, max_objs, ROW_LENGTH), np.float32)
+    tables[:, :, CLASS] = -1
     height, width = output_size
     clipped = np.clip(boxes, 0, [width - 1, height - 1, width - 1, height - 1])
     sides = clipped[:, 2:] - clipped[:, :2]
-    kept = np.flatnonzero((sides > 0).all(axis=1))[:max_objs]
+    kept = np.flatnonzero((sides > 0).all(axis=1))
+    # The row of an object is its place among the kept ones of its image.
+    row = np.arange(len(kept)) - np.searchsorted(image[kept], image[kept])
+    kept, row = kept[row < max_objs], row[row < max_objs]
     sides = sides[kept]
     # In float32, as the table holds them: an integer centre must not round up to the next cell.
     centres = ((clipped[kept, :2] + clipped[kept, 2:]) / 2).astype(np.float32)
     cells = np.floor(centres)
     rounded_up = np.ceil(sides)
     radius = gaussian_radius(rounded_up[:, 1], rounded_up[:, 0])
-    rows = table[: len(kept)]
+    rows = np.empty((len(kept), ROW_LENGTH), np.float32)
     rows[:, [CENTRE_X, CENTRE_Y]] = cells
     rows[:, [OFFSET_X, OFFSET_Y]] = centres - cells
     rows[:, [WIDTH, HEIGHT]] = sides
     rows[:, RADIUS] = np.floor(np.maximum(radius, 0))
     rows[:, CLASS] = classes[kept]
-    return table
+    tables[image[kept], row] = rows
+    return tables
 
 
 def table_boxes(table: np.ndarray) -> np.ndarray:

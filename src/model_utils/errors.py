@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The one kind of error that a user can mend, and how a program ends on it."""
 
+import re
 import sys
 from collections.abc import Callable
 
@@ -25,5 +26,17 @@ def run_program(main: Callable[[], None]) -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    except RuntimeError as error:
+        sentence = _quoted(str(error))
+        if not sentence:
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _quoted(text: str) -> str:
+    """The message of a `UserError` in MindSpore's data pipeline, which quotes it in a long text."""
+    ours = re.search(rf"^{__name__}\.UserError: (.+)$", text, re.MULTILINE)
+    return ours[1] if ours else ""
