@@ -31,13 +31,16 @@ def test_statistics_are_those_of_coco():
 
 
 def test_one_affine_is_jitter_step_by_step_and_normalisation():
+    colours_of_coco = statistics()
     images, colours, expected, orders, factors_seen, lightings = [], [], [], [], [], []
     for seed in range(300):
         random = np.random.default_rng((1, seed))
         # From dark to bright pictures, with the black border of a warp, which the mean includes.
         image = random.integers(0, random.integers(2, 257), (9, 11, 3), np.uint8)
         image[:, : random.integers(0, 8)] = 0
-        colour = random_colour(np.random.default_rng(seed), image.mean(axis=(0, 1)), statistics())
+        colour = random_colour(
+            np.random.default_rng(seed), image.mean(axis=(0, 1)), colours_of_coco
+        )
         assert colour.dtype == np.float32 and colour.shape == (3, 4)
 
         again = np.random.default_rng(seed)
@@ -52,7 +55,7 @@ def test_one_affine_is_jitter_step_by_step_and_normalisation():
         expected.append(
             reference.colour_jitter(
                 image / 255, *factors_seen[-1], order, reference.lighting_shift(coefficients),
-                statistics().mean, statistics().std,
+                colours_of_coco.mean, colours_of_coco.std,
             ).transpose(2, 0, 1)
         )  # fmt: skip
     # Every order was drawn, each factor over its whole range, and lighting is on.

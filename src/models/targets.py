@@ -94,7 +94,8 @@ class Gaussians(nn.Cell):
         self.grid_x = Tensor(np.arange(width, dtype=np.float32).reshape(1, 1, width))
         self.exp, self.abs, self.cast = ops.Exp(), ops.Abs(), ops.Cast()
         self.maximum, self.expand = ops.Maximum(), ops.ExpandDims()
-        self.smallest_sigma = Tensor(1 / 6, ms.float32)  # any: a square of one cell shows only 1
+        # Of radius 0, whose square shows the centre alone; below the σ of radius 1.
+        self.smallest_sigma = Tensor(1 / 6, ms.float32)
 
     def construct(self, objects: Tensor) -> Tensor:
         radius = objects[:, :, RADIUS : RADIUS + 1]
