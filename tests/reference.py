@@ -25,6 +25,10 @@ class Targets(NamedTuple):
     reg: np.ndarray  # (n,2) x, y of the centre minus its integer cell, in [0,1)
     centre: np.ndarray  # (n,2) integer x, y
     radius: np.ndarray  # (n,) integer
+    dense_wh: np.ndarray  # (2,h,w) width, height of the object with the largest peak
+    dense_wh_mask: np.ndarray  # (h,w) that peak
+    cat_spec_wh: np.ndarray  # (n,2C) width, height at 2c and 2c+1, c the object's class
+    cat_spec_mask: np.ndarray  # (n,2C) 1 there
 
 
 def gaussian_radius(height: float, width: float, min_overlap: float = 0.7) -> float:
@@ -51,39 +55,73 @@ def gaussian_radius(height: float, width: float, min_overlap: float = 0.7) -> fl
     return float(min(results))
 
 
-def draw_targets(objects: Sequence[Sequence[float]], num_classes: int, height: int, width: int):
-    """Targets of one image (paper section 3; the original's draw_umich_gaussian).
+def peak(x: int, y: int, radius: int, height: int, width: int, kind: str = "umich") -> np.ndarray:
+    """One object's (h,w) peak exp(-(dx²+dy²)/(2σ²)) around its integer centre, 0 outside a square.
+
+    "umich" (draw_umich_gaussian of the original): σ = (2r+1)/6, dx and dy in -r..r.
+    "msra" (draw_msra_gaussian, for mse_loss): σ = r, dx and dy in -3σ..3σ. The original divides by
+    zero when r is 0; here that is a single 1.
+    """
+    sigma, reach = {"umich": ((2 * radius + 1) / 6, radius), "msra": (radius, 3 * radius)}[kind]
+    drawn = np.zeros((height, width))
+    if reach == 0:
+        drawn[y, x] = 1.0
+        return drawn
+    rows = np.arange(max(0, y - reach), min(height, y + reach + 1))
+    columns = np.arange(max(0, x - reach), min(width, x + reach + 1))
+    squared = (rows[:, None] - y) ** 2 + (columns[None, :] - x) ** 2
+    drawn[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = np.exp(-squared / (2 * sigma**2))
+    return drawn
+
+
+def draw_targets(
+    objects: Sequence[Sequence[float]],
+    num_classes: int,
+    height: int,
+    width: int,
+    kind: str = "umich",
+) -> Targets:
+    """Targets of one image (paper section 3; the original's ctdet.py).
 
     objects: rows (class, cx, cy, w, h, ...) on the output grid, centres inside it; what follows h
-    is ignored. The radius is taken from ceil(h), ceil(w) and truncated. The peak is
-    exp(-(dx²+dy²)/(2σ²)), σ = (2r+1)/6, on the window dx, dy in -r..r cut to the grid; values below
-    the float64 eps become 0; where peaks of one class overlap the maximum stays.
+    is ignored. The radius is taken from ceil(h), ceil(w) and truncated; ``kind`` as in ``peak``.
+    Where peaks of one class overlap the maximum stays. dense_wh is drawn object by object: each
+    writes its size where its peak is at least the largest so far, so the last of equals stays. (The
+    original compares with float32 heat maps, by whose rounding it leaves cells out, and under
+    mse_loss it compares umich with msra peaks; neither is repeated here.)
     """
     hm = np.zeros((num_classes, height, width))
-    wh, reg, centres, radii = [], [], [], []
+    dense_wh, dense_wh_mask = np.zeros((2, height, width)), np.zeros((height, width))
+    wh, reg, centres, radii, cat_spec_wh, cat_spec_mask = [], [], [], [], [], []
     for row in objects:
         label, cx, cy, w, h = int(row[0]), *(float(value) for value in row[1:5])
         x, y = int(cx), int(cy)
         if not (0 <= x < width and 0 <= y < height):
             raise ValueError(f"centre ({cx}, {cy}) lies outside the {width}x{height} grid")
         radius = max(0, int(gaussian_radius(np.ceil(h), np.ceil(w))))
-        sigma = (2 * radius + 1) / 6
-        for v in range(max(0, y - radius), min(height, y + radius + 1)):
-            for u in range(max(0, x - radius), min(width, x + radius + 1)):
-                value = np.exp(-((u - x) ** 2 + (v - y) ** 2) / (2 * sigma**2))
-                if value < np.finfo(np.float64).eps:
-                    value = 0.0
-                hm[label, v, u] = max(hm[label, v, u], value)
+        drawn = peak(x, y, radius, height, width, kind)
+        hm[label] = np.maximum(hm[label], drawn)
+        wins = (drawn > 0) & (drawn >= dense_wh_mask)
+        dense_wh[:, wins] = np.array([[w], [h]])
+        dense_wh_mask = np.maximum(dense_wh_mask, drawn)
+        by_class, mask = np.zeros((2, 2 * num_classes))
+        by_class[2 * label : 2 * label + 2], mask[2 * label : 2 * label + 2] = (w, h), 1
         wh.append((w, h))
         reg.append((cx - x, cy - y))
         centres.append((x, y))
         radii.append(radius)
+        cat_spec_wh.append(by_class)
+        cat_spec_mask.append(mask)
     return Targets(
         hm,
         np.array(wh, dtype=np.float64).reshape(-1, 2),
         np.array(reg, dtype=np.float64).reshape(-1, 2),
         np.array(centres, dtype=np.int64).reshape(-1, 2),
         np.array(radii, dtype=np.int64),
+        dense_wh,
+        dense_wh_mask,
+        np.array(cat_spec_wh).reshape(-1, 2 * num_classes),
+        np.array(cat_spec_mask).reshape(-1, 2 * num_classes),
     )
 
 

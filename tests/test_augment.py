@@ -1,6 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Random geometry and colour of training samples."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -12,8 +14,9 @@ from src.data.augment import (
     random_affine,
     random_colour,
 )
+from src.models.layers import ApplyColour
 from tests import reference
-from tests.helpers import statistics
+from tests.helpers import run, statistics
 
 STEPS = ("brightness", "contrast", "saturation")
 STILL = GeometryAugmentation(False, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -27,23 +30,44 @@ def test_statistics_are_those_of_coco():
     np.testing.assert_array_equal(statistics().std, [0.28863828, 0.27408164, 0.27809835])
 
 
-@pytest.mark.parametrize("seed", range(12))
-def test_one_affine_is_jitter_step_by_step_and_normalisation(seed):
-    image = np.random.default_rng(100).integers(0, 256, (9, 11, 3), np.uint8)
-    image[:, :3] = 0  # the black border of a warp takes part in the mean
-    colour = random_colour(np.random.default_rng(seed), image.mean(axis=(0, 1)), statistics())
+def test_one_affine_is_jitter_step_by_step_and_normalisation():
+    colours_of_coco = statistics()
+    images, colours, expected, orders, factors_seen, lightings = [], [], [], [], [], []
+    for seed in range(300):
+        random = np.random.default_rng((1, seed))
+        # From dark to bright pictures, with the black border of a warp, which the mean includes.
+        image = random.integers(0, random.integers(2, 257), (9, 11, 3), np.uint8)
+        image[:, : random.integers(0, 8)] = 0
+        colour = random_colour(
+            np.random.default_rng(seed), image.mean(axis=(0, 1)), colours_of_coco
+        )
+        assert colour.dtype == np.float32 and colour.shape == (3, 4)
 
-    again = np.random.default_rng(seed)
-    order = again.permutation(3)
-    factors = {step: again.uniform(0.6, 1.4) for step in order}
-    lighting = reference.lighting_shift(again.normal(0, 0.1, 3))
-    expected = reference.colour_jitter(
-        image / 255, factors[0], factors[1], factors[2], [STEPS[step] for step in order],
-        lighting, statistics().mean, statistics().std,
-    )  # fmt: skip
-    assert colour.dtype == np.float32 and colour.shape == (3, 4)
-    found = normalise(image.transpose(2, 0, 1), colour).transpose(1, 2, 0)
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+        again = np.random.default_rng(seed)
+        order = tuple(STEPS[step] for step in again.permutation(3))
+        factors = {step: again.uniform(0.6, 1.4) for step in order}
+        coefficients = again.normal(0, 0.1, 3)
+        images.append(image.transpose(2, 0, 1))
+        colours.append(colour)
+        orders.append(order)
+        factors_seen.append([factors[step] for step in STEPS])
+        lightings.append(coefficients)
+        expected.append(
+            reference.colour_jitter(
+                image / 255, *factors_seen[-1], order, reference.lighting_shift(coefficients),
+                colours_of_coco.mean, colours_of_coco.std,
+            ).transpose(2, 0, 1)
+        )  # fmt: skip
+    # Every order was drawn, each factor over its whole range, and lighting is on.
+    assert set(orders) == set(itertools.permutations(STEPS))
+    assert (np.min(factors_seen, axis=0) < 0.65).all() and (
+        np.max(factors_seen, axis=0) > 1.35
+    ).all()
+    assert (np.std(lightings, axis=0) > 0.08).all()
+    on_host = [normalise(image, colour) for image, colour in zip(images, colours, strict=True)]
+    np.testing.assert_allclose(on_host, expected, rtol=0, atol=1e-5)
+    (in_graph,) = run(ApplyColour(), np.stack(images), np.stack(colours))
+    np.testing.assert_allclose(in_graph, expected, rtol=0, atol=1e-5)
 
 
 def test_normalisation_maps_mean_to_zero_and_one_deviation_to_one():

@@ -141,6 +141,18 @@ def test_transform_boxes_of_a_flip_keeps_left_before_right():
     np.testing.assert_array_equal(moved, [[5, 1, 8, 3]])
 
 
+def test_boxes_of_a_flipped_crop_by_hand():
+    # A 100 wide image, mirrored (x is 99 - x), then the 40 by 20 around (59, 50) enlarged twice to
+    # 80 by 40: (x, y) goes to 2 * (99 - x - 59) + 40 = 120 - 2x and 2 * (y - 50) + 20 = 2y - 80.
+    affine = geometry.mirrored(geometry.centred_affine((59, 50), 2.0, (40, 80)), 100)
+    np.testing.assert_allclose(affine, [[-2, 0, 120], [0, 2, -80]], atol=1e-12)
+    boxes = [[30, 42, 50, 55], [0, 0, 99, 100]]
+    np.testing.assert_allclose(
+        geometry.transform_boxes(np.array(boxes, float), affine),
+        [[20, 4, 60, 30], [-78, -80, 120, 120]],
+    )
+
+
 def test_transform_boxes_of_an_image_without_boxes():
     assert geometry.transform_boxes(np.zeros((0, 4), np.float32), IDENTITY).shape == (0, 4)
 

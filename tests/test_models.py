@@ -229,6 +229,16 @@ def test_rows_at_reads_the_pair_of_each_cell_and_group(groups, batch):
             np.testing.assert_array_equal(found[b, k], values[b, first : first + 2, y, x])
 
 
+def test_rows_at_without_groups_reads_all_channels():
+    random = np.random.default_rng(1)
+    values = random.normal(size=(2, 6, 4, 5)).astype(np.float32)
+    cell = random.integers(0, 20, (2, 7), np.int32)
+    (found,) = run(RowsAt(), values, cell)
+    for b in range(2):
+        expected = [values[b, :, place // 5, place % 5] for place in cell[b]]
+        np.testing.assert_array_equal(found[b], expected)
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_apply_colour_in_the_graph_is_normalise_on_the_host(shared):
     random = np.random.default_rng(0)

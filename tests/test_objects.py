@@ -45,6 +45,34 @@ def test_boxes_are_clipped_to_the_last_cell_before_their_centre_is_taken():
     np.testing.assert_array_equal(table[0, :6], [34, 3, 0.5, 0, 9, 6])
 
 
+@pytest.mark.parametrize(
+    "box",
+    [
+        [-9, 2, -1, 8],  # left of the 40 wide, 32 high grid: 0..0
+        [41, 2, 50, 8],  # right: 39..39
+        [39, 2, 60, 8],  # only its edge on the last column
+        [4, 3, 4, 9],  # never had any
+    ],
+)
+def test_an_object_without_width_is_dropped_though_it_has_height(box):
+    table = object_table(np.array([box], float), np.array([0]), (32, 40), 1)
+    np.testing.assert_array_equal(table, [[0, 0, 0, 0, 0, 0, 0, -1]])
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        [2, -9, 8, -1],  # above: 0..0
+        [2, 33, 8, 50],  # below: 31..31
+        [2, 31, 8, 60],  # only its edge on the last row
+        [3, 4, 9, 4],  # never had any
+    ],
+)
+def test_an_object_without_height_is_dropped_though_it_has_width(box):
+    table = object_table(np.array([box], float), np.array([0]), (32, 40), 1)
+    np.testing.assert_array_equal(table, [[0, 0, 0, 0, 0, 0, 0, -1]])
+
+
 def test_objects_that_vanish_are_dropped_and_leave_no_gap():
     boxes = np.array(
         [

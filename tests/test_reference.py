@@ -62,6 +62,37 @@ def test_overlapping_peaks_keep_the_maximum_and_borders_cut():
     np.testing.assert_allclose(hm[0, 2], e**4 * np.array([1, e, 1, e]), rtol=1e-12)
 
 
+def test_msra_peak_of_radius_one_reaches_three_cells():
+    # Sigma 1: exp(-d²/2), cut at 3, corner exp(-9).
+    drawn = reference.peak(4, 3, 1, 8, 10, "msra")
+    line = np.exp(-0.5 * np.array([9, 4, 1, 0, 1, 4, 9]))
+    expected = np.zeros((8, 10))
+    expected[0:7, 1:8] = np.outer(line, line)
+    np.testing.assert_allclose(drawn, expected, rtol=1e-12)
+    assert drawn[0, 1] == pytest.approx(1.234e-4, abs=1e-7)
+
+
+def test_msra_peak_of_radius_zero_is_a_single_one():
+    drawn = reference.peak(2, 1, 0, 3, 4, "msra")
+    assert drawn[1, 2] == 1 and drawn.sum() == 1
+
+
+def test_sizes_around_and_by_class():
+    # 10x10 has radius 2, 1x1 radius 0; both of one row, three cells apart, and a last 9.2x9.5 with
+    # radius 2 in the first one's cell.
+    objects = [(0, 2.5, 1, 10, 10), (1, 5, 1, 1, 1), (1, 2, 1.5, 9.2, 9.5)]
+    targets = reference.draw_targets(objects, 2, 2, 7)
+    # Columns 0..4 are the last one's, as of equal peaks the last stays; 5 is the small one's.
+    np.testing.assert_array_equal(targets.dense_wh[0, 1], [9.2] * 5 + [1, 0])
+    np.testing.assert_array_equal(targets.dense_wh[1, 1], [9.5] * 5 + [1, 0])
+    e = np.exp(-0.72)
+    np.testing.assert_allclose(targets.dense_wh_mask[1], [e**4, e, 1, e, e**4, 1, 0], rtol=1e-12)
+    np.testing.assert_array_equal(
+        targets.cat_spec_wh, [[10, 10, 0, 0], [0, 0, 1, 1], [0, 0, 9.2, 9.5]]
+    )
+    np.testing.assert_array_equal(targets.cat_spec_mask, [[1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]])
+
+
 def test_centre_outside_is_refused():
     with pytest.raises(ValueError, match="outside"):
         reference.draw_targets([(0, 4.0, 1.0, 2, 2)], 1, 4, 4)

@@ -48,7 +48,7 @@ class Decode(nn.Cell):
         x = cell - y * row_length
 
         centre = self.concat((self._column(x), self._column(y)))
-        centre = centre + (self.half if reg is None else self.reg_at(reg, cell, class_index))
+        centre = centre + (self.half if reg is None else self.reg_at(reg, cell))
         half_size = self.wh_at(wh, cell, class_index) * self.half
         return self.concat(
             (centre - half_size, centre + half_size, self._column(score), self._column(class_index))

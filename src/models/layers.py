@@ -147,10 +147,10 @@ class DeformableConv(nn.Cell):
 
 
 class RowsAt(nn.Cell):
-    """Reads a map at given cells: (B,2·G,h,w) at cells (B,K) of groups (B,K) to (B,K,2).
+    """Reads a map at given cells: (B,D·G,h,w) at cells (B,K) of groups (B,K) to (B,K,D).
 
-    Channel 2g+i of the map is coordinate i of group g. A map of two channels has one group, and
-    `group` is not looked at; `cat_spec_wh` has one group a class.
+    Channel D·g+i of the map is value i of group g. With one group all channels are read, and no
+    `group` is needed; decoding `cat_spec_wh` reads one group of two a class.
 
     Args:
         groups: G.
@@ -161,17 +161,17 @@ class RowsAt(nn.Cell):
         self.groups = groups
         self.gather, self.transpose, self.reshape = ops.Gather(), ops.Transpose(), ops.Reshape()
 
-    def construct(self, values: Tensor, cell: Tensor, group: Tensor) -> Tensor:
-        batch, _, height, width = values.shape
-        count = cell.shape[1]
+    def construct(self, values: Tensor, cell: Tensor, group: Tensor | None = None) -> Tensor:
+        batch, channels, height, width = values.shape
+        count, length = cell.shape[1], channels // self.groups
         rows = self.transpose(values, (0, 2, 3, 1))
-        rows = self.reshape(rows, (batch * height * width * self.groups, 2))
+        rows = self.reshape(rows, (batch * height * width * self.groups, length))
         if batch > 1:
             first = np.arange(batch).reshape(batch, 1) * height * width
             cell = cell + Tensor(first.astype(np.int32))
         if self.groups > 1:
             cell = cell * Tensor(self.groups, ms.int32) + group
-        return self.reshape(self.gather(rows, self.reshape(cell, (-1,)), 0), (batch, count, 2))
+        return self.reshape(self.gather(rows, self.reshape(cell, (-1,)), 0), (batch, count, length))
 
 
 class ApplyColour(nn.Cell):

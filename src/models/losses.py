@@ -6,17 +6,8 @@ from dataclasses import dataclass
 import mindspore as ms
 from mindspore import Tensor, nn, ops
 
-from src.model_utils.object_columns import (
-    CENTRE_X,
-    CENTRE_Y,
-    CLASS,
-    HEIGHT,
-    OFFSET_X,
-    OFFSET_Y,
-    WIDTH,
-)
 from src.models.layers import ApplyColour, RowsAt
-from src.models.targets import DenseSizes, Gaussians, HeatMap
+from src.models.targets import Targets
 
 
 @dataclass(frozen=True)
@@ -47,6 +38,7 @@ class FocalLoss(nn.Cell):
             ops.Sigmoid(), ops.Log(), ops.Square(), ops.Cast(),
         )  # fmt: skip
         self.low, self.high = Tensor(1e-4, ms.float32), Tensor(1 - 1e-4, ms.float32)
+        self.one = Tensor(1.0, ms.float32)
 
     def construct(self, logits: Tensor, target: Tensor) -> Tensor:
         p = ops.clip_by_value(self.sigmoid(logits), self.low, self.high)
@@ -55,15 +47,15 @@ class FocalLoss(nn.Cell):
         at_centres = (self.log(p) * self.square(1.0 - p) * is_centre).sum()
         elsewhere = (self.log(1.0 - p) * self.square(p) * away).sum()
         count = is_centre.sum()
-        return -(at_centres + elsewhere) / ops.maximum(count, Tensor(1.0, ms.float32))
+        return -(at_centres + elsewhere) / ops.maximum(count, self.one)
 
 
 class RegressionLoss(nn.Cell):
-    """L1 or smooth L1 of predicted rows against their targets (equations 2 and 3).
+    """L1 or smooth L1 of predictions against their targets (equations 2 and 3).
 
-    Prediction and target (B,N,2) and weight (B,N,1) to a scalar: the weighted sum divided by the
-    sum of weights (the number of objects, as the paper) or twice that (their coordinates, as the
-    original code), plus 1e-4.
+    Prediction and target of one shape and a weight that broadcasts to it, to a scalar: the weighted
+    sum divided by the sum of weights of all coordinates (as the original code) or half that (the
+    number of objects, as the paper: an object has two), plus 1e-4.
 
     Args:
         kind: "l1" or "sl1" (quadratic below 1).
@@ -73,16 +65,17 @@ class RegressionLoss(nn.Cell):
     def __init__(self, kind: str, norm: str) -> None:
         super().__init__()
         self.is_smooth = kind == "sl1"
-        self.per_object = 1.0 if norm == "object" else 2.0
+        self.per_coordinate = 0.5 if norm == "object" else 1.0
         self.abs = ops.Abs()
 
     def construct(self, prediction: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        weight = ops.broadcast_to(weight, target.shape)
         difference = self.abs((prediction - target) * weight)
         if self.is_smooth:
             difference = ops.select(
                 difference < 1.0, 0.5 * difference * difference, difference - 0.5
             )
-        return difference.sum() / (self.per_object * weight.sum() + 1e-4)
+        return difference.sum() / (self.per_coordinate * weight.sum() + 1e-4)
 
 
 class CenterNetLoss(nn.Cell):
@@ -102,14 +95,13 @@ class CenterNetLoss(nn.Cell):
         self.network = network
         self.options = options
         self.apply_colour = ApplyColour()
-        self.gaussians, self.heat_map = Gaussians(output_size), HeatMap(num_classes)
-        self.dense_sizes = DenseSizes()
+        self.targets = Targets(
+            num_classes, output_size, options.mse_loss, options.dense_wh, options.cat_spec_wh
+        )
         self.hm_loss = nn.MSELoss() if options.mse_loss else FocalLoss()
         self.regression_loss = RegressionLoss(options.reg_loss, options.reg_norm)
-        self.wh_at = RowsAt(num_classes if options.cat_spec_wh else 1)
-        self.reg_at = RowsAt()
-        self.width = Tensor(output_size[1], ms.int32)
-        self.cast, self.transpose, self.reshape = ops.Cast(), ops.Transpose(), ops.Reshape()
+        self.rows_at, self.transpose = RowsAt(), ops.Transpose()
+        self.zero = Tensor(0.0, ms.float32)
 
     def construct(
         self, image: Tensor, colour: Tensor, objects: Tensor
@@ -123,35 +115,16 @@ class CenterNetLoss(nn.Cell):
             The weighted total and its unweighted parts hm, wh and off: float32 scalars.
         """
         heads = self.network(self.apply_colour(self.transpose(image, (0, 3, 1, 2)), colour))
-        gaussians = self.gaussians(objects)
-        hm_loss = self.hm_loss(heads[0], self.heat_map(gaussians, objects))
-
-        cells = self.cast(objects[:, :, CENTRE_X : CENTRE_Y + 1], ms.int32)
-        cell = cells[:, :, 1] * self.width + cells[:, :, 0]
-        valid = self.cast(objects[:, :, CLASS : CLASS + 1] >= 0.0, ms.float32)
-        classes = self.cast(ops.maximum(objects[:, :, CLASS], Tensor(0.0, ms.float32)), ms.int32)
-        if self.options.dense_wh:
-            sizes, weight = self.dense_sizes(gaussians, objects)
-            wh_loss = self.regression_loss(
-                self._rows(heads[1]), self._rows(sizes), self._rows(weight)
-            )
-        else:
-            predicted = self.wh_at(heads[1], cell, classes)
-            wh_loss = self.regression_loss(predicted, objects[:, :, WIDTH : HEIGHT + 1], valid)
-        off_loss = Tensor(0.0, ms.float32)
+        hm, cell, mask, reg, wh, wh_weight = self.targets(objects)
+        hm_loss = self.hm_loss(heads[0], hm)
+        predicted = heads[1] if self.options.dense_wh else self.rows_at(heads[1], cell)
+        wh_loss = self.regression_loss(predicted, wh, wh_weight)
+        off_loss = self.zero
         if len(heads) == 3:
-            predicted = self.reg_at(heads[2], cell, classes)
-            off_loss = self.regression_loss(
-                predicted, objects[:, :, OFFSET_X : OFFSET_Y + 1], valid
-            )
+            off_loss = self.regression_loss(self.rows_at(heads[2], cell), reg, mask)
         loss = (
             self.options.hm_weight * hm_loss
             + self.options.wh_weight * wh_loss
             + self.options.off_weight * off_loss
         )
         return loss, hm_loss, wh_loss, off_loss
-
-    def _rows(self, values: Tensor) -> Tensor:
-        """(B,G,h,w) to (B,h·w,G)."""
-        batch, channels, height, width = values.shape
-        return self.transpose(self.reshape(values, (batch, channels, height * width)), (0, 2, 1))
