@@ -36,7 +36,7 @@ from src.model_utils.device_adapter import disarm_onednn_trap, set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable, write_json
 from src.model_utils.parameters import Config, DatasetConfig
-from src.models.targets import Gaussians, HeatMap
+from src.models.targets import Targets
 
 PREFIX = "benchmark"
 SEED = 1
@@ -202,12 +202,11 @@ def measure_target_drawing(
     dataset = config.dataset_config
     batch = next(loader(dataset, mindrecord_dir, batch_size).create_dict_iterator(num_epochs=1))
     objects = batch["objects"]
-    gaussians = Gaussians((dataset.output_res[0], dataset.output_res[1]))
-    heat_map = HeatMap(dataset.num_classes)
+    targets = Targets(dataset.num_classes, (dataset.output_res[0], dataset.output_res[1]))
 
     def run() -> float:
         start = time.perf_counter()
-        heat_map(gaussians(objects), objects).asnumpy()  # waits
+        targets(objects)[0].asnumpy()  # waits
         return time.perf_counter() - start
 
     run()  # compiles

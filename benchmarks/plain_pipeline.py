@@ -73,8 +73,9 @@ class PlainSample:
             config.rand_crop, config.shift, config.scale, config.aug_rot, config.rotate,
             config.flip_prop,
         )  # fmt: skip
-        affine = augment.random_affine(random, decoded.shape[:2], input_size, augmentation)
-        warped = geometry.warp(decoded, affine, input_size)
+        size = np.array([decoded.shape[:2]])
+        (affine,) = augment.random_affines(random, size, input_size, augmentation)
+        warped = cv2.warpAffine(decoded, affine, input_size[::-1], flags=cv2.INTER_LINEAR)
         image = normalised_image(random, warped, config)
         ratio = np.array([config.output_res[1], config.output_res[0]]) / input_size[::-1]
         on_output_grid = geometry.transform_boxes(boxes, ratio[:, None] * affine)
@@ -106,8 +107,8 @@ def jitter_colour(
     Contrast and saturation mix with the (H,W) `grey` of the image as it came, as the original does.
     """
     mean_grey = grey.mean()
-    for step in random.permutation(3):
-        factor = np.float32(1 + random.uniform(-0.4, 0.4))
+    order, factors = random.permuted(np.arange(3)), random.uniform(0.6, 1.4, 3)
+    for step, factor in zip(order, factors.astype(np.float32), strict=True):
         image *= factor
         if step == 1:  # contrast
             image += (1 - factor) * mean_grey

@@ -9,7 +9,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
-from src.data.augment import ColourStatistics, colour_statistics
+from src.data import augment
+from src.data.objects import object_tables
 from src.model_utils.config import load_config
 from src.model_utils.parameters import Config
 from src.models.centernet import CenterNet
@@ -38,8 +39,33 @@ def config(*arguments: str) -> Config:
     return load_config("tests", arguments)
 
 
-def statistics() -> ColourStatistics:
-    return colour_statistics(config().dataset_config)
+def statistics() -> augment.ColourStatistics:
+    return augment.colour_statistics(config().dataset_config)
+
+
+def random_affine(
+    random: np.random.Generator,
+    size: tuple[int, int],
+    output_size: tuple[int, int],
+    augmentation: augment.GeometryAugmentation,
+) -> np.ndarray:
+    """The affine (2,3) of a batch of one image."""
+    return augment.random_affines(random, np.array([size]), output_size, augmentation)[0]
+
+
+def random_colour(
+    random: np.random.Generator, means: np.ndarray, colours: augment.ColourStatistics
+) -> np.ndarray:
+    """The colour affine (3,4) of a batch of one image."""
+    return augment.random_colours(random, means[None], colours)[0]
+
+
+def object_table(
+    boxes: np.ndarray, classes: np.ndarray, output_size: tuple[int, int], max_objs: int
+) -> np.ndarray:
+    """The table (max_objs,8) of a batch of one image."""
+    image = np.zeros(len(boxes), int)
+    return object_tables(boxes, classes, image, 1, output_size, max_objs)[0]
 
 
 def pytorch_name(name: str) -> str:

@@ -11,12 +11,10 @@ from src.data.augment import (
     GeometryAugmentation,
     normalisation,
     normalise,
-    random_affine,
-    random_colour,
 )
 from src.models.layers import ApplyColour
 from tests import reference
-from tests.helpers import run, statistics
+from tests.helpers import random_affine, random_colour, run, statistics
 
 STEPS = ("brightness", "contrast", "saturation")
 STILL = GeometryAugmentation(False, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -44,8 +42,8 @@ def test_one_affine_is_jitter_step_by_step_and_normalisation():
         assert colour.dtype == np.float32 and colour.shape == (3, 4)
 
         again = np.random.default_rng(seed)
-        order = tuple(STEPS[step] for step in again.permutation(3))
-        factors = {step: again.uniform(0.6, 1.4) for step in order}
+        order = tuple(STEPS[step] for step in again.permuted([[0, 1, 2]], axis=1)[0])
+        factors = dict(zip(order, again.uniform(0.6, 1.4, 3), strict=True))
         coefficients = again.normal(0, 0.1, 3)
         images.append(image.transpose(2, 0, 1))
         colours.append(colour)
@@ -156,8 +154,7 @@ def test_shift_scale_and_rotation_are_clipped_normals():
         affine = random_affine(np.random.default_rng(seed), size, output_size, augmentation)
         again = np.random.default_rng(seed)
         drift, growth = again.normal(0, 0.1, 2), again.normal(0, 0.4)
-        again.random()  # whether to rotate: always
-        degrees = again.normal(0, 20.0)
+        degrees = again.normal(0, 20.0)  # rotated always
         clipped += (abs(drift) > 0.2).any() + (abs(growth) > 0.4) + (abs(degrees) > 40)
         centre = np.array([200, 150]) + 400 * np.clip(drift, -0.2, 0.2)
         side = 400 * (1 + np.clip(growth, -0.4, 0.4))

@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The warp between images and network input."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -103,6 +104,31 @@ def test_warp_is_bilinear_and_black_outside(affine):
     assert warped.dtype == np.uint8
     np.testing.assert_allclose(warped, expected, atol=0.5001)
     assert (expected == 0).any() and (expected > 0).any()
+
+
+def test_warp_gives_the_pixels_of_one_call_of_opencv_wherever_the_image_lands():
+    random = np.random.default_rng(8)
+    kinds = {"outside": 0, "over the edge": 0, "inside": 0}
+    for trial in range(600):
+        image = noise(*random.integers(1, 120, 2)) if trial % 3 else noise(96, 128)
+        output_size = tuple(int(side) for side in random.integers(1, 160, 2))
+        height, width = image.shape[:2]
+        if trial % 3:
+            centre, scale = random.uniform(-0.5, 1.5, 2) * [width, height], random.uniform(0.1, 4)
+        else:  # as crops are drawn: OpenCV's fixed point has whole steps
+            centre = random.integers(0, [width, height]).astype(float)
+            scale = output_size[1] / (128 * random.choice([0.6, 0.8, 1.0, 1.3]))
+        degrees = random.uniform(-180, 180) if trial % 5 == 0 else 0.0
+        affine = geometry.centred_affine(centre, scale, output_size, degrees)
+        if trial % 2:
+            affine = geometry.mirrored(affine, width)
+        expected = cv2.warpAffine(image, affine, output_size[::-1], flags=cv2.INTER_LINEAR)
+        out = np.full((*output_size, 3), 77, np.uint8)
+        assert geometry.warp(image, affine, output_size, out) is out
+        np.testing.assert_array_equal(out, expected)
+        black = (expected == 0).all(axis=2).mean()
+        kinds["outside" if black == 1 else "over the edge" if black > 0.02 else "inside"] += 1
+    assert min(kinds.values()) > 20
 
 
 def test_warp_of_a_smooth_image_by_any_affine():

@@ -4,8 +4,9 @@
 import numpy as np
 import pytest
 
-from src.data.objects import gaussian_radius, object_table, table_boxes
+from src.data.objects import gaussian_radius, object_tables, table_boxes
 from tests import reference
+from tests.helpers import object_table
 
 
 def test_radius_of_a_ten_by_ten_box():
@@ -132,3 +133,18 @@ def test_the_boxes_of_a_table_are_those_it_was_made_of():
     table = object_table(boxes, np.array([4, 1]), (32, 32), 5)
     expected = np.column_stack([boxes, [4, 1]])
     np.testing.assert_allclose(table_boxes(table), expected, atol=1e-6)
+
+
+def test_the_tables_of_a_batch_are_those_of_its_images():
+    random = np.random.default_rng(11)
+    counts = [3, 0, 12, 1, 0]  # images without boxes, and one with more than fit
+    low = random.uniform(-10, 40, (sum(counts), 2))
+    boxes = np.concatenate([low, low + random.uniform(-1, 30, (sum(counts), 2))], axis=1)
+    classes, image = random.integers(0, 9, sum(counts)), np.repeat(np.arange(5), counts)
+    tables = object_tables(boxes, classes, image, 5, (32, 40), 6)
+    assert tables.shape == (5, 6, 8) and tables.dtype == np.float32
+    for index in range(5):
+        own = image == index
+        np.testing.assert_array_equal(
+            tables[index], object_table(boxes[own], classes[own], (32, 40), 6)
+        )

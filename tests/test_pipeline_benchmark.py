@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.plain_pipeline import create_plain_dataset, normalised_image
-from src.data.augment import normalise, random_colour
+from src.data.augment import normalise
 from src.data.loader import create_train_dataset
-from src.models.targets import Gaussians, HeatMap
+from src.models.targets import Targets
 from tests.conftest import PROJECT, QUICKSTART
-from tests.helpers import config, graph_mode, statistics
+from tests.helpers import config, graph_mode, random_colour, statistics
 
 # What a scaling document reads; each in images/s, ms, bytes, MB or a ratio.
 NUMBERS = [
@@ -78,7 +78,7 @@ def test_plain_targets_are_those_drawn_on_the_device(mindrecord: Path):
     )
     with graph_mode():
         objects = ours["objects"]
-        hm = HeatMap(5)(Gaussians((32, 32))(objects), objects).asnumpy()
+        hm = Targets(5, (32, 32))(objects)[0].asnumpy()
     table = objects.asnumpy()
     there = table[:, :, 7] >= 0
     assert np.count_nonzero(there) > 8

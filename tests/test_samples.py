@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from src.data.augment import GeometryAugmentation, random_affine
+from src.data.augment import GeometryAugmentation
 from src.data.images import decoder
 from src.data.loader import SampleMaker
-from tests.helpers import statistics
+from tests.helpers import random_affine, statistics
 
 STILL = GeometryAugmentation(False, 0.0, 0.0, 0.0, 0.0, 0.0)
 FLIP = GeometryAugmentation(False, 0.0, 0.0, 0.0, 0.0, 1.0)
@@ -27,12 +27,14 @@ def sample(
     """Image (side,side,3) and object table (8,8) of classes 0, 1, ... on a grid of side / 4."""
     maker = SampleMaker(
         decoder("cv2"), statistics(), augmentation, False, (side, side), (side // 4, side // 4),
-        8, seed=0, rank=0,
+        8, seed=0, rank=0, name="set", first_epoch=0, first_batch=0,
     )  # fmt: skip
-    image, _, table = maker.sample(
-        random, np.bytes_(encoded), np.array(boxes, np.float32), np.arange(len(boxes))
-    )
-    return image, table
+    size = np.array(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR).shape[:2])
+    images, _, tables = maker.samples(
+        random, [np.int64(1)], [size], [np.bytes_(encoded)], [np.array(boxes, np.float32)],
+        [np.arange(len(boxes))],
+    )  # fmt: skip
+    return images[0], tables[0]
 
 
 def png(height: int, width: int) -> tuple[np.ndarray, bytes]:
@@ -71,9 +73,10 @@ BOXES = [
 def test_a_crop_over_the_border_by_hand(flipped):
     image, encoded = png(256, 320)
     random = mock.create_autospec(np.random.Generator, instance=True)
-    random.choice.return_value = 0.6  # of the longer side: 192
-    random.integers.side_effect = [128, 64]  # the crop's centre
-    random.random.return_value = 0.4 if flipped else 0.6  # against 0.5
+    random.choice.return_value = np.array([0.6])  # of the longer side: 192
+    random.uniform.return_value = np.array([[128.3, 64.9]])  # the crop's centre, to be floored
+    random.normal.return_value = np.array([30.0])  # degrees, but it is not rotated: 0.4 against 0
+    random.random.return_value = np.array([0.4 if flipped else 0.6])  # against 0.5
     warped, table = sample(random, encoded, BOXES, 192, CROP)
     expected = np.zeros((192, 192, 3), np.uint8)
     if flipped:

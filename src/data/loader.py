@@ -63,8 +63,19 @@ class SampleMaker:
         epoch, batch = info.get_epoch_num(), info.get_batch_num()
         if epoch == self.first_epoch:
             batch += self.first_batch  # MindSpore counts the batches of a broken-off epoch from 0
-        # The draws below are arrays of fixed shapes: none depends on another position's image.
         random = np.random.default_rng((self.seed, self.rank, epoch, batch))
+        return self.samples(random, image_id, size, encoded, boxes, classes)
+
+    def samples(
+        self,
+        random: np.random.Generator,
+        image_id: list[np.ndarray],
+        size: list[np.ndarray],
+        encoded: list[Any],
+        boxes: list[np.ndarray],
+        classes: list[np.ndarray],
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `batch`, drawing from `random`: arrays, in which a position has its own numbers."""
         affines = augment.random_affines(random, np.stack(size), self.input_size, self.geometry)
         image = np.empty((len(encoded), *self.input_size, 3), np.uint8)
         means = np.empty((len(encoded), 3))
