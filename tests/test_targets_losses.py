@@ -162,6 +162,26 @@ def test_a_table_of_the_recipes_size(msra):
     np.testing.assert_array_equal(drawn[1][0], expected.centre @ [1, 128])
 
 
+@pytest.mark.parametrize("variant", ["plain", "dense_wh", "cat_spec_wh"])
+def test_one_object_of_one_class_in_one_image(variant):
+    # Where batch, classes and rows are all 1, MindSpore's shared one-element constants would show.
+    drawn = run(
+        Targets(1, (3, 4), False, variant == "dense_wh", variant == "cat_spec_wh"),
+        np.array([[[2, 1, 0.5, 0.25, 1.5, 0.75, 0, 0]]], np.float32),
+    )
+    single = np.zeros((1, 1, 3, 4))
+    single[0, 0, 1, 2] = 1
+    size = np.array([1.5, 0.75])
+    wh, weight = {
+        "plain": (size[None, None], [[[1]]]),
+        "dense_wh": (single * size[None, :, None, None], single),
+        "cat_spec_wh": (size[None, None], [[[1, 1]]]),
+    }[variant]
+    expected = (single, [[6]], [[[1]]], [[[0.5, 0.25]]], wh, weight)
+    for found, value in zip(drawn, expected, strict=True):
+        np.testing.assert_array_equal(found, value)
+
+
 def test_radius_two_by_hand():
     # Radius 2, sigma 5/6, 2 sigma² = 25/18: exp(-0.72 d²), cut at 2.
     objects = np.array([[[6, 5, 0.25, 0.75, 10, 10, 2, 1]]], np.float32)
