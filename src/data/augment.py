@@ -6,7 +6,6 @@ Everything random comes from the generator that is handed in.
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from src.data import geometry
@@ -116,9 +115,14 @@ def normalise(image: np.ndarray, colour: np.ndarray) -> np.ndarray:
 def channel_means(image: np.ndarray) -> np.ndarray:
     """BGR means (3,) of a uint8 (H,W,3) image, 0..255.
 
-    Channel by channel: cv2.mean of three channels at once takes three times as long.
+    Sums of at most 257 rows of bytes fit into 16 bits: a third of the time of cv2.mean.
     """
-    return np.array([cv2.mean(channel)[0] for channel in cv2.split(image)])
+    rows = image.reshape(len(image), -1)
+    sums = sum(
+        np.add.reduce(rows[first : first + 257], axis=0, dtype=np.uint16).astype(np.int64)
+        for first in range(0, len(rows), 257)
+    )
+    return sums.reshape(-1, 3).sum(axis=0) * 3 / image.size
 
 
 def random_colours(
