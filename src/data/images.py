@@ -13,12 +13,18 @@ Decoder = Callable[[bytes], "np.ndarray | None"]
 # COCO's boxes are in stored pixels, as pycocotools takes them: an EXIF rotation is not applied.
 _CV2_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
+# cv2.warpAffine takes no image with a side of SHRT_MAX (32,767) pixels or more.
+LARGEST_SIDE = 32_766
+
 
 def decode_with_cv2(encoded: bytes) -> np.ndarray | None:
     """Decodes a JPEG or PNG to uint8 (height, width, 3) BGR, or None if it is not an image."""
     if len(encoded) == 0:
         return None
-    return cv2.imdecode(np.frombuffer(encoded, np.uint8), _CV2_FLAGS)
+    try:
+        return cv2.imdecode(np.frombuffer(encoded, np.uint8), _CV2_FLAGS)
+    except cv2.error:  # a header that states more pixels than OpenCV takes
+        return None
 
 
 def is_truncated_jpeg(encoded: bytes) -> bool:

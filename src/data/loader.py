@@ -65,6 +65,7 @@ class SampleMaker:
         self, random: np.random.Generator, encoded: Any, boxes: np.ndarray, classes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One image (H,W,3), its colour affine (3,4) and object table (N,8)."""
+        boxes, classes = mindrecord.real_objects(boxes, classes)
         decoded = self.decode(mindrecord.as_bytes(encoded))
         affine = augment.random_affine(random, decoded.shape[:2], self.input_size, self.geometry)
         image = geometry.warp(decoded, affine, self.input_size)

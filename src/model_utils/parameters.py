@@ -49,6 +49,8 @@ class DatasetConfig(Section):
     val_images: str
     test_annotation: str
     test_images: str
+    keep_empty_images: bool
+    skip_crowd: bool
     num_shards: Annotated[int, Field(ge=1, le=1000)]
     num_workers: Index
     image_backend: str
@@ -170,6 +172,7 @@ class Config(Section):
     mindrecord_dir: str
     mindrecord_prefix: Annotated[str, Field(pattern=r"^[^/\\]+$")]
     on_bad_record: str
+    verify: bool
 
     need_profiler: bool
     profiler_path: str
