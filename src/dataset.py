@@ -65,7 +65,8 @@ def convert(config: Config) -> None:
     if manifest:
         print(
             f"{mindrecord_dir / prefix}*: up to date, {manifest.images} images with "
-            f"{manifest.boxes} boxes of {listed} images; nothing to do."
+            f"{manifest.boxes} boxes of {listed} images; left out as unusable: "
+            f"{manifest.left_out_unusable}; nothing to do."
         )
         return
     manifest = conversion.write_set(

@@ -83,6 +83,8 @@ def test_text_that_looks_like_a_number_stays_text():
         (["--train_config.batch_size", "four"], "train_config.batch_size is 'four'"),
         (["--train_config.batch_size", 0], "greater than or equal to 1"),
         (["--train_config.batch_size", "true"], "train_config.batch_size is True"),
+        (["--mindrecord_prefix", "a/b"], "mindrecord_prefix is 'a/b'"),
+        (["--mindrecord_prefix", "what?"], "mindrecord_prefix is 'what?'"),  # MindRecord refuses it
         (["--enable_eval", "maybe"], "enable_eval is 'maybe'"),
         (["--device_target", "TPU"], "choose one of auto, Ascend, GPU, CPU"),
         (["--dataset_config.mean", "[1, 2]"], "dataset_config.mean"),

@@ -559,7 +559,8 @@ def test_the_same_source_is_not_converted_again(
     convert(coco_set, target, "--dataset_config.num_workers", 1)
     assert state(target) == written
     assert capsys.readouterr().out == (
-        f"{target / PREFIX}*: up to date, 3 images with 3 boxes of 3 images; nothing to do.\n"
+        f"{target / PREFIX}*: up to date, 3 images with 3 boxes of 3 images; "
+        "left out as unusable: 0; nothing to do.\n"
     )
 
 

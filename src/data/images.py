@@ -52,6 +52,9 @@ def decoder(image_backend: str) -> Decoder:
         ) from None
 
     def decode_with_mmcv(encoded: bytes) -> np.ndarray | None:
-        return mmcv.imfrombytes(bytes(encoded), flag="color_ignore_orientation")
+        try:
+            return mmcv.imfrombytes(bytes(encoded), flag="color_ignore_orientation")
+        except cv2.error:
+            return None
 
     return decode_with_mmcv
