@@ -116,7 +116,7 @@ def records(target: Path) -> list[dict[str, np.ndarray]]:
     return list(rows.create_dict_iterator(num_epochs=1, output_numpy=True))
 
 
-def first(case: tuple) -> str:
+def case_name(case: tuple) -> str:
     """The name of a case, for pytest."""
     return case[0]
 
@@ -327,7 +327,9 @@ BROKEN_ANNOTATIONS = {
 }
 
 
-@pytest.mark.parametrize("broken", [*BROKEN_IMAGES.items(), *BROKEN_ANNOTATIONS.items()], ids=first)
+@pytest.mark.parametrize(
+    "broken", [*BROKEN_IMAGES.items(), *BROKEN_ANNOTATIONS.items()], ids=case_name
+)
 def test_a_broken_record_is_refused_or_left_out(
     broken: tuple, coco_set: CocoSet, target: Path, capsys: pytest.CaptureFixture
 ):
@@ -623,7 +625,7 @@ def read_manifest(target: Path) -> mindrecord.Manifest:
 
 
 @pytest.fixture
-def long_set(coco_set: CocoSet, tmp_path: Path) -> CocoSet:
+def long_set(tmp_path: Path) -> CocoSet:
     """A set that takes long enough to be killed: one file under very many ids."""
     long = CocoSet(tmp_path / "long")
     entry, box = long.images[0], long.annotations[0]
@@ -853,7 +855,7 @@ HIDDEN_DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("damage", [*DAMAGES.items(), *HIDDEN_DAMAGES.items()], ids=first)
+@pytest.mark.parametrize("damage", [*DAMAGES.items(), *HIDDEN_DAMAGES.items()], ids=case_name)
 def test_a_damaged_set_is_refused(damage: tuple, whole_set: Path, tmp_path: Path):
     name, (break_it, file, sentence) = damage
     target = Path(shutil.copytree(whole_set, tmp_path / "copy"))
