@@ -2,9 +2,12 @@
 """Converts a data set in COCO format to MindRecord files for training.
 
 python -m src.dataset --coco_data_dir DIR --mindrecord_dir DIR
+python -m src.dataset --verify --mindrecord_dir DIR
 """
 
+import hashlib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 if __package__ in (None, ""):  # started as a file: `python src/dataset.py`, or by ModelArts
@@ -16,8 +19,11 @@ from src.model_utils.errors import UserError, run_program
 from src.model_utils.parameters import Config
 
 
-def main() -> None:
-    config = load_config("Convert a data set in COCO format to MindRecord files.")
+def main(arguments: Sequence[str] | None = None) -> None:
+    config = load_config("Convert a data set in COCO format to MindRecord files.", arguments)
+    if config.verify:
+        verify(config)
+        return
     with moxing_adapter.job(
         config, data_parameter="coco_data_dir", output_parameter="mindrecord_dir"
     ) as config:
@@ -25,37 +31,81 @@ def main() -> None:
 
 
 def convert(config: Config) -> None:
+    """Converts the training set, unless the set is there already.
+
+    Raises:
+        UserError: see `coco.read_annotation_file`, `coco.read_records`, `conversion.write_set`.
+    """
     if not config.coco_data_dir or not config.mindrecord_dir:
         raise UserError("command line: give --coco_data_dir and --mindrecord_dir.")
     # Here and not above: --help needs no MindSpore.
-    from src.data import coco, mindrecord
+    from src.data import coco, conversion
     from src.data.images import decoder
     from src.data.loader import worker_count
 
     dataset, root = config.dataset_config, Path(config.coco_data_dir)
+    annotation_path, image_dir = root / dataset.train_annotation, root / dataset.train_images
+    mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
+    source = hashlib.sha256()
+    content = coco.read_annotation_file(annotation_path, source)
     bad_records = coco.BadRecords(config.on_bad_record)
     records = coco.read_records(
-        root / dataset.train_annotation,
-        root / dataset.train_images,
-        dataset.coco_classes,
-        bad_records,
+        content, annotation_path, image_dir, dataset.coco_classes, bad_records, dataset.skip_crowd
     )
-    manifest = mindrecord.write_set(
+    listed = len(content["images"])
+    options = {
+        "coco_classes": dataset.coco_classes,
+        "keep_empty_images": dataset.keep_empty_images,
+        "num_shards": dataset.num_shards,
+        "on_bad_record": config.on_bad_record,
+        "skip_crowd": dataset.skip_crowd,
+    }
+    fingerprint = conversion.source_fingerprint(source, records, image_dir, options)
+    manifest = conversion.finished_set(mindrecord_dir, prefix, fingerprint)
+    if manifest:
+        print(
+            f"{mindrecord_dir / prefix}*: up to date, {manifest.images} images with "
+            f"{manifest.boxes} boxes of {listed} images; left out as unusable: "
+            f"{manifest.left_out_unusable}; nothing to do."
+        )
+        return
+    manifest = conversion.write_set(
         records,
         dataset.coco_classes,
-        Path(config.mindrecord_dir),
-        config.mindrecord_prefix,
+        mindrecord_dir,
+        prefix,
+        fingerprint,
         dataset.num_shards,
         worker_count(dataset.num_workers),
+        dataset.keep_empty_images,
         decoder(dataset.image_backend),
         bad_records,
     )
-    for problem in bad_records.skipped:
-        print(f"left out: {problem}")
     print(
-        f"{manifest.images} images with {manifest.boxes} boxes of {len(records)} images written to "
-        f"{Path(config.mindrecord_dir) / config.mindrecord_prefix}*; left out as unusable: "
-        f"{len(bad_records.skipped)}."
+        f"{manifest.images} images with {manifest.boxes} boxes of {listed} images written to "
+        f"{mindrecord_dir / prefix}*; without boxes: {manifest.empty_images} written, "
+        f"{manifest.left_out_empty} left out; left out as unusable: {manifest.left_out_unusable}."
+    )
+
+
+def verify(config: Config) -> None:
+    """Checks a converted set wholly.
+
+    Raises:
+        UserError: see `mindrecord.verify_set`.
+    """
+    if not config.mindrecord_dir:
+        raise UserError("command line: give --mindrecord_dir, the folder of the set to verify.")
+    from src.data import mindrecord
+    from src.data.loader import worker_count
+
+    mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
+    manifest = mindrecord.verify_set(
+        mindrecord_dir, prefix, worker_count(config.dataset_config.num_workers)
+    )
+    print(
+        f"{mindrecord_dir / prefix}*: verified, {manifest.images} images with {manifest.boxes} "
+        f"boxes in {len(manifest.files)} files."
     )
 
 

@@ -18,6 +18,16 @@ BUILD_SCRIPT = PROJECT / "ascend310_infer" / "build.sh"
 Program = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def assert_refused(done: "subprocess.CompletedProcess[str]", *parts: object) -> None:
+    """The program ended in one sentence that holds `parts`, with exit code 2 and no traceback."""
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert done.returncode == 2, done.stderr
+    assert len(errors) == 1
+    assert "Traceback" not in done.stderr
+    for part in parts:
+        assert str(part) in errors[0]
+
+
 def pytest_configure() -> None:
     disarm_onednn_trap()  # before any test module imports MindSpore
 

@@ -1,158 +1,20 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Bad input ends every program in one clear sentence and exit code 2, with nothing half-written."""
 
-import json
 import shutil
-import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.conftest import QUICKSTART, Program
+from tests.conftest import QUICKSTART, Program, assert_refused
 
 CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
-
-
-def assert_refused(done: "subprocess.CompletedProcess[str]", *parts: object) -> None:
-    errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-    assert done.returncode == 2, done.stderr
-    assert len(errors) == 1
-    assert "Traceback" not in done.stderr
-    for part in parts:
-        assert str(part) in errors[0]
 
 
 @pytest.fixture
 def broken(shapes: Path, tmp_path: Path) -> Path:
     """A copy of the data set for a test to break."""
     return Path(shutil.copytree(shapes, tmp_path / "broken"))
-
-
-def annotations(data_dir: Path) -> Path:
-    return data_dir / "annotations" / "instances_train2017.json"
-
-
-def edit(path: Path, change) -> None:
-    content = json.loads(path.read_text())
-    change(content)
-    path.write_text(json.dumps(content))
-
-
-def convert(program: Program, data_dir: Path, target: Path, *options: object):
-    return program(
-        "src/dataset.py",
-        *("--config_path", QUICKSTART, "--coco_data_dir", data_dir, "--mindrecord_dir", target),
-        *options,
-        cwd=data_dir,
-    )
-
-
-def remove_annotations(data_dir: Path) -> str:
-    annotations(data_dir).unlink()
-    return "annotation file not found"
-
-
-def write_no_json(data_dir: Path) -> str:
-    annotations(data_dir).write_text("{")
-    return "is not json"
-
-
-def write_no_coco(data_dir: Path) -> str:
-    annotations(data_dir).write_text('{"images": {}}')
-    return "is not a COCO annotation file"
-
-
-def name_an_unknown_category(data_dir: Path) -> str:
-    def change(content: dict) -> None:
-        content["categories"][0]["name"] = "hexagon"
-
-    edit(annotations(data_dir), change)
-    return "category 'hexagon' (id 1) is not in dataset_config.coco_classes"
-
-
-def truncate_an_image(data_dir: Path) -> str:
-    image = data_dir / "train2017" / "000000000005.jpg"
-    encoded = image.read_bytes()
-    image.write_bytes(encoded[: len(encoded) // 2])  # which OpenCV decodes, with a grey rest
-    return "image 5 does not decode"
-
-
-def remove_an_image(data_dir: Path) -> str:
-    (data_dir / "train2017" / "000000000005.jpg").unlink()
-    return "image 5 cannot be read"
-
-
-def state_a_wrong_size(data_dir: Path) -> str:
-    edit(annotations(data_dir), lambda content: content["images"][4].update(width=999))
-    return "but its annotation says 999x"
-
-
-def leave_the_folder(data_dir: Path) -> str:
-    edit(annotations(data_dir), lambda content: content["images"][4].update(file_name="../x.jpg"))
-    return "file_name '../x.jpg', which leaves"
-
-
-def give_a_nan_box(data_dir: Path) -> str:
-    edit(
-        annotations(data_dir),
-        lambda content: content["annotations"][0]["bbox"].__setitem__(0, np.nan),
-    )
-    return "which is not finite"
-
-
-def give_a_box_without_area(data_dir: Path) -> str:
-    edit(annotations(data_dir), lambda content: content["annotations"][0].update(bbox=[5, 5, 0, 9]))
-    return "without area inside its image"
-
-
-def give_a_box_outside(data_dir: Path) -> str:
-    edit(
-        annotations(data_dir), lambda content: content["annotations"][0].update(bbox=[900, 5, 9, 9])
-    )
-    return "without area inside its image"
-
-
-BREAKAGES = [
-    remove_annotations,
-    write_no_json,
-    write_no_coco,
-    name_an_unknown_category,
-    truncate_an_image,
-    remove_an_image,
-    state_a_wrong_size,
-    leave_the_folder,
-    give_a_nan_box,
-    give_a_box_without_area,
-    give_a_box_outside,
-]
-
-
-@pytest.mark.parametrize("breakage", BREAKAGES, ids=lambda breakage: breakage.__name__)
-def test_converter_refuses_and_leaves_nothing(
-    breakage, broken: Path, program: Program, tmp_path: Path
-):
-    sentence = breakage(broken)
-    target = tmp_path / "mindrecord"
-    assert_refused(convert(program, broken, target), broken, sentence)
-    assert not target.exists() or not list(target.iterdir())
-
-
-def test_converter_skips_and_counts_bad_records_when_asked(
-    broken: Path, program: Program, tmp_path: Path
-):
-    truncate_an_image(broken)
-    give_a_nan_box(broken)
-    done = convert(program, broken, tmp_path / "mindrecord", "--on_bad_record", "skip")
-    assert done.returncode == 0, done.stderr
-    assert "left out as unusable: 2." in done.stdout
-    manifest = json.loads((tmp_path / "mindrecord" / "coco_det.train.mind.json").read_text())
-    truth = json.loads(annotations(broken).read_text())["annotations"]
-    assert manifest["boxes"] == sum(entry["image_id"] != 5 for entry in truth) - 1
-
-
-def test_converter_needs_both_folders(program: Program, tmp_path: Path):
-    assert_refused(program("src/dataset.py", cwd=tmp_path), "--coco_data_dir and --mindrecord_dir")
 
 
 def train(program: Program, folder: Path, *options: object):

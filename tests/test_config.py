@@ -60,6 +60,12 @@ def test_booleans_are_accepted_in_either_case(text: str, value: bool):
     assert load(f"--enable_data_sink={text}").enable_data_sink is value
 
 
+def test_a_boolean_alone_is_true():
+    assert load("--visual_image", "--epoch_size", 3).visual_image is True
+    assert load("--visual_image", "--epoch_size", 3).epoch_size == 3
+    assert load("--enable_eval", "false").enable_eval is False
+
+
 def test_numbers_without_a_point_before_the_exponent_are_numbers():
     assert load("--train_config.MultiDecay.learning_rate", "1e-3").train_config.MultiDecay == (
         load("--train_config.MultiDecay.learning_rate", "0.001").train_config.MultiDecay
@@ -77,6 +83,9 @@ def test_text_that_looks_like_a_number_stays_text():
         (["--train_config.batch_size", "four"], "train_config.batch_size is 'four'"),
         (["--train_config.batch_size", 0], "greater than or equal to 1"),
         (["--train_config.batch_size", "true"], "train_config.batch_size is True"),
+        (["--mindrecord_prefix", "a/b"], "mindrecord_prefix is 'a/b'"),
+        (["--mindrecord_prefix", "what?"], "mindrecord_prefix is 'what?'"),  # MindRecord refuses it
+        (["--enable_eval", "maybe"], "enable_eval is 'maybe'"),
         (["--device_target", "TPU"], "choose one of auto, Ascend, GPU, CPU"),
         (["--dataset_config.mean", "[1, 2]"], "dataset_config.mean"),
         (["--train_config.Adam.decay_filter", "lambda x: x"], "decay_filter"),

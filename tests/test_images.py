@@ -21,6 +21,35 @@ def test_a_png_keeps_its_pixels_and_what_is_no_image_is_none(picture: np.ndarray
     assert decoder("cv2")(b"") is None
 
 
+SAMPLING = {  # horizontal and vertical of luma, as OpenCV numbers them
+    "4:4:4": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+    "4:2:2": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_422,
+    "4:2:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420,
+    "4:4:0": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_440,
+    "4:1:1": cv2.IMWRITE_JPEG_SAMPLING_FACTOR_411,
+}
+
+
+@pytest.mark.parametrize("progressive", [0, 1])
+@pytest.mark.parametrize("sampling", SAMPLING)
+@pytest.mark.parametrize("size", [(64, 96), (37, 53), (1, 1)])
+def test_a_jpeg_of_any_kind_has_the_pixels_of_opencv(size, sampling, progressive):
+    noise = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
+    image = cv2.GaussianBlur(noise, (5, 5), 0)
+    options = [cv2.IMWRITE_JPEG_PROGRESSIVE, progressive, cv2.IMWRITE_JPEG_QUALITY, 70]
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, SAMPLING[sampling]]
+    encoded = cv2.imencode(".jpg", image, options)[1]
+    decoded = decoder("cv2")(encoded.tobytes())
+    assert decoded.dtype == np.uint8 and decoded.flags.c_contiguous
+    np.testing.assert_array_equal(decoded, cv2.imdecode(encoded, cv2.IMREAD_COLOR))
+
+
+def test_a_grayscale_jpeg_has_three_channels(picture: np.ndarray):
+    encoded = cv2.imencode(".jpg", picture[:, :, 0])[1]
+    expected = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(decoder("cv2")(encoded.tobytes()), expected)
+
+
 def test_an_exif_rotation_is_not_applied(picture: np.ndarray):
     jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
     # An APP1 segment with one entry: orientation (0x112) is 6, a quarter turn.

@@ -3,7 +3,6 @@
 
 import math
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +93,7 @@ class SampleMaker:
             colour = np.tile(augment.normalisation(self.statistics), (len(encoded), 1, 1))
         # Both grids have their origin in the corner, so the output grid is the input's scaled.
         ratio = np.array([self.output_size[1], self.output_size[0]]) / self.input_size[::-1]
+        boxes, classes = zip(*map(mindrecord.real_objects, boxes, classes), strict=True)
         place = np.repeat(np.arange(len(boxes)), [len(image_boxes) for image_boxes in boxes])
         on_output_grid = geometry.transform_boxes(
             np.concatenate(boxes), ratio[:, None] * affines[place]
@@ -193,9 +193,8 @@ def create_train_dataset(
     try:
         dataset.get_dataset_size()  # opens the files
     except RuntimeError as error:
-        reason = re.search(r"\[ERROR\] (.+?)\.?$", str(error), re.MULTILINE)
         raise UserError(
-            f"{mindrecord_dir / prefix}: cannot be read ({reason[1] if reason else error}); the "
+            f"{mindrecord_dir / prefix}: cannot be read ({mindrecord.reason(error)}); the "
             "files are damaged, convert the data set again."
         ) from None
     return dataset

@@ -5,211 +5,180 @@ The manifest, PREFIX.json, is written last: a set without one was never finished
 """
 
 import json
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import mindspore.dataset as ds
 import numpy as np
-from mindspore.mindrecord import FileWriter
+from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
-from src.data.coco import BadRecords, ImageRecord
-from src.data.images import Decoder, is_truncated_jpeg
 from src.model_utils.errors import UserError
-from src.model_utils.files import sync, write_json
+from src.model_utils.files import sha256
 
-SCHEMA_VERSION = 1
-SCHEMA = {
+SCHEMA_VERSION = 2
+# Readers pick columns by name and the manifest lists them, so a set with keypoints is one with a
+# further column ("keypoints", float32 (n,51)), and sets without it stay valid.
+COLUMNS: dict[str, dict[str, Any]] = {
     "image": {"type": "bytes"},
     "image_id": {"type": "int64"},
-    "size": {"type": "int32", "shape": [2]},
+    "size": {"type": "int32", "shape": [2]},  # height, width
     "boxes": {"type": "float32", "shape": [-1, 4]},
     "classes": {"type": "int32", "shape": [-1]},
 }
-_RECORDS_PER_WRITE = 256
+# MindRecord gives an empty array back as a scalar of random content. An image without boxes
+# therefore has one row of zeros, whose class is this.
+NO_OBJECT = -1
+_REMEDY = "run scripts/convert_dataset_to_mindrecord.sh"
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """What a finished set holds; `files` maps each file name to its size in bytes."""
+class FileEntry(BaseModel):
+    """A file as it was written: its size in bytes, and its SHA-256 in hexadecimal digits."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    size: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What a finished set holds.
+
+    source: fingerprint of what it was converted from, see `conversion.source_fingerprint`.
+    images: number of images, of which empty_images have no box.
+    left_out_empty, left_out_unusable: number of images left out as they have no box, and of images
+        and annotations left out as unusable.
+    class_names: the categories; class indices are positions in it.
+    columns: name, type and shape of each column, as MindRecord's schemas say them.
+    files: the set's files by name.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     schema_version: int
+    source: str
     images: int
+    empty_images: int
     boxes: int
+    left_out_empty: int
+    left_out_unusable: int
     class_names: list[str]
-    files: dict[str, int]
+    columns: dict[str, dict[str, Any]]
+    files: dict[str, FileEntry]
 
 
 def manifest_path(mindrecord_dir: Path, prefix: str) -> Path:
     return mindrecord_dir / f"{prefix}.json"
 
 
-def write_set(
-    records: Sequence[ImageRecord],
-    class_names: Sequence[str],
-    mindrecord_dir: Path,
-    prefix: str,
-    num_shards: int,
-    num_workers: int,
-    decode: Decoder,
-    bad_records: BadRecords,
-) -> Manifest:
-    """Writes the images that have boxes as a set, replacing one of the same prefix.
-
-    Each image is decoded once to see that it can be, and that its size is the stated one.
+def load_manifest(mindrecord_dir: Path, prefix: str) -> Manifest:
+    """Reads the manifest of a finished set and checks that its files have the sizes written.
 
     Raises:
-        UserError: an image is missing or broken (unless `bad_records` skips), or none is left.
+        UserError: there is no such set, it was not finished, or it was changed.
     """
-    records = [record for record in records if len(record.boxes)]
-    partial_dir = mindrecord_dir / f".{prefix}.partial"
-    shutil.rmtree(partial_dir, ignore_errors=True)
-    partial_dir.mkdir(parents=True)
-    try:
-        rows = _checked_rows(records, num_workers, decode, bad_records)
-        try:
-            images, boxes = _write_rows(rows, partial_dir / prefix, num_shards)
-        except RuntimeError as error:  # MindSpore's word for a full disk
-            reason = " ".join(str(error).split("\n")[0].split())
-            raise UserError(
-                f"{mindrecord_dir}: MindRecord files cannot be written ({reason}); check the free "
-                "space and the permissions."
-            ) from None
-        if images == 0:
-            raise UserError(
-                f"{mindrecord_dir / prefix}: no usable image with a box was found; check the "
-                "annotation file and the image folder."
-            )
-        _remove_set(mindrecord_dir, prefix)
-        files = {}
-        for path in sorted(partial_dir.iterdir()):
-            sync(path)
-            files[path.name] = path.stat().st_size
-            path.replace(mindrecord_dir / path.name)
-    finally:
-        shutil.rmtree(partial_dir, ignore_errors=True)
-    manifest = Manifest(SCHEMA_VERSION, images, boxes, list(class_names), files)
-    write_json(manifest_path(mindrecord_dir, prefix), asdict(manifest))
-    return manifest
-
-
-def _checked_rows(
-    records: Sequence[ImageRecord], num_workers: int, decode: Decoder, bad_records: BadRecords
-) -> Iterator[dict[str, Any]]:
-    def read(record: ImageRecord) -> tuple[bytes, str]:
-        try:
-            encoded = record.path.read_bytes()
-        except OSError as error:
-            return b"", f"{record.path}: image {record.image_id} cannot be read ({error.strerror})"
-        image = decode(encoded)
-        if image is None or is_truncated_jpeg(encoded):
-            return b"", f"{record.path}: image {record.image_id} does not decode"
-        if image.shape[:2] != (record.height, record.width):
-            return b"", (
-                f"{record.path}: image {record.image_id} is {image.shape[1]}x{image.shape[0]} "
-                f"pixels but its annotation says {record.width}x{record.height}"
-            )
-        return encoded, ""
-
-    with (
-        ThreadPoolExecutor(num_workers) as pool,
-        tqdm(total=len(records), desc="convert", unit="image", mininterval=1) as progress,
-    ):
-        for start in range(0, len(records), _RECORDS_PER_WRITE):
-            chunk = records[start : start + _RECORDS_PER_WRITE]
-            for record, (encoded, problem) in zip(chunk, pool.map(read, chunk), strict=True):
-                progress.update()
-                if problem:
-                    bad_records.add(problem)
-                    continue
-                yield {
-                    "image": encoded,
-                    "image_id": record.image_id,
-                    "size": np.array([record.height, record.width], np.int32),
-                    "boxes": record.boxes,
-                    "classes": record.classes,
-                }
-
-
-def _write_rows(rows: Iterator[dict[str, Any]], path: Path, num_shards: int) -> tuple[int, int]:
-    """Deals the rows out to the shards in turn; returns the number of images and of boxes.
-
-    Each shard has a writer of its own: one writer for all of them places the rows left over from a
-    division by their number at random, and two conversions would train differently.
-    """
-    writers: list[FileWriter] = []
-    waiting: list[list[dict[str, Any]]] = [[] for _ in range(num_shards)]
-    images = boxes = 0
-    for row in rows:
-        shard = images % num_shards
-        if shard == len(writers):
-            writers.append(FileWriter(f"{path}{shard}", 1))
-            writers[shard].add_schema(SCHEMA, "COCO detection")
-        waiting[shard].append(row)
-        images += 1
-        boxes += len(row["boxes"])
-        if images % _RECORDS_PER_WRITE == 0:
-            _write_waiting(writers, waiting)
-    _write_waiting(writers, waiting)
-    for writer in writers:
-        writer.commit()
-    return images, boxes
-
-
-def _write_waiting(writers: list[FileWriter], waiting: list[list[dict[str, Any]]]) -> None:
-    for writer, shard_rows in zip(writers, waiting, strict=False):  # small sets lack shards
-        if shard_rows:
-            writer.write_raw_data(shard_rows)
-            shard_rows.clear()
-
-
-def _remove_set(mindrecord_dir: Path, prefix: str) -> None:
-    """Removes an earlier set of this prefix: its manifest first, then the files that it names."""
     path = manifest_path(mindrecord_dir, prefix)
-    if path.exists():
-        try:
-            files = dict(json.loads(path.read_bytes())["files"])
-        except (ValueError, KeyError, TypeError):
-            files = {}  # damaged: its files are overwritten, or stay
-        path.unlink()
-        for name in files:
-            (mindrecord_dir / Path(name).name).unlink(missing_ok=True)
+    try:
+        content = json.loads(path.read_bytes())
+        version = content["schema_version"]
+        manifest = Manifest.model_validate(content) if version == SCHEMA_VERSION else None
+    except FileNotFoundError:
+        raise UserError(f"{path}: no finished MindRecord set is here; {_REMEDY}.") from None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise UserError(
+            f"{path}: is not a manifest of a MindRecord set; {_REMEDY} again."
+        ) from None
+    if manifest is None:
+        raise UserError(
+            f"{path}: schema version {version} is not {SCHEMA_VERSION}; {_REMEDY} again."
+        )
+    for name, written in manifest.files.items():
+        file = mindrecord_dir / name
+        if not file.is_file() or file.stat().st_size != written.size:
+            raise UserError(
+                f"{file}: is missing or not the {written.size} bytes written; {_REMEDY} again."
+            )
+    return manifest
 
 
 def read_manifest(mindrecord_dir: Path, prefix: str, class_names: Sequence[str]) -> Manifest:
-    """Reads the manifest of a finished set and checks its files' sizes and its categories.
+    """`load_manifest`, and the check that the set was converted for these categories.
 
     Raises:
-        UserError: there is no such set, it was not finished, it was changed, or it was converted
-            for other categories.
+        UserError: as `load_manifest`, or the categories are others.
     """
-    path = manifest_path(mindrecord_dir, prefix)
-    remedy = "run scripts/convert_dataset_to_mindrecord.sh"
-    try:
-        manifest = Manifest(**json.loads(path.read_bytes()))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no finished MindRecord set is here; {remedy}.") from None
-    except (ValueError, TypeError):
-        raise UserError(f"{path}: is not a manifest of a MindRecord set; {remedy} again.") from None
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise UserError(
-            f"{path}: schema version {manifest.schema_version} is not {SCHEMA_VERSION}; "
-            f"{remedy} again."
-        )
-    for name, size in manifest.files.items():
-        file = mindrecord_dir / name
-        if not file.is_file() or file.stat().st_size != size:
-            raise UserError(f"{file}: is missing or not the {size} bytes written; {remedy} again.")
+    manifest = load_manifest(mindrecord_dir, prefix)
     if manifest.class_names != list(class_names):
         raise UserError(
-            f"{path}: was converted for {len(manifest.class_names)} categories "
-            f"({', '.join(manifest.class_names[:3])}, ...), not those of "
-            "dataset_config.coco_classes; use the same config for both."
+            f"{manifest_path(mindrecord_dir, prefix)}: was converted for "
+            f"{len(manifest.class_names)} categories ({', '.join(manifest.class_names[:3])}, ...), "
+            "not those of dataset_config.coco_classes; use the same config for both."
         )
     return manifest
+
+
+def verify_set(mindrecord_dir: Path, prefix: str, num_workers: int) -> Manifest:
+    """Checks every checksum, then reads every record and counts.
+
+    Raises:
+        UserError: as `load_manifest`; or a file's content is not what was written, or the records
+            are not those that the manifest counts.
+    """
+    manifest = load_manifest(mindrecord_dir, prefix)
+    paths = [mindrecord_dir / name for name in manifest.files]
+    with ThreadPoolExecutor(num_workers) as pool:
+        digests = pool.map(sha256, paths)
+        progress = tqdm(zip(paths, digests, strict=True), "checksums", len(paths), unit="file")
+        changed = [path for path, digest in progress if digest != manifest.files[path.name].sha256]
+    if changed:
+        others = f", as in {len(changed) - 1} more files" if len(changed) > 1 else ""
+        raise UserError(
+            f"{changed[0]}: its content is not what was written (SHA-256){others}; {_REMEDY} again."
+        )
+    counted = _count_records(mindrecord_dir, prefix, manifest, num_workers)
+    stated = (manifest.images, manifest.empty_images, manifest.boxes)
+    if counted != stated:
+        raise UserError(
+            f"{manifest_path(mindrecord_dir, prefix)}: states {stated[0]} images, {stated[1]} of "
+            f"them without boxes, and {stated[2]} boxes, but the files hold {counted[0]}, "
+            f"{counted[1]} and {counted[2]}; {_REMEDY} again."
+        )
+    return manifest
+
+
+def _count_records(
+    mindrecord_dir: Path, prefix: str, manifest: Manifest, num_workers: int
+) -> tuple[int, int, int]:
+    """Reads all columns of all records: number of images, of those without boxes, of boxes."""
+    images = empty_images = boxes = 0
+    try:
+        records = ds.MindDataset(
+            shard_files(mindrecord_dir, manifest),
+            columns_list=list(manifest.columns),
+            shuffle=False,
+            num_parallel_workers=num_workers,
+        )
+        rows = records.create_dict_iterator(num_epochs=1, output_numpy=True)
+        for row in tqdm(rows, "records", manifest.images, unit="image", mininterval=1):
+            count = len(real_objects(row["boxes"], row["classes"])[0])
+            images += 1
+            empty_images += count == 0
+            boxes += count
+    except RuntimeError as error:
+        raise UserError(
+            f"{mindrecord_dir / prefix}: record {images} cannot be read ({reason(error)}); "
+            f"{_REMEDY} again."
+        ) from None
+    return images, empty_images, boxes
+
+
+def reason(error: RuntimeError) -> str:
+    """What MindSpore's message of many lines says, in one: its [ERROR] line if it has one."""
+    lines = [" ".join(line.split()) for line in str(error).splitlines()]
+    errors = [line.removeprefix("[ERROR] ") for line in lines if line.startswith("[ERROR] ")]
+    return (errors or lines or [""])[0].rstrip(".")
 
 
 def shard_files(mindrecord_dir: Path, manifest: Manifest) -> list[str]:
@@ -220,3 +189,9 @@ def shard_files(mindrecord_dir: Path, manifest: Manifest) -> list[str]:
 def as_bytes(value: np.ndarray) -> np.ndarray:
     """The uint8 array of a `bytes` column's value, which Python gets as a numpy bytes scalar."""
     return np.frombuffer(value, np.uint8)
+
+
+def real_objects(boxes: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A record's boxes (n,4) and classes (n,) without the row that stands for no object."""
+    real = classes != NO_OBJECT
+    return boxes[real], classes[real]

@@ -11,7 +11,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from src.data.coco import read_annotation_file
+from src.data.coco import is_box, is_id, read_annotation_file
 from src.model_utils.errors import UserError
 
 
@@ -52,16 +52,25 @@ def average_precision(
     """COCO's twelve numbers over the images of `image_ids`, and pycocotools' table of them.
 
     Annotations without `iscrowd` count as single objects, without `area` with their box's. Without
-    any result, every number that has ground truth is 0.
+    any result, every number that has ground truth is 0. Entries that pycocotools would stumble over
+    are left out: --on_bad_record has let them pass before.
 
     Raises:
         UserError: the file has no annotations, or not those of these images.
     """
     content = read_annotation_file(annotation_path)
+    content["images"] = [entry for entry in content["images"] if is_id(entry.get("id"))]
     missing = set(image_ids) - {entry["id"] for entry in content["images"]}
     if "annotations" not in content or missing:
         what = f"does not list image {min(missing)}" if missing else "has no annotations"
         raise UserError(f"{annotation_path}: {what}; give the annotation file of these images.")
+    content["annotations"] = [
+        entry
+        for entry in content["annotations"]
+        if isinstance(entry, dict)
+        and all(is_id(entry.get(name)) for name in ("id", "image_id", "category_id"))
+        and is_box(entry.get("bbox"))
+    ]
     truth = COCO()
     truth.dataset = content
     with contextlib.redirect_stdout(io.StringIO()):

@@ -34,7 +34,8 @@ def read_evaluation_set(
     """Reads the val or test set below `data_dir`, all of it or its first `num_images`.
 
     Raises:
-        UserError: as `read_records`; or the set is empty.
+        UserError: as `read_annotation_file` and `read_records`; `on_bad_record` is fail and a
+            record is unusable; or the set is empty.
     """
     is_val = run_mode == "val"
     annotation_path = data_dir / (config.val_annotation if is_val else config.test_annotation)
@@ -42,7 +43,8 @@ def read_evaluation_set(
     content = read_annotation_file(annotation_path)
     mapping = class_of_category(content["categories"], config.coco_classes, annotation_path)
     bad_records = BadRecords(on_bad_record)
-    records = read_records(annotation_path, image_dir, config.coco_classes, bad_records)
+    records = read_records(content, annotation_path, image_dir, config.coco_classes, bad_records)
+    bad_records.report()
     if num_images >= 0:
         records = records[:num_images]
     if not records:

@@ -154,7 +154,7 @@ def _parse_arguments(
     """The overlay's path, the values of the parameters given, and what is not known."""
     parser = _Parser(
         description=description,
-        epilog="Booleans are true or false; lists are written [1, 2].",
+        epilog="Booleans are true or false, alone true; lists are written [1, 2].",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         usage="%(prog)s [--config_path FILE] [--parameter VALUE ...]",
@@ -171,7 +171,9 @@ def _parse_arguments(
             groups[section] = parser.add_argument_group(section)
         text = f"{_get(helps, name)} [{shown(value)}]".replace("%", "%%")
         metavar = "|".join(map(str, allowed[name])) if name in allowed else _type_name(name)
-        groups[section].add_argument(f"--{name}", metavar=metavar, help=text)
+        # A boolean alone, --verify, is --verify true.
+        alone = {"nargs": "?", "const": "true"} if _field_type(name) is bool else {}
+        groups[section].add_argument(f"--{name}", metavar=metavar, help=text, **alone)
     known, unknown = parser.parse_known_args(arguments)
     options = vars(known)
     return options.pop("config_path"), options, unknown

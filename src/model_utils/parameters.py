@@ -14,6 +14,8 @@ Index = Annotated[int, Field(ge=0)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1)]
+# What MindRecord takes as the beginning of a file name.
+FileName = Annotated[str, Field(pattern=r"""^[^\s/\\:*?"<>|`&;'][^/\\:*?"<>|`&;']*$""")]
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
 Resolution = Annotated[list[Annotated[int, Field(ge=32)]], Field(min_length=2, max_length=2)]
 OutputResolution = Annotated[list[Count], Field(min_length=2, max_length=2)]
@@ -49,6 +51,8 @@ class DatasetConfig(Section):
     val_images: str
     test_annotation: str
     test_images: str
+    keep_empty_images: bool
+    skip_crowd: bool
     num_shards: Annotated[int, Field(ge=1, le=1000)]
     num_workers: Index
     image_backend: str
@@ -168,8 +172,9 @@ class Config(Section):
 
     coco_data_dir: str
     mindrecord_dir: str
-    mindrecord_prefix: Annotated[str, Field(pattern=r"^[^/\\]+$")]
+    mindrecord_prefix: FileName
     on_bad_record: str
+    verify: bool
 
     need_profiler: bool
     profiler_path: str

@@ -1,0 +1,332 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""COCO records to a set of MindRecord files."""
+
+import collections
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mindspore.mindrecord import FileWriter
+from tqdm import tqdm
+
+from src.data import mindrecord
+from src.data.coco import BadRecords, ImageRecord
+from src.data.images import Decoder, is_truncated_jpeg
+from src.data.mindrecord import FileEntry, Manifest, load_manifest, manifest_path
+from src.model_utils.errors import UserError
+from src.model_utils.files import sha256, sync
+
+# Images read ahead of the writer: enough to keep the threads busy while it writes.
+_READ_AHEAD = 256
+# MindSpore holds Python's lock while it writes, 0.25 ms a record in such portions: few at a time,
+# of one shard, let the threads go on. One at a time takes twice as long.
+_RECORDS_PER_WRITE = 8
+# A MindRecord page holds a whole record, with some bytes around it.
+_LARGEST_RECORD = (1 << 25) - (1 << 10)
+
+
+@dataclass(frozen=True)
+class _CheckedImage:
+    """A record with its file's content, or the kind of its problem and what it is."""
+
+    record: ImageRecord
+    encoded: bytes = b""
+    kind: str = ""
+    problem: str = ""
+
+
+def source_fingerprint(
+    annotations: "hashlib._Hash",
+    records: Sequence[ImageRecord],
+    image_dir: Path,
+    options: dict[str, Any],
+) -> str:
+    """What a set is made from, as a hexadecimal digest: equal sources give equal sets.
+
+    Args:
+        annotations: SHA-256 of the annotation file's bytes; updated here.
+        records: their files' names, sizes and modification times count, not their content.
+        image_dir: the folder that the names are below; it may move.
+        options: the options that change the result.
+    """
+    annotations.update(json.dumps([mindrecord.SCHEMA_VERSION, options], sort_keys=True).encode())
+    for record in records:
+        try:
+            status = record.path.stat()
+            state = (status.st_size, status.st_mtime_ns)
+        except (OSError, ValueError):  # the conversion will say what is wrong with it
+            state = ()
+        name = str(record.path.relative_to(image_dir))
+        annotations.update(repr((name, state)).encode())
+    return annotations.hexdigest()
+
+
+def finished_set(mindrecord_dir: Path, prefix: str, source: str) -> Manifest | None:
+    """The manifest of the set if it is there, whole by its sizes, and made from this source."""
+    try:
+        manifest = load_manifest(mindrecord_dir, prefix)
+    except UserError:
+        return None
+    return manifest if manifest.source == source else None
+
+
+def write_set(
+    records: Sequence[ImageRecord],
+    class_names: Sequence[str],
+    mindrecord_dir: Path,
+    prefix: str,
+    source: str,
+    num_shards: int,
+    num_workers: int,
+    keep_empty: bool,
+    decode: Decoder,
+    bad_records: BadRecords,
+) -> Manifest:
+    """Writes the records as a set, replacing one of the same prefix.
+
+    Every image is decoded once to see that it can be and that its size is the stated one, also
+    those without boxes, which are written only if `keep_empty` says so. `bad_records` reports at
+    the end; when it will fail, the images are still checked but nothing more is written.
+
+    Raises:
+        UserError: records are not usable (unless `bad_records` skips), none is left, or the files
+            cannot be written.
+        OSError: likewise.
+    """
+    with _partial_folder(mindrecord_dir, prefix) as folder:
+        writer = _ShardWriter(folder / prefix, num_shards)
+        left_out_empty = 0
+        try:
+            for image in _checked_images(records, num_workers, decode):
+                if image.kind:
+                    bad_records.add(image.kind, image.problem)
+                elif len(image.record.boxes) == 0 and not keep_empty:
+                    left_out_empty += 1
+                elif bad_records.acceptable:
+                    writer.write(image)
+            bad_records.report()
+            writer.commit()
+        except RuntimeError as error:  # MindSpore's word for a full disk
+            raise UserError(
+                f"{mindrecord_dir}: MindRecord files cannot be written "
+                f"({mindrecord.reason(error)}); check the free space and the permissions."
+            ) from None
+        if writer.images == 0:
+            raise UserError(
+                f"{mindrecord_dir / prefix}: no usable image with a box was found; check the "
+                "annotation file and the image folder."
+            )
+        manifest = Manifest(
+            schema_version=mindrecord.SCHEMA_VERSION,
+            source=source,
+            images=writer.images,
+            empty_images=writer.empty_images,
+            boxes=writer.boxes,
+            left_out_empty=left_out_empty,
+            left_out_unusable=bad_records.count,
+            class_names=list(class_names),
+            columns=mindrecord.COLUMNS,
+            files=_finished_files(folder, num_workers),
+        )
+        partial_manifest = manifest_path(folder, prefix)
+        partial_manifest.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+        sync(partial_manifest)
+        _replace_set(mindrecord_dir, prefix, folder, manifest)
+    return manifest
+
+
+@contextlib.contextmanager
+def _partial_folder(mindrecord_dir: Path, prefix: str) -> Iterator[Path]:
+    """An empty hidden folder beside the set, for this process alone; it goes away at the end.
+
+    What a killed conversion left in it is removed.
+
+    Raises:
+        UserError: another process converts to the same place.
+        OSError: nothing can be written there.
+    """
+    folder = mindrecord_dir / f".{prefix}.partial"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"{folder}: another conversion writes here; wait for its end or choose another "
+                "--mindrecord_prefix."
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        try:
+            for left_over in folder.iterdir():
+                left_over.unlink()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+def _checked_images(
+    records: Sequence[ImageRecord], num_workers: int, decode: Decoder
+) -> Iterator[_CheckedImage]:
+    """Reads and checks the images in threads; gives them in order."""
+
+    def check(record: ImageRecord) -> _CheckedImage:
+        return _checked_image(record, decode)
+
+    with (
+        ThreadPoolExecutor(num_workers) as pool,
+        tqdm(total=len(records), desc="convert", unit="image", mininterval=1) as progress,
+    ):
+        for image in _map_ahead(pool, check, records, _READ_AHEAD):
+            yield image
+            progress.update()
+
+
+def _map_ahead(
+    pool: Executor, function: Callable[[Any], Any], items: Iterable[Any], ahead: int
+) -> Iterator[Any]:
+    """`pool.map` that is never more than `ahead` items in front of its consumer."""
+    pending: collections.deque[Any] = collections.deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) > ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _checked_image(record: ImageRecord, decode: Decoder) -> _CheckedImage:
+    def bad(kind: str, what: str) -> _CheckedImage:
+        return _CheckedImage(
+            record, kind=kind, problem=f"{record.path}: image {record.image_id} {what}"
+        )
+
+    try:
+        encoded = record.path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        return bad("image that cannot be read", f"cannot be read ({reason})")
+    image = decode(encoded)
+    if image is None or is_truncated_jpeg(encoded):
+        return bad("image that does not decode", "does not decode")
+    height, width = image.shape[:2]
+    if (height, width) != (record.height, record.width):
+        return bad(
+            "image of another size",
+            f"is {width}x{height} pixels but its annotation says {record.width}x{record.height}",
+        )
+    if len(encoded) + record.boxes.nbytes + record.classes.nbytes > _LARGEST_RECORD:
+        return bad(
+            "image file too large for MindRecord",
+            f"has {len(encoded)} bytes, more than MindRecord's page holds",
+        )
+    return _CheckedImage(record, encoded)
+
+
+class _ShardWriter:
+    """Deals images out to the shards in turn, and counts them and their boxes.
+
+    Each shard has a writer of its own: one writer for all of them places the rows left over from a
+    division by their number at random, and two conversions would train differently.
+    """
+
+    def __init__(self, path: Path, num_shards: int) -> None:
+        self.images = self.empty_images = self.boxes = 0
+        self._path = path
+        self._writers: list[FileWriter] = []
+        self._waiting: list[list[dict[str, Any]]] = [[] for _ in range(num_shards)]
+
+    def write(self, image: _CheckedImage) -> None:
+        """Takes an image.
+
+        Raises:
+            RuntimeError: MindSpore cannot write.
+        """
+        shard = self.images % len(self._waiting)
+        if shard == len(self._writers):  # small sets lack the last shards
+            self._writers.append(FileWriter(f"{self._path}{shard}", 1))
+            self._writers[shard].add_schema(mindrecord.COLUMNS, "COCO detection")
+        self._waiting[shard].append(_row(image))
+        self.images += 1
+        self.empty_images += len(image.record.boxes) == 0
+        self.boxes += len(image.record.boxes)
+        turn, rest = divmod(self.images, _RECORDS_PER_WRITE)
+        if rest == 0:  # each shard in its turn
+            self._write_waiting(turn % len(self._waiting))
+
+    def commit(self) -> None:
+        """Ends the files.
+
+        Raises:
+            RuntimeError: MindSpore cannot write.
+        """
+        for shard, writer in enumerate(self._writers):
+            self._write_waiting(shard)
+            writer.commit()
+
+    def _write_waiting(self, shard: int) -> None:
+        if self._waiting[shard]:
+            self._writers[shard].write_raw_data(self._waiting[shard])
+            self._waiting[shard].clear()
+
+
+def _row(image: _CheckedImage) -> dict[str, Any]:
+    boxes, classes = image.record.boxes, image.record.classes
+    if len(boxes) == 0:
+        boxes = np.zeros((1, 4), np.float32)
+        classes = np.array([mindrecord.NO_OBJECT], np.int32)
+    return {
+        "image": image.encoded,
+        "image_id": image.record.image_id,
+        "size": np.array([image.record.height, image.record.width], np.int32),
+        "boxes": boxes,
+        "classes": classes,
+    }
+
+
+def _finished_files(folder: Path, num_workers: int) -> dict[str, FileEntry]:
+    """Brings the files to the disk and takes their sizes and checksums."""
+
+    def finish(path: Path) -> FileEntry:
+        sync(path)
+        return FileEntry(size=path.stat().st_size, sha256=sha256(path))
+
+    paths = sorted(folder.iterdir())
+    with ThreadPoolExecutor(num_workers) as pool:
+        entries = tqdm(pool.map(finish, paths), "checksums", len(paths), unit="file")
+        return {path.name: entry for path, entry in zip(paths, entries, strict=True)}
+
+
+def _replace_set(mindrecord_dir: Path, prefix: str, folder: Path, manifest: Manifest) -> None:
+    """Puts the finished files of `folder` in the place of an earlier set of this prefix.
+
+    Up to the first step the earlier set is whole, after the last the new one; in between, which
+    takes no longer than renaming the files, there is no manifest and training takes neither.
+    """
+    path = manifest_path(mindrecord_dir, prefix)
+    earlier: list[str] = []
+    # A damaged manifest names no files: they are overwritten, or stay.
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        earlier = [Path(name).name for name in json.loads(path.read_bytes())["files"]]
+    path.unlink(missing_ok=True)
+    sync(mindrecord_dir)
+    for name in earlier:
+        if name.startswith(prefix):
+            (mindrecord_dir / name).unlink(missing_ok=True)
+    for name in manifest.files:
+        (folder / name).replace(mindrecord_dir / name)
+    sync(mindrecord_dir)
+    manifest_path(folder, prefix).replace(path)
+    sync(mindrecord_dir)
