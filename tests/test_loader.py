@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -141,9 +142,19 @@ def test_a_certain_flip_mirrors_image_and_box(numbered: Path):
     np.testing.assert_allclose(row[4:6], [5.33333, 6.53333], atol=1e-5)
 
 
-def test_colour_jitter_takes_the_mean_of_the_warped_image():
-    image = np.random.default_rng(0).integers(0, 256, (33, 47, 3)).astype(np.uint8)
-    np.testing.assert_allclose(augment.channel_means(image), image.mean(axis=(0, 1)), rtol=1e-12)
+@pytest.mark.parametrize("shape", [(33, 47), (512, 64), (257, 3), (258, 3)])
+def test_channel_sums_do_not_overflow(shape: tuple[int, int]):
+    image = np.full((*shape, 3), 255, np.uint8)
+    image[:, :, 1] //= 2
+    np.testing.assert_array_equal(augment.channel_sums(image), image.sum(axis=(0, 1), dtype=int))
+
+
+def test_contrast_takes_the_mean_of_the_whole_warped_image_black_border_included(numbered: Path):
+    with mock.patch.object(augment, "random_colours", wraps=augment.random_colours) as drawn:
+        image, _, _ = sample_maker().batch(*columns([3, 4, 5, 6]), Info(0, 0))
+    _, means, _ = drawn.call_args.args
+    assert any((one[0] == 0).all() or (one[-1] == 0).all() for one in image)
+    np.testing.assert_allclose(means, image.mean(axis=(1, 2)), rtol=1e-12)
 
 
 # --- repeatable ------------------------------------------------------------------------------
@@ -172,7 +183,7 @@ def sample_maker(seed: int = 1, rank: int = 0) -> loader.SampleMaker:
     crop = augment.GeometryAugmentation(True, 0.1, 0.4, 0.2, 10.0, 0.5)
     return loader.SampleMaker(
         decode_with_cv2, augment.colour_statistics(config), crop, True, (SIDE, SIDE),
-        (SIDE // 4, SIDE // 4), 4, seed, rank, "set", 0, 0,
+        (SIDE // 4, SIDE // 4), 4, seed, rank, "set", 0, 0, ThreadPoolExecutor(3),
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Whole training samples: encoded image and boxes to warped image and object table."""
 
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import cv2
@@ -28,6 +29,7 @@ def sample(
     maker = SampleMaker(
         decoder("cv2"), statistics(), augmentation, False, (side, side), (side // 4, side // 4),
         8, seed=0, rank=0, name="set", first_epoch=0, first_batch=0,
+        pool=ThreadPoolExecutor(2),
     )  # fmt: skip
     size = np.array(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR).shape[:2])
     images, _, tables = maker.samples(

@@ -112,17 +112,16 @@ def normalise(image: np.ndarray, colour: np.ndarray) -> np.ndarray:
     return (colour[:, :3] @ flat + colour[:, 3:]).reshape(image.shape)
 
 
-def channel_means(image: np.ndarray) -> np.ndarray:
-    """BGR means (3,) of a uint8 (H,W,3) image, 0..255.
+def channel_sums(image: np.ndarray) -> np.ndarray:
+    """Sums (3,) of the BGR values of a uint8 (H,W,3) image.
 
-    Sums of at most 257 rows of bytes fit into 16 bits: a third of the time of cv2.mean.
+    Of at most 257 rows of bytes they fit into 16 bits: a third of the time of cv2.sumElems.
     """
     rows = image.reshape(len(image), -1)
-    sums = sum(
-        np.add.reduce(rows[first : first + 257], axis=0, dtype=np.uint16).astype(np.int64)
-        for first in range(0, len(rows), 257)
-    )
-    return sums.reshape(-1, 3).sum(axis=0) * 3 / image.size
+    sums = np.zeros(rows.shape[1], np.int64)
+    for first in range(0, len(rows), 257):
+        sums += np.add.reduce(rows[first : first + 257], axis=0, dtype=np.uint16)
+    return sums.reshape(-1, 3).sum(axis=0)
 
 
 def random_colours(

@@ -3,7 +3,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import mindspore.dataset as ds
 import numpy as np
 
 from src.data import augment, geometry, mindrecord
-from src.data.images import decoder
+from src.data.images import Decoder, decoder
 from src.data.objects import object_tables
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import DatasetConfig
@@ -27,12 +27,13 @@ class SampleMaker:
     """Makes training samples; what is random depends on (seed, rank, epoch, batch, position).
 
     Args:
-        decode: comes from `src.data.images.decoder`.
+        decode: see `src.data.images.decoder`.
         name: of the MindRecord set, for messages.
         first_epoch, first_batch: where the run starts, to count on from there.
+        pool: threads that make the images of a batch.
     """
 
-    decode: Callable[[bytes], "np.ndarray | None"]
+    decode: Decoder
     statistics: augment.ColourStatistics
     geometry: augment.GeometryAugmentation
     color_aug: bool
@@ -44,6 +45,7 @@ class SampleMaker:
     name: str
     first_epoch: int
     first_batch: int
+    pool: Executor
 
     def batch(
         self,
@@ -75,19 +77,26 @@ class SampleMaker:
         classes: list[np.ndarray],
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `batch`, drawing from `random`: arrays, in which a position has its own numbers."""
-        affines = augment.random_affines(random, np.stack(size), self.input_size, self.geometry)
+        sizes = np.stack(size)
+        affines = augment.random_affines(random, sizes, self.input_size, self.geometry)
         image = np.empty((len(encoded), *self.input_size, 3), np.uint8)
-        means = np.empty((len(encoded), 3))
-        for i, affine in enumerate(affines):
+        sums = np.empty((len(encoded), 3))
+
+        def make(i: int) -> None:
             decoded = self.decode(mindrecord.as_bytes(encoded[i]))
-            if decoded is None or decoded.shape[:2] != tuple(size[i]):
+            if decoded is None or decoded.shape[:2] != tuple(sizes[i]):
                 raise UserError(
                     f"{self.name}: image {image_id[i]} does not decode; the files are damaged, "
                     "convert again (src/dataset.py --verify names them)."
                 )
-            geometry.warp(decoded, affine, self.input_size, image[i])
-            means[i] = augment.channel_means(image[i])
+            geometry.warp(decoded, affines[i], self.input_size, image[i])
+            top, bottom, _, _ = geometry.reached(affines[i], decoded.shape[:2], self.input_size)
+            sums[i] = augment.channel_sums(image[i, top:bottom])  # the rest is black
+
+        for _ in self.pool.map(make, range(len(encoded))):
+            pass  # waits, and raises what `make` raised
         if self.color_aug:
+            means = sums / (self.input_size[0] * self.input_size[1])
             colour = augment.random_colours(random, means, self.statistics)
         else:
             colour = np.tile(augment.normalisation(self.statistics), (len(encoded), 1, 1))
@@ -153,6 +162,7 @@ def create_train_dataset(
             f"{mindrecord_dir / prefix}: {manifest.images} images do not fill one batch of "
             f"{batch_size} on {rank_size} device(s); lower train_config.batch_size."
         )
+    workers = worker_count(config.num_workers, rank_size)
     maker = SampleMaker(
         decoder(config.image_backend),
         augment.colour_statistics(config),
@@ -168,9 +178,9 @@ def create_train_dataset(
         rank,
         str(mindrecord_dir / prefix),
         *divmod(first_step, steps),
+        ThreadPoolExecutor(workers, initializer=geometry.use_exact_warp),
     )  # fmt: skip
     cv2.setNumThreads(1)  # the loader's own threads take the cores
-    workers = worker_count(config.num_workers, rank_size)
     ds.config.set_seed(seed)
     dataset = ds.MindDataset(
         mindrecord.shard_files(mindrecord_dir, manifest),
@@ -186,7 +196,8 @@ def create_train_dataset(
         per_batch_map=maker.batch,
         input_columns=SOURCE_COLUMNS,
         output_columns=COLUMNS,
-        num_parallel_workers=workers,
+        # One batch is made and the next begun; more would only take memory, 25 MB each.
+        num_parallel_workers=min(2, workers),
         python_multiprocessing=False,
     )
     dataset.set_init_step(first_step)
