@@ -149,7 +149,7 @@ def measure_conversion(
     """Leaves the MindRecord set in `mindrecord_dir`; the fastest conversion counts.
 
     Beside it stands the time to read and decode the same files, with as many threads. MindRecord
-    files grow by pages of 32 MB: the bytes an image are those of a large set only for a large set.
+    files grow by pages of 16 MiB: the bytes an image are those of a large set only for a large set.
     """
     cv2.setNumThreads(1)
     decode = decoder(config.image_backend)

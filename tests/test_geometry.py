@@ -1,6 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The warp between images and network input."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -129,6 +131,28 @@ def test_warp_gives_the_pixels_of_one_call_of_opencv_wherever_the_image_lands():
         black = (expected == 0).all(axis=2).mean()
         kinds["outside" if black == 1 else "over the edge" if black > 0.02 else "inside"] += 1
     assert min(kinds.values()) > 20
+
+
+def test_the_exact_warp_is_true_bilinear_interpolation_in_its_thread_alone():
+    if not cv2.ipp.getIppVersion():
+        pytest.skip("this OpenCV comes without Intel's kernels")
+    random = np.random.default_rng(12)
+    image = noise(61, 83)
+    with ThreadPoolExecutor(1, initializer=geometry.use_exact_warp) as pool:
+        for trial in range(60):
+            centre = random.uniform(0, 1, 2) * [83, 61]
+            degrees = random.uniform(-30, 30) if trial % 2 else 0.0
+            affine = geometry.centred_affine(centre, random.uniform(0.4, 2), (50, 70), degrees)
+            if trial % 3 == 0:
+                affine = geometry.mirrored(affine, 83)
+            expected = reference.warp_bilinear(image, affine, (70, 50))
+            exact = pool.submit(geometry.warp, image, affine, (50, 70)).result()
+            np.testing.assert_allclose(exact, expected, rtol=0, atol=0.502)
+            # Here, as everywhere else, OpenCV's own kernel with weights in steps of 1/32.
+            here = geometry.warp(image, affine, (50, 70))
+            np.testing.assert_allclose(here, expected, rtol=0, atol=8.5)
+            opencv = cv2.warpAffine(image, affine, (70, 50), flags=cv2.INTER_LINEAR)
+            np.testing.assert_array_equal(here, opencv)
 
 
 def test_warp_of_a_smooth_image_by_any_affine():

@@ -30,8 +30,10 @@ _READ_AHEAD = 256
 # MindSpore holds Python's lock while it writes, 0.25 ms a record in such portions: few at a time,
 # of one shard, let the threads go on. One at a time takes twice as long.
 _RECORDS_PER_WRITE = 8
-# A MindRecord page holds a whole record, with some bytes around it.
-_LARGEST_RECORD = (1 << 25) - (1 << 10)
+# A MindRecord page holds a whole record, with some bytes around it. Files grow by whole pages, and
+# all of it is hashed: with MindSpore's 32 MiB, and 16 MiB of header, twice a small set's bytes.
+_PAGE_BYTES, _HEADER_BYTES = 1 << 24, 1 << 21
+_LARGEST_RECORD = _PAGE_BYTES - (1 << 10)
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,8 @@ def _checked_images(
         return _checked_image(record, decode)
 
     with (
-        ThreadPoolExecutor(num_workers) as pool,
+        # More than cores, as some wait for Python's lock while MindSpore writes.
+        ThreadPoolExecutor(num_workers + 2) as pool,
         tqdm(total=len(records), desc="convert", unit="image", mininterval=1) as progress,
     ):
         for image in _map_ahead(pool, check, records, _READ_AHEAD):
@@ -256,8 +259,11 @@ class _ShardWriter:
         """
         shard = self.images % len(self._waiting)
         if shard == len(self._writers):  # small sets lack the last shards
-            self._writers.append(FileWriter(f"{self._path}{shard}", 1))
-            self._writers[shard].add_schema(mindrecord.COLUMNS, "COCO detection")
+            writer = FileWriter(f"{self._path}{shard}", 1)
+            writer.set_page_size(_PAGE_BYTES)
+            writer.set_header_size(_HEADER_BYTES)
+            writer.add_schema(mindrecord.COLUMNS, "COCO detection")
+            self._writers.append(writer)
         self._waiting[shard].append(_row(image))
         self.images += 1
         self.empty_images += len(image.record.boxes) == 0

@@ -9,7 +9,9 @@ import simplejpeg
 
 from src.model_utils.errors import UserError
 
-Decoder = Callable[[bytes], "np.ndarray | None"]
+# decode(encoded), or decode(encoded, buffer) with uint8 room for the pixels: the result may lie in
+# it, and is gone with the next image that is decoded there.
+Decoder = Callable[..., "np.ndarray | None"]
 
 # COCO's boxes are in stored pixels, as pycocotools takes them: an EXIF rotation is not applied.
 _CV2_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -18,7 +20,7 @@ _CV2_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 LARGEST_SIDE = 32_766
 
 
-def decode_with_cv2(encoded: bytes) -> np.ndarray | None:
+def decode_with_cv2(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
     """Decodes a JPEG or PNG to uint8 (height, width, 3) BGR, or None if it is not an image.
 
     OpenCV and simplejpeg decode JPEG by libjpeg-turbo, to the same pixels; simplejpeg in 0.9 of the
@@ -27,7 +29,7 @@ def decode_with_cv2(encoded: bytes) -> np.ndarray | None:
     if len(encoded) == 0:
         return None
     try:
-        return simplejpeg.decode_jpeg(encoded, "BGR")
+        return simplejpeg.decode_jpeg(encoded, "BGR", buffer=buffer)
     except ValueError:
         pass  # no JPEG, or one that OpenCV knows more about: CMYK, or with faults
     try:
@@ -60,7 +62,7 @@ def decoder(image_backend: str) -> Decoder:
             "pip install -r requirements/mmcv.txt or choose cv2."
         ) from None
 
-    def decode_with_mmcv(encoded: bytes) -> np.ndarray | None:
+    def decode_with_mmcv(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
         try:
             return mmcv.imfrombytes(bytes(encoded), flag="color_ignore_orientation")
         except cv2.error:

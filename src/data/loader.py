@@ -3,6 +3,7 @@
 
 import math
 import os
+import queue
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +82,15 @@ class SampleMaker:
         affines = augment.random_affines(random, sizes, self.input_size, self.geometry)
         image = np.empty((len(encoded), *self.input_size, 3), np.uint8)
         sums = np.empty((len(encoded), 3))
+        room = 3 * sizes.prod(axis=1).max()
+        buffers: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()  # few, so they stay in caches
 
         def make(i: int) -> None:
-            decoded = self.decode(mindrecord.as_bytes(encoded[i]))
+            try:
+                pixels = buffers.get_nowait()
+            except queue.Empty:
+                pixels = np.empty(room, np.uint8)
+            decoded = self.decode(mindrecord.as_bytes(encoded[i]), pixels)
             if decoded is None or decoded.shape[:2] != tuple(sizes[i]):
                 raise UserError(
                     f"{self.name}: image {image_id[i]} does not decode; the files are damaged, "
@@ -92,6 +99,7 @@ class SampleMaker:
             geometry.warp(decoded, affines[i], self.input_size, image[i])
             top, bottom, _, _ = geometry.reached(affines[i], decoded.shape[:2], self.input_size)
             sums[i] = augment.channel_sums(image[i, top:bottom])  # the rest is black
+            buffers.put(pixels)
 
         for _ in self.pool.map(make, range(len(encoded))):
             pass  # waits, and raises what `make` raised
@@ -178,7 +186,8 @@ def create_train_dataset(
         rank,
         str(mindrecord_dir / prefix),
         *divmod(first_step, steps),
-        ThreadPoolExecutor(workers, initializer=geometry.use_exact_warp),
+        # One more than cores, as some wait for Python's lock when MindSpore hands files over.
+        ThreadPoolExecutor(workers + 1, initializer=geometry.use_exact_warp),
     )  # fmt: skip
     cv2.setNumThreads(1)  # the loader's own threads take the cores
     ds.config.set_seed(seed)
