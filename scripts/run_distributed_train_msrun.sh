@@ -51,7 +51,8 @@ fi
 found=$(command -v "$python") || fail "$python: interpreter not found; set PYTHON."
 bin_dir=$(cd "$(dirname "$found")" && pwd)
 prefix() { "$1" -c 'import sys; print(sys.prefix, sys.version_info)' 2> /dev/null || true; }
-[[ "$(prefix "$bin_dir/python3")" == "$(prefix "$python")" ]] \
+ours=$(prefix "$python")
+[[ -n "$ours" && "$(prefix "$bin_dir/python3")" == "$ours" ]] \
     || fail "$bin_dir/python3 is not $python, and msrun would start it; set PYTHON to that of a virtual environment."
 
 log_dir=$PWD/LOG_msrun
