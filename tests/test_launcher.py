@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -544,6 +545,31 @@ def test_dry_run_of_the_310_path_removes_nothing(blank_project: Path, tmp_path: 
     assert (tmp_path / "acc.log").read_text() == "kept"
 
 
+def test_the_readmes_commands_for_several_devices_are_right(tmp_path: Path):
+    (tmp_path / "scripts").symlink_to(PROJECT / "scripts")
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("\n## Training on several devices\n")[2].partition("\n## ")[0]
+    lines = [
+        shlex.split(line, comments=True)
+        for block in re.findall("```shell\n(.*?)```", section, flags=re.DOTALL)
+        for line in block.splitlines()
+        if not line.startswith("export ")
+    ]
+    assert len(lines) > 8
+    for words in lines:
+        if words[0] == "python":  # without an /etc/hccn.conf of this machine
+            server = "2" if "10.0.0.2" in words else "1"
+            (tmp_path / "hccn.conf").write_text(f"address_0=192.98.{server}.0\n")
+            source = [] if "--merge" in words else ["--hccn_conf", "hccn.conf"]
+            done = run([sys.executable, *words[1:], *source], tmp_path)
+        else:
+            environment = {"PYTHON": sys.executable, "SERVER_ID": "10.0.0.1"}
+            done = run([*words, "--dry-run"], tmp_path, **environment)
+            assert "/train.py" in done.stdout
+        assert done.returncode == 0, (words, done.stderr)
+    assert len(json.loads((tmp_path / "hccl.json").read_text())["server_list"]) == 2
+
+
 WRONG_ARGUMENTS = [
     ("run_standalone_train_ascend.sh", ("first", "data"), "usage: "),
     ("run_standalone_train_ascend.sh", ("0",), "usage: "),
@@ -616,9 +642,9 @@ import os, pathlib, signal, subprocess, sys, time
 rank = os.environ["RANK_ID"]
 print(f"rank {rank} works", flush=True)
 helper = subprocess.Popen(["sleep", "600"])  # as a worker on Ascend starts compilers
-pathlib.Path("processes").write_text(f"{os.getpid()} {helper.pid}")
 if "--stubborn" in sys.argv:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path("processes").write_text(f"{os.getpid()} {helper.pid}")
 if f"--fails={rank}" in sys.argv:
     while not all(pathlib.Path(f"../LOG{i}/processes").exists() for i in range(3)):
         time.sleep(0.05)
@@ -628,16 +654,6 @@ if "--ends" not in sys.argv:
     time.sleep(600)
 helper.kill()
 """
-
-
-def stand_in(folder: Path, *options: str) -> None:
-    """Writes distributed_cmd.sh for three processes of WORKER."""
-    (folder / "worker.py").write_text(WORKER)
-    done = write_commands(
-        *(folder, rank_table(folder, devices=3), "--run_script", folder / "worker.py"),
-        *("--", *options),
-    )
-    assert done.returncode == 0, done.stderr
 
 
 def is_alive(process: int) -> bool:
@@ -660,34 +676,48 @@ def wait_until(condition, seconds: float = 20) -> bool:
     return bool(condition())
 
 
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Iterator[list[str]]:
+    """The launcher's command for three processes of WORKER in place of train.py."""
+    project = tmp_path / "my project"
+    project.mkdir()
+    (project / "scripts").symlink_to(PROJECT / "scripts")
+    (project / "train.py").write_text(WORKER)
+    script = str(project / "scripts" / "run_distributed_train_ascend.sh")
+    yield ["bash", script, "data", str(rank_table(tmp_path, devices=3))]
+    for process in left_over(tmp_path):  # of a test that fails
+        os.kill(process, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("stubborn", [False, True], ids=["", "SIGTERM ignored"])
-def test_a_worker_that_dies_takes_the_others_with_it(stubborn: bool, tmp_path: Path):
-    folder = tmp_path / "work here"
-    folder.mkdir()
-    stand_in(folder, "--fails=1", *(["--stubborn"] if stubborn else []))
-    done = run(["bash", "distributed_cmd.sh"], folder, FOREGROUND="1")
+def test_a_worker_that_dies_takes_the_others_with_it(
+    stubborn: bool, stand_in: list[str], tmp_path: Path
+):
+    options = ["--fails=1", *(["--stubborn"] if stubborn else [])]
+    environment = {"PYTHON": sys.executable, "FOREGROUND": "1"}
+    done = run([*stand_in, *options], tmp_path, **environment)
     assert done.returncode == 1
-    assert f"ended with exit code 1; its log {folder}/LOG1/training_log.txt ends:" in done.stderr
+    assert f"ended with exit code 1; its log {tmp_path}/LOG1/training_log.txt ends:" in done.stderr
     assert "rank 1 works\nout of patience\n" in done.stderr
     assert "rank 0 works" not in done.stderr
-    assert len(list(folder.glob("LOG*/processes"))) == 3
-    assert not left_over(folder)
+    assert len(list(tmp_path.glob("LOG*/processes"))) == 3
+    assert not left_over(tmp_path)
 
 
-def test_workers_that_end_well_end_the_launcher_well(tmp_path: Path):
-    stand_in(tmp_path, "--ends")
-    done = run(["bash", "distributed_cmd.sh"], tmp_path, FOREGROUND="1")
+def test_workers_that_end_well_end_the_launcher_well(stand_in: list[str], tmp_path: Path):
+    done = run([*stand_in, "--ends"], tmp_path, PYTHON=sys.executable, FOREGROUND="1")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "LOG2" / "training_log.txt").read_text() == "rank 2 works\n"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_to_the_launcher_ends_the_workers(sent: signal.Signals, tmp_path: Path):
-    stand_in(tmp_path)
+def test_a_signal_to_the_launcher_ends_the_workers(
+    sent: signal.Signals, stand_in: list[str], tmp_path: Path
+):
     with subprocess.Popen(
-        ["bash", "distributed_cmd.sh"],
+        stand_in,
         cwd=tmp_path,
-        env={**os.environ, "FOREGROUND": "1"},
+        env={**os.environ, "PYTHON": sys.executable, "FOREGROUND": "1"},
         stdout=subprocess.DEVNULL,
     ) as launcher:
         assert wait_until(lambda: len(left_over(tmp_path)) == 6)
@@ -696,9 +726,8 @@ def test_a_signal_to_the_launcher_ends_the_workers(sent: signal.Signals, tmp_pat
     assert not left_over(tmp_path)
 
 
-def test_in_the_background_the_printed_command_ends_all(tmp_path: Path):
-    stand_in(tmp_path)
-    done = run(["bash", "distributed_cmd.sh"], tmp_path)
+def test_in_the_background_the_printed_command_ends_all(stand_in: list[str], tmp_path: Path):
+    done = run(stand_in, tmp_path, PYTHON=sys.executable)
     assert done.returncode == 0
     assert f"{tmp_path}/LOG0/training_log.txt" in done.stdout
     (stop,) = re.findall("^to stop them: (kill -- .*)$", done.stdout, flags=re.MULTILINE)
