@@ -33,7 +33,8 @@ fail() {
 }
 
 # split_arguments ARGUMENT...: positional ones to `positional`, those from the first --option on to
-# `extra_options`, which the program gets as they are. --dry-run, wherever it stands, sets `dry_run`.
+# `extra_options`, which the program gets as they are. --dry-run, wherever it stands, sets
+# `dry_run`.
 split_arguments() {
     local argument
     positional=() extra_options=() dry_run=
@@ -128,7 +129,8 @@ supervise() {
             unset "running[i]"
             if [[ $ended -ne 0 ]]; then
                 code=$ended
-                echo "error: process ${processes[i]} ended with exit code $ended; its log ${logs[i]} ends:" >&2
+                echo "error: process ${processes[i]} ended with exit code $ended;" \
+                    "its log ${logs[i]} ends:" >&2
                 tail -n 10 "${logs[i]}" >&2 || true
             fi
         done
@@ -147,7 +149,8 @@ stop_processes() {
         alive=
         for process in "${processes[@]}"; do
             # The second form is for one that has not come to have its own session yet.
-            if kill -s "$signal" -- "-$process" 2> /dev/null || kill -s "$signal" "$process" 2> /dev/null; then
+            if kill -s "$signal" -- "-$process" 2> /dev/null \
+                || kill -s "$signal" "$process" 2> /dev/null; then
                 alive=1
             fi
         done

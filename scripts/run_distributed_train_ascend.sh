@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #
-# Trains on the devices of a rank table; run on each of its servers. Writes distributed_cmd.sh with a
-# command for each device of this server, and runs it.
+# Trains on the devices of a rank table; run on each of its servers. Writes distributed_cmd.sh with
+# a command for each device of this server, and runs it.
 set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

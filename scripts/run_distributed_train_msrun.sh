@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #
-# Trains on devices of one or many nodes by msrun, MindSpore's own launcher, without a rank table; run
-# on each node. Everything is written to LOG_msrun/ of the current folder.
+# Trains on devices of one or many nodes by msrun, MindSpore's own launcher, without a rank table;
+# run on each node. Everything is written to LOG_msrun/ of the current folder.
 set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -32,18 +32,22 @@ master_addr=$taken
 take_number master_port "${MASTER_PORT:-8118}"
 master_port=$taken
 
-[[ $worker_num -ge $device_num ]] || fail "worker_num is $worker_num, less than the $device_num of this node."
-[[ $master_port -ge 1024 && $master_port -le 65535 ]] || fail "master_port is $master_port, not in 1024 to 65535."
+[[ $worker_num -ge $device_num ]] \
+    || fail "worker_num is $worker_num, less than the $device_num of this node."
+[[ $master_port -ge 1024 && $master_port -le 65535 ]] \
+    || fail "master_port is $master_port, not in 1024 to 65535."
 node_options=()
 if [[ $worker_num -gt $device_num ]]; then
     [[ -n "$master_addr" ]] || fail "several nodes need --master_addr, the address of the first one."
     if [[ $worker_num -eq $((node_num * device_num)) ]]; then
         [[ "$node_rank" =~ ^[0-9]+$ && $node_rank -lt $node_num ]] \
-            || fail "node_rank is '$node_rank'; set --node_rank to 0 to $((node_num - 1)), another on each node."
+            || fail "node_rank is '$node_rank'; set --node_rank to 0 to $((node_num - 1))," \
+                "another on each node."
         node_options=(--node_rank="$node_rank")
     elif [[ -n "$node_rank" ]]; then
         # msrun would count node_rank times this node's devices.
-        fail "node_rank needs nodes with equally many devices; leave it out, MindSpore then counts the ranks."
+        fail "node_rank needs nodes with equally many devices; leave it out," \
+            "MindSpore then counts the ranks."
     fi
 fi
 
@@ -53,7 +57,8 @@ bin_dir=$(cd "$(dirname "$found")" && pwd)
 prefix() { "$1" -c 'import sys; print(sys.prefix, sys.version_info)' 2> /dev/null || true; }
 ours=$(prefix "$python")
 [[ -n "$ours" && "$(prefix "$bin_dir/python3")" == "$ours" ]] \
-    || fail "$bin_dir/python3 is not $python, and msrun would start it; set PYTHON to that of a virtual environment."
+    || fail "$bin_dir/python3 is not $python, and msrun would start it;" \
+        "set PYTHON to that of a virtual environment."
 
 log_dir=$PWD/LOG_msrun
 load_options=()
@@ -69,11 +74,13 @@ command=(msrun --worker_num="$worker_num" --local_worker_num="$device_num" "${no
 export HCCL_CONNECT_TIMEOUT=${HCCL_CONNECT_TIMEOUT:-1200}
 if [[ -n "$dry_run" ]]; then
     folder=$(print_command "$log_dir")
-    echo "mkdir -p $folder && (cd $folder && PATH=$(print_command "$bin_dir"):\$PATH HCCL_CONNECT_TIMEOUT=$HCCL_CONNECT_TIMEOUT $(print_command "${command[@]}"))"
+    environment="PATH=$(print_command "$bin_dir"):\$PATH HCCL_CONNECT_TIMEOUT=$HCCL_CONNECT_TIMEOUT"
+    echo "mkdir -p $folder && (cd $folder && $environment $(print_command "${command[@]}"))"
     exit 0
 fi
 PATH=$bin_dir:$PATH
-command -v msrun > /dev/null || fail "msrun is not there; it comes with MindSpore: pip install -r requirements.txt."
+command -v msrun > /dev/null \
+    || fail "msrun is not there; it comes with MindSpore: pip install -r requirements.txt."
 
 mkdir -p "$log_dir"
 if [[ "${FOREGROUND:-0}" != 1 ]]; then

@@ -2,8 +2,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #
 # preprocess.py, ascend310_infer and postprocess.py, in the current folder: preprocess/,
-# result_Files/, time_Result/, acc/ and a log of each step. Always in the foreground. --dry-run prints
-# the commands.
+# result_Files/, time_Result/, acc/ and a log of each step. Always in the foreground. --dry-run
+# prints the commands.
 set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
