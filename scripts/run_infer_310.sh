@@ -2,7 +2,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #
 # preprocess.py, ascend310_infer and postprocess.py, in the current folder: preprocess/,
-# result_Files/, time_Result/, acc/ and a log of each step. Always in the foreground.
+# result_Files/, time_Result/, acc/ and a log of each step. Always in the foreground. --dry-run
+# prints the commands.
 set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -20,6 +21,10 @@ device_id=${positional[3]:-0}
 step() {
     local name=$1 log=$2 code=0
     shift 2
+    if [[ -n "$dry_run" ]]; then
+        echo "$(print_command "$@") > $log 2>&1"
+        return
+    fi
     "$@" > "$log" 2>&1 || code=$?
     if [[ $code -ne 0 ]]; then
         tail -n 5 "$log" >&2
@@ -28,17 +33,17 @@ step() {
     fi
 }
 
-rm -f acc.log # of an earlier run
+[[ -n "$dry_run" ]] || rm -f acc.log # of an earlier run
 if [[ "$preprocess_images" == y ]]; then
     step preprocess.py preprocess.log "$python" "$project_dir/preprocess.py" "${config_options[@]}" \
         --val_data_dir "$dataset" --predict_dir preprocess "${extra_options[@]}"
 fi
 step build.sh build.log env PYTHON="$python" bash "$project_dir/ascend310_infer/build.sh"
-rm -rf result_Files time_Result acc
+[[ -n "$dry_run" ]] || rm -rf result_Files time_Result acc
 step ascend310_infer infer.log "$project_dir/ascend310_infer/out/main" --mindir_path "$mindir" \
     --input_path preprocess/data --result_path result_Files --time_path time_Result \
     --device_target "${DEVICE_TARGET:-Ascend}" --device_id "$device_id"
 step postprocess.py acc.log "$python" "$project_dir/postprocess.py" "${config_options[@]}" \
     --result_path result_Files --val_data_dir "$dataset" \
     --meta_path preprocess/meta --save_path acc "${extra_options[@]}"
-cat acc.log
+[[ -n "$dry_run" ]] || cat acc.log

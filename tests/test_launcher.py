@@ -1,23 +1,32 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""The commands that the distributed launcher writes."""
+"""Launchers: rank tables, the commands for each device, and what becomes of the processes."""
 
+import importlib
 import json
+import os
+import re
+import shlex
+import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from tests.conftest import PROJECT, Program
+from tests.conftest import PROJECT, QUICKSTART, Program
 
 LAUNCHER = PROJECT / "scripts" / "ascend_distributed_launcher"
 
 
-def rank_table(folder: Path, servers: int = 1, devices: int = 8) -> Path:
+def rank_table(folder: Path, servers: int = 1, devices: int = 8, network: str = "10.0.0") -> Path:
     server_list = [
         {
-            "server_id": f"10.0.0.{server + 1}",
+            "server_id": f"{network}.{server + 1}",
             "device": [
                 {
                     "device_id": str(device),
@@ -44,49 +53,171 @@ def rank_table(folder: Path, servers: int = 1, devices: int = 8) -> Path:
     return path
 
 
-def write_commands(folder: Path, table: Path, *options: str, **environment: str):
+def run(command: list[Any], folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [
-            *(sys.executable, LAUNCHER / "get_distribute_train_cmd.py"),
-            *("--run_script", PROJECT / "train.py", "--hccl_config", table),
-            *("--hyper_parameter_config", LAUNCHER / "hyper_parameter_config.ini", *options),
-        ],
+        list(map(str, command)),
         cwd=folder,
-        env=environment,
+        env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
 
 
-def starts(folder: Path) -> list[str]:
-    lines = (folder / "distributed_cmd.sh").read_text().splitlines()
-    return [line for line in lines if " exec nohup env " in line]
+def write_commands(folder: Path, table: Path, *options: object, **environment: str):
+    return run(
+        [
+            *(sys.executable, LAUNCHER / "get_distribute_train_cmd.py"),
+            *("--run_script", PROJECT / "train.py", "--hccl_config", table),
+            *("--hyper_parameter_config", LAUNCHER / "hyper_parameter_config.ini"),
+            *("--hccn_conf", folder / "hccn.conf", *options),
+        ],
+        folder,
+        **environment,
+    )
 
 
-def test_each_device_gets_its_rank_its_folder_and_its_id(tmp_path: Path):
-    done = write_commands(tmp_path, rank_table(tmp_path))
-    assert done.returncode == 0, done.stderr
-    found = starts(tmp_path)
+def make_rank_table(folder: Path, *options: object):
+    return run([sys.executable, LAUNCHER / "make_rank_table.py", *options], folder)
+
+
+def starts(text: str) -> list[str]:
+    return [line for line in text.splitlines() if " exec setsid env " in line]
+
+
+def parsed(line: str) -> tuple[Path, dict[str, str], str, list[str]]:
+    """Working folder, environment, cores and program of a line that starts a process."""
+    assert line.startswith("(mkdir -p ")
+    assert line.endswith(" > training_log.txt 2>&1 < /dev/null) &")
+    words = shlex.split(line.removesuffix(" > training_log.txt 2>&1 < /dev/null) &"))
+    folder, words = words[words.index("cd") + 1], words[words.index("env") + 1 :]
+    environment = {}
+    while "=" in words[0]:
+        name, _, environment[name] = words.pop(0).partition("=")
+    cores = ""
+    if words[0] == "taskset":
+        assert words[1] == "-c"
+        cores, words = words[2], words[3:]
+    return Path(folder), environment, cores, words
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """get_distribute_train_cmd.py on a machine with 192 cores."""
+    monkeypatch.syspath_prepend(str(LAUNCHER))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(192)))
+    for name in ("SERVER_ID", "MASTER_ADDR", "MASTER_PORT", "HCCL_CONNECT_TIMEOUT"):
+        monkeypatch.delenv(name, raising=False)
+    return importlib.import_module("get_distribute_train_cmd")
+
+
+def dry_run(commands: ModuleType, monkeypatch, capsys, folder: Path, *options: object) -> list:
+    monkeypatch.chdir(folder)
+    arguments = [
+        *("get_distribute_train_cmd.py", "--dry_run", "--run_script", PROJECT / "train.py"),
+        *("--hyper_parameter_config", LAUNCHER / "hyper_parameter_config.ini", *options),
+    ]
+    monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
+    assert commands.main() == 0
+    assert not (folder / "distributed_cmd.sh").exists()
+    return [parsed(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize(("servers", "this"), [(1, 0), (2, 0), (2, 1)])
+def test_each_device_gets_its_rank_its_folder_and_its_cores(
+    servers: int, this: int, commands: ModuleType, monkeypatch, capsys, tmp_path: Path
+):
+    table = rank_table(tmp_path, servers)
+    options = ("--hccl_config", table, "--server_id", f"10.0.0.{this + 1}")
+    found = dry_run(commands, monkeypatch, capsys, tmp_path, *options)
+    assert [cores for *_, cores, _ in found] == [
+        *("0-23", "24-47", "48-71", "72-95", "96-119", "120-143", "144-167", "168-191")
+    ]
+    for device, (folder, environment, _, program) in enumerate(found):
+        assert folder == tmp_path / f"LOG{device}"
+        assert environment == {
+            "RANK_TABLE_FILE": str(table),
+            "RANK_SIZE": str(8 * servers),
+            "RANK_ID": str(8 * this + device),
+            "DEVICE_ID": str(device),
+            "HCCL_CONNECT_TIMEOUT": "1200",
+            "GLOG_log_dir": "ms_log",
+            "GLOG_logtostderr": "0",
+        }
+        assert program[:2] == [sys.executable, str(PROJECT / "train.py")]
+        assert program[-2:] == ["--device_target=Ascend", f"--device_id={device}"]
+        assert "--distribute=true" in program
     assert len(found) == 8
-    for device, line in enumerate(found):
-        assert line.startswith(f"(cd LOG{device} && ")
-        assert f" RANK_TABLE_FILE={tmp_path}/hccl.json RANK_SIZE=8 RANK_ID={device} " in line
-        assert f" DEVICE_ID={device} " in line
-        assert f" --device_id={device} " in line
-        assert " --distribute=true " in line
-        assert "MS_ROLE" not in line
 
 
-def test_the_second_of_two_servers_starts_its_own_ranks(tmp_path: Path):
+def test_without_hccl_the_server_of_rank_0_starts_a_scheduler(
+    commands: ModuleType, monkeypatch, capsys, tmp_path: Path
+):
+    table = rank_table(tmp_path, servers=2, devices=1)
+    cluster = {
+        "RANK_SIZE": "2",
+        "MS_WORKER_NUM": "2",
+        "MS_SCHED_HOST": "10.0.0.1",
+        "MS_SCHED_PORT": "8118",
+        "GLOG_log_dir": "ms_log",
+        "GLOG_logtostderr": "0",
+    }
+    for this in (0, 1):
+        options = ("--hccl_config", table, "--device_target", "CPU")
+        server = ("--server_id", f"10.0.0.{this + 1}")
+        found = dry_run(commands, monkeypatch, capsys, tmp_path, *options, *server)
+        if this == 0:
+            folder, environment, cores, _ = found.pop(0)
+            assert (folder.name, cores) == ("LOG_scheduler", "")
+            assert environment == {**cluster, "MS_ROLE": "MS_SCHED"}
+        ((folder, environment, cores, _),) = found
+        assert (folder.name, cores) == ("LOG0", "0-191")
+        worker = {"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(this)}
+        assert environment == {**cluster, **worker, "RANK_ID": str(this), "DEVICE_ID": "0"}
+
+
+@pytest.mark.parametrize(("cores", "parts"), [(192, 8), (10, 4), (7, 3), (8, 8)])
+def test_core_shares_are_disjoint_nearly_equal_and_cover_all(
+    cores: int, parts: int, commands: ModuleType
+):
+    own = list(range(100, 100 + cores))
+    shares = commands.core_shares(own, parts)
+    assert sorted(core for share in shares for core in share) == own
+    sizes = {len(share) for share in shares}
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_fewer_cores_than_devices_are_not_divided(commands: ModuleType):
+    assert commands.core_shares([0, 1], 8) == [[]] * 8
+
+
+def test_core_ranges_are_written_as_taskset_reads_them(commands: ModuleType):
+    assert commands.core_ranges([0, 1, 2, 3, 8, 10, 11]) == "0-3,8,10-11"
+
+
+def test_a_server_is_found_by_its_name_its_address_or_its_devices(tmp_path: Path):
     table = rank_table(tmp_path, servers=2)
-    assert write_commands(tmp_path, table, SERVER_ID="10.0.0.2").returncode == 0
-    assert [f"RANK_ID={rank} " in line for rank, line in enumerate(starts(tmp_path), 8)] == [
-        True
-    ] * 8
     done = write_commands(tmp_path, table)
     assert done.returncode == 2
-    assert "set SERVER_ID" in done.stderr
+    assert done.stderr.startswith(f"error: {table}: no server in it is this machine; set SERVER_ID")
+    (tmp_path / "hccn.conf").write_text("address_0=192.98.1.0\n")  # a device of the second
+    for options, environment, rank in (
+        ((), {}, 8),
+        (("--server_id", "10.0.0.1"), {}, 0),
+        ((), {"SERVER_ID": "10.0.0.1"}, 0),
+    ):
+        done = write_commands(tmp_path, table, "--dry_run", *options, **environment)
+        assert parsed(starts(done.stdout)[0])[1]["RANK_ID"] == str(rank)
+    (tmp_path / "hccn.conf").unlink()
+    table.write_text(table.read_text().replace("10.0.0.2", "127.0.0.1"))
+    done = write_commands(tmp_path, table, "--dry_run")
+    assert parsed(starts(done.stdout)[0])[1]["RANK_ID"] == "8"
+    table.write_text(table.read_text().replace("10.0.0.1", "127.0.0.2"))
+    assert "more than one server in it is this machine" in write_commands(tmp_path, table).stderr
+    done = write_commands(tmp_path, table, "--server_id", "10.0.0.3")
+    assert done.returncode == 2
+    assert "has no server 10.0.0.3; --server_id or SERVER_ID is one of 127.0.0.2" in done.stderr
 
 
 def test_names_keep_their_case_and_values_their_blanks(tmp_path: Path):
@@ -94,28 +225,396 @@ def test_names_keep_their_case_and_values_their_blanks(tmp_path: Path):
     ini.write_text(
         "[config]\ntrain_config.MultiDecay.learning_rate = 1e-3\nprofiler_path = a b%c\n"
     )
-    options = ("--hyper_parameter_config", str(ini))
-    assert write_commands(tmp_path, rank_table(tmp_path), *options).returncode == 0
-    assert " --train_config.MultiDecay.learning_rate=1e-3 " in starts(tmp_path)[0]
-    assert " '--profiler_path=a b%c' " in starts(tmp_path)[0]
+    options = ("--hyper_parameter_config", ini, "--dry_run")
+    done = write_commands(tmp_path, rank_table(tmp_path), *options)
+    *_, program = parsed(starts(done.stdout)[0])
+    assert "--train_config.MultiDecay.learning_rate=1e-3" in program
+    assert "--profiler_path=a b%c" in program
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"server_list": []}', '{"server_list": [{}]}'])
-def test_a_file_that_is_no_rank_table_is_refused(content: str, tmp_path: Path):
+def changed(**fields: object) -> str:
+    """A sound table of two devices with other values in it; None takes a field away."""
+    table: dict[str, Any] = {
+        "version": "1.0",
+        "server_count": "1",
+        "server_list": [
+            {
+                "server_id": "10.0.0.1",
+                "device": [
+                    {"device_id": "0", "device_ip": "192.98.0.0", "rank_id": "0"},
+                    {"device_id": "1", "device_ip": "192.98.0.1", "rank_id": "1"},
+                ],
+            }
+        ],
+        "status": "completed",
+    }
+    for path, value in fields.items():
+        *keys, last = (int(key) if key.isdigit() else key for key in path.split("/"))
+        place: Any = table
+        for key in keys:
+            place = place[key]
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+    return json.dumps(table)
+
+
+SECOND = "server_list/0/device/1"
+BAD_TABLES = {
+    "{": "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+    "[]": "it has no version",
+    changed(server_list=None): "it has no server_list",
+    changed(status=None): "it has no status",
+    changed(status="initializing"): "its status is initializing, not completed",
+    changed(server_list=[]): "its server_list is empty",
+    changed(server_list=[{}]): "a server has no server_id",
+    changed(server_count="2"): "server_count is 2, but it has 1",
+    changed(**{"server_list/0/device": None}): "server 10.0.0.1 has no device",
+    changed(**{"server_list/0/device": []}): "server 10.0.0.1 has no devices",
+    changed(**{f"{SECOND}/device_id": None}): "a device of server 10.0.0.1 has no device_id",
+    changed(**{f"{SECOND}/device_id": "0"}): "device_id of server 10.0.0.1 0 stands twice",
+    changed(**{f"{SECOND}/rank_id": None}): "device 1 of server 10.0.0.1 has no rank_id",
+    changed(**{f"{SECOND}/rank_id": "0"}): "rank_id 0 stands twice",
+    changed(**{f"{SECOND}/rank_id": "2"}): "its rank_ids are not 0 to 1",
+    changed(**{f"{SECOND}/rank_id": "-1"}): "rank_id is '-1', not a number",
+    changed(**{f"{SECOND}/device_ip": "192.98.0.0"}): "device_ip 192.98.0.0 stands twice",
+    changed(**{f"{SECOND}/device_ip": "x"}): "server 10.0.0.1: 'x' is not an IP address",
+}
+
+
+@pytest.mark.parametrize(("content", "reason"), BAD_TABLES.items(), ids=BAD_TABLES.values())
+def test_a_table_that_hccl_could_not_use_is_refused(content: str, reason: str, tmp_path: Path):
     (tmp_path / "hccl.json").write_text(content)
     done = write_commands(tmp_path, tmp_path / "hccl.json")
     assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {tmp_path}/hccl.json: is not a usable rank table")
+    assert done.stderr == (
+        f"error: {tmp_path}/hccl.json: is not a usable rank table ({reason}); "
+        "make_rank_table.py writes one.\n"
+    )
     assert not (tmp_path / "distributed_cmd.sh").exists()
+
+
+def test_one_server_needs_no_device_addresses_and_takes_plain_numbers(tmp_path: Path):
+    fields = {f"{SECOND}/device_ip": None, f"{SECOND}/rank_id": 1, "server_count": 1}
+    (tmp_path / "hccl.json").write_text(changed(**fields))
+    assert write_commands(tmp_path, tmp_path / "hccl.json").returncode == 0
+
+
+def test_a_missing_table_is_named(tmp_path: Path):
+    done = write_commands(tmp_path, tmp_path / "absent.json")
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: {tmp_path}/absent.json: No such file or directory; check the path.\n"
+    )
 
 
 @pytest.mark.parametrize("content", ["distribute = true", "[other]\n"])
 def test_an_ini_without_its_section_is_refused(content: str, tmp_path: Path):
     (tmp_path / "own.ini").write_text(content)
-    options = ("--hyper_parameter_config", str(tmp_path / "own.ini"))
+    options = ("--hyper_parameter_config", tmp_path / "own.ini")
     done = write_commands(tmp_path, rank_table(tmp_path), *options)
     assert done.returncode == 2
     assert "section [config]" in done.stderr
+
+
+HCCN_CONF = """\
+# written by hccn_tool
+address_1=192.168.101.101
+netmask_1=255.255.255.0
+address_0=192.168.100.101
+ address_10 = 192.168.102.101\t
+gateway_0=192.168.100.1
+"""
+
+
+def table_device(device: int, ip: str, rank: int) -> dict[str, str]:
+    return {"device_id": str(device), "device_ip": ip, "rank_id": str(rank)}
+
+
+def test_a_rank_table_is_made_from_hccn_conf(tmp_path: Path):
+    (tmp_path / "hccn.conf").write_text(HCCN_CONF)
+    done = make_rank_table(
+        tmp_path, "--hccn_conf", "hccn.conf", "--server_id", "10.0.0.7", "--output", "a table.json"
+    )
+    assert (done.returncode, done.stdout) == (0, "a table.json: 3 device(s) of 1 server(s)\n")
+    assert json.loads((tmp_path / "a table.json").read_text()) == {
+        "version": "1.0",
+        "server_count": "1",
+        "server_list": [
+            {
+                "server_id": "10.0.0.7",
+                "device": [  # 10 after 1: numbers, not texts
+                    table_device(0, "192.168.100.101", 0),
+                    table_device(1, "192.168.101.101", 1),
+                    table_device(10, "192.168.102.101", 2),
+                ],
+                "host_nic_ip": "reserve",
+            }
+        ],
+        "status": "completed",
+    }
+    assert write_commands(tmp_path, tmp_path / "a table.json").returncode == 0
+
+
+def test_only_the_chosen_devices_stand_in_the_table(tmp_path: Path):
+    (tmp_path / "hccn.conf").write_text("".join(f"address_{i}=10.1.1.{i}\n" for i in range(8)))
+    options = ("--hccn_conf", "hccn.conf", "--server_id", "10.0.0.7", "--devices")
+    assert make_rank_table(tmp_path, *options, "4-5,7").returncode == 0
+    (server,) = json.loads((tmp_path / "hccl.json").read_text())["server_list"]
+    assert server["device"] == [
+        table_device(4, "10.1.1.4", 0),
+        table_device(5, "10.1.1.5", 1),
+        table_device(7, "10.1.1.7", 2),
+    ]
+    for devices, reason in (("7-8", "has 0, 1, 2, 3, 4, 5, 6, 7"), ("a", "is not a list")):
+        done = make_rank_table(tmp_path, *options, devices)
+        assert done.returncode == 2
+        assert reason in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("netmask_0=255.255.255.0\n", "it has no line address_0=..."),
+        ("address_0=192.168.1\n", "line 1: '192.168.1' is not an IP address"),
+        ("\naddress_x=10.0.0.1\n", "line 2: the device of address_x is 'x', not a number"),
+        ("address_0=10.0.0.1\naddress_0=10.0.0.2\n", "line 2: address_0=10.0.0.2 repeats"),
+        ("address_0=10.0.0.1\naddress_1=10.0.0.1\n", "line 2: address_1=10.0.0.1 repeats"),
+    ],
+)
+def test_an_hccn_conf_without_sound_addresses_is_refused(content: str, reason: str, tmp_path: Path):
+    (tmp_path / "hccn.conf").write_text(content)
+    done = make_rank_table(tmp_path, "--hccn_conf", "hccn.conf", "--server_id", "10.0.0.7")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: hccn.conf: is not a usable hccn.conf ({reason}")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "hccl.json").exists()
+
+
+def test_merged_tables_count_their_ranks_through_in_the_order_given(tmp_path: Path):
+    for server in (1, 2):
+        (tmp_path / "hccn.conf").write_text(
+            f"address_0=192.168.{server}.0\naddress_1=192.168.{server}.1\n"
+        )
+        options = ("--server_id", f"10.0.0.{server}", "--output", f"{server}.json")
+        assert make_rank_table(tmp_path, "--hccn_conf", "hccn.conf", *options).returncode == 0
+    done = make_rank_table(tmp_path, "--merge", "2.json", "1.json")
+    assert (done.returncode, done.stdout) == (0, "hccl.json: 4 device(s) of 2 server(s)\n")
+    assert json.loads((tmp_path / "hccl.json").read_text()) == {
+        "version": "1.0",
+        "server_count": "2",
+        "server_list": [
+            {
+                "server_id": "10.0.0.2",
+                "device": [table_device(0, "192.168.2.0", 0), table_device(1, "192.168.2.1", 1)],
+                "host_nic_ip": "reserve",
+            },
+            {
+                "server_id": "10.0.0.1",
+                "device": [table_device(0, "192.168.1.0", 2), table_device(1, "192.168.1.1", 3)],
+                "host_nic_ip": "reserve",
+            },
+        ],
+        "status": "completed",
+    }
+    done = make_rank_table(tmp_path, "--merge", "1.json", "1.json", "--output", "twice.json")
+    assert done.returncode == 2
+    assert "server_id 10.0.0.1 stands twice" in done.stderr
+    assert not (tmp_path / "twice.json").exists()
+
+
+# The scripts, from a folder and for a project with blanks in their names.
+
+
+@pytest.fixture
+def blank_project(tmp_path: Path) -> Path:
+    project = tmp_path / "my project"
+    project.symlink_to(PROJECT)
+    return project
+
+
+def launch(project: Path, script: str, *arguments: object, cwd: Path, **environment: str):
+    command = ["bash", project / "scripts" / script, *arguments]
+    environment.setdefault("PYTHON", sys.executable)
+    return run(command, cwd, **environment)
+
+
+RECIPE = [
+    *("--epoch_size", "330", "--data_sink_steps", "-1"),
+    *("--save_checkpoint_steps", "3664", "--save_checkpoint_num", "5"),
+]
+
+
+def test_dry_run_of_one_device(blank_project: Path, tmp_path: Path):
+    folder = tmp_path / "work here"
+    folder.mkdir()
+    done = launch(
+        *(blank_project, "run_standalone_train_ascend.sh", 3, "my data", "my.ckpt"),
+        *("--dry-run", "--train_steps", 5),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    assert shlex.split(done.stdout) == [
+        *(sys.executable, f"{blank_project}/train.py", "--device_target", "Ascend"),
+        *("--distribute", "false", "--device_id", "3", "--mindrecord_dir", "my data"),
+        *("--load_checkpoint_path", "my.ckpt", *RECIPE, "--train_steps", "5"),
+        *(">", "training_log.txt", "2>&1"),
+    ]
+    assert not list(folder.iterdir())
+
+
+def test_dry_run_of_a_rank_table(blank_project: Path, tmp_path: Path):
+    folder = tmp_path / "work here"
+    folder.mkdir()
+    table = rank_table(folder, servers=2)
+    done = launch(
+        *(blank_project, "run_distributed_train_ascend.sh", "my data", table, "my.ckpt"),
+        *("--train_steps", 5, "--server_id", "10.0.0.2", "--dry-run"),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [parsed(line) for line in done.stdout.splitlines()]
+    assert [environment["RANK_ID"] for _, environment, *_ in found] == list(map(str, range(8, 16)))
+    for *_, program in found:
+        assert program[0] == sys.executable
+        assert program[program.index("--epoch_size") : -2] == [
+            *(*RECIPE, "--mindrecord_dir", f"{folder}/my data"),
+            *("--load_checkpoint_path", f"{folder}/my.ckpt", "--train_steps", "5"),
+        ]
+    assert list(folder.iterdir()) == [table]
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "expected"),
+    [
+        ((), {}, ["--worker_num=8", "--master_addr=127.0.0.1", "--master_port=8118"]),
+        (
+            ("--node_num", 2, "--node_rank=1", "--master_addr", "10.0.0.1"),
+            {},
+            ["--worker_num=16", "--node_rank=1", "--master_addr=10.0.0.1", "--master_port=8118"],
+        ),
+        (
+            (),
+            {"NODE_NUM": "2", "NODE_RANK": "0", "MASTER_ADDR": "10.0.0.1", "MASTER_PORT": "9000"},
+            ["--worker_num=16", "--node_rank=0", "--master_addr=10.0.0.1", "--master_port=9000"],
+        ),
+        (  # nodes with unequal numbers of devices
+            (),
+            {"WORKER_NUM": "12", "MASTER_ADDR": "10.0.0.1"},
+            ["--worker_num=12", "--master_addr=10.0.0.1", "--master_port=8118"],
+        ),
+    ],
+    ids=["one node", "options", "environment", "unequal nodes"],
+)
+def test_dry_run_of_msrun(
+    options: tuple, environment: dict, expected: list, blank_project: Path, tmp_path: Path
+):
+    folder = tmp_path / "work here"
+    folder.mkdir()
+    done = launch(
+        *(blank_project, "run_distributed_train_msrun.sh", "my data", 8, "my.ckpt"),
+        *("--train_steps", 5, *options, "--dry-run"),
+        cwd=folder,
+        **environment,
+    )
+    assert done.returncode == 0, done.stderr
+    words = shlex.split(done.stdout.strip().removesuffix(")"))
+    log_dir = f"{folder}/LOG_msrun"
+    bin_dir = Path(sys.executable).parent
+    assert words == [
+        *("mkdir", "-p", log_dir, "&&", "(cd", log_dir, "&&", f"PATH={bin_dir}:$PATH"),
+        *("HCCL_CONNECT_TIMEOUT=1200", "msrun", expected[0], "--local_worker_num=8"),
+        *(*expected[1:], "--bind_core=True", "--join=True", f"--log_dir={log_dir}"),
+        *("python3", f"{blank_project}/train.py", "--device_target", "Ascend"),
+        *("--distribute", "true", *RECIPE, "--mindrecord_dir", f"{folder}/my data"),
+        *("--load_checkpoint_path", f"{folder}/my.ckpt", "--train_steps", "5"),
+    ]
+    assert not list(folder.iterdir())
+
+
+def test_dry_run_of_the_310_path_removes_nothing(blank_project: Path, tmp_path: Path):
+    for name in ("net.mindir", "acc.log"):
+        (tmp_path / name).write_text("kept")
+    options = ("net.mindir", "my data", "y", "--dry-run")
+    done = launch(blank_project, "run_infer_310.sh", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [shlex.split(line)[-2] for line in done.stdout.splitlines()] == [
+        *("preprocess.log", "build.log", "infer.log", "acc.log")
+    ]
+    assert (tmp_path / "acc.log").read_text() == "kept"
+
+
+def test_the_readmes_commands_for_several_devices_are_right(tmp_path: Path):
+    (tmp_path / "scripts").symlink_to(PROJECT / "scripts")
+    readme = (PROJECT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("\n## Training on several devices\n")[2].partition("\n## ")[0]
+    lines = [
+        shlex.split(line, comments=True)
+        for block in re.findall("```shell\n(.*?)```", section, flags=re.DOTALL)
+        for line in block.splitlines()
+        if not line.startswith("export ")
+    ]
+    assert len(lines) > 8
+    for words in lines:
+        if words[0] == "python":  # without an /etc/hccn.conf of this machine
+            server = "2" if "10.0.0.2" in words else "1"
+            (tmp_path / "hccn.conf").write_text(f"address_0=192.98.{server}.0\n")
+            source = [] if "--merge" in words else ["--hccn_conf", "hccn.conf"]
+            done = run([sys.executable, *words[1:], *source], tmp_path)
+        else:
+            environment = {"PYTHON": sys.executable, "SERVER_ID": "10.0.0.1"}
+            done = run([*words, "--dry-run"], tmp_path, **environment)
+            assert "/train.py" in done.stdout
+        assert done.returncode == 0, (words, done.stderr)
+    assert len(json.loads((tmp_path / "hccl.json").read_text())["server_list"]) == 2
+
+
+WRONG_ARGUMENTS = [
+    ("run_standalone_train_ascend.sh", ("first", "data"), "usage: "),
+    ("run_standalone_train_ascend.sh", ("0",), "usage: "),
+    ("run_distributed_train_ascend.sh", ("data",), "usage: "),
+    ("run_distributed_train_ascend.sh", ("a", "b", "c", "d"), "usage: "),
+    ("run_distributed_train_ascend.sh", ("a", "b", "--server_id"), "--server_id stands without"),
+    ("run_distributed_train_msrun.sh", ("data",), "usage: "),
+    ("run_distributed_train_msrun.sh", ("data", "0"), "usage: "),
+    ("run_distributed_train_msrun.sh", ("data", "8x"), "usage: "),
+    ("run_distributed_train_msrun.sh", ("d", "8", "--node_num", "x"), "node_num is 'x', not a"),
+    ("run_distributed_train_msrun.sh", ("d", "8", "--worker_num=4"), "worker_num is 4, less than"),
+    ("run_distributed_train_msrun.sh", ("d", "8", "--master_port=80"), "not in 1024 to 65535"),
+    ("run_distributed_train_msrun.sh", ("d", "8", "--node_num=2"), "need --master_addr"),
+    (
+        "run_distributed_train_msrun.sh",
+        ("d", "8", "--node_num=2", "--master_addr=10.0.0.1"),
+        "set --node_rank to 0 to 1",
+    ),
+    (
+        "run_distributed_train_msrun.sh",
+        ("d", "8", "--node_num=2", "--master_addr=10.0.0.1", "--node_rank=2"),
+        "node_rank is '2'; set --node_rank to 0 to 1",
+    ),
+    (
+        "run_distributed_train_msrun.sh",
+        ("d", "8", "--worker_num=12", "--master_addr=10.0.0.1", "--node_rank=1"),
+        "node_rank needs nodes with equally many devices",
+    ),
+]
+
+
+@pytest.mark.parametrize(("script", "arguments", "message"), WRONG_ARGUMENTS)
+def test_wrong_arguments_start_nothing(script: str, arguments: tuple, message: str, tmp_path: Path):
+    done = launch(PROJECT, script, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in (done.stdout if message == "usage: " else done.stderr)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_bad_table_starts_nothing(tmp_path: Path):
+    (tmp_path / "hccl.json").write_text("{}")
+    done = launch(PROJECT, "run_distributed_train_ascend.sh", "data", "hccl.json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "is not a usable rank table (it has no version)" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["hccl.json"]
 
 
 @pytest.mark.parametrize("config", ["", "configs/resnet18.yaml"])
@@ -131,22 +630,310 @@ def test_a_config_brings_its_own_recipe(config: str, program: Program, tmp_path:
     )
     assert done.returncode == 2  # the first process's code
     assert "did you mean config_path?" in done.stderr or "unknown parameter" in done.stderr
-    assert all(("--epoch_size 330" in line) == (config == "") for line in starts(tmp_path))
+    found = starts((tmp_path / "distributed_cmd.sh").read_text())
+    assert len(found) == 8
+    assert all(("--epoch_size 330" in line) == (config == "") for line in found)
 
 
-def test_the_printed_process_ids_are_the_programs(tmp_path: Path):
-    (tmp_path / "sleeper.py").write_text("import time\ntime.sleep(60)\n")
-    options = ("--run_script", str(tmp_path / "sleeper.py"))
-    assert write_commands(tmp_path, rank_table(tmp_path, devices=2), *options).returncode == 0
-    done = subprocess.run(
-        ["bash", "distributed_cmd.sh"], cwd=tmp_path, capture_output=True, text=True, check=True
+# What becomes of the processes. A stand-in for train.py is enough here, and fast.
+
+WORKER = """\
+import os, pathlib, signal, subprocess, sys, time
+rank = os.environ["RANK_ID"]
+print(f"rank {rank} works", flush=True)
+helper = subprocess.Popen(["sleep", "600"])  # as a worker on Ascend starts compilers
+if "--stubborn" in sys.argv:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path("processes").write_text(f"{os.getpid()} {helper.pid}")
+if f"--fails={rank}" in sys.argv:
+    while not all(pathlib.Path(f"../LOG{i}/processes").exists() for i in range(3)):
+        time.sleep(0.05)
+    helper.kill()
+    sys.exit("out of patience")
+if "--ends" not in sys.argv:
+    time.sleep(600)
+helper.kill()
+"""
+
+
+def is_alive(process: int) -> bool:
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def left_over(folder: Path) -> list[int]:
+    started = " ".join(path.read_text() for path in folder.glob("LOG*/processes"))
+    return [process for process in map(int, started.split()) if is_alive(process)]
+
+
+def wait_until(condition, seconds: float = 20) -> bool:
+    until = time.monotonic() + seconds
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.05)
+    return bool(condition())
+
+
+@pytest.fixture
+def stand_in(tmp_path: Path) -> Iterator[list[str]]:
+    """The launcher's command for three processes of WORKER in place of train.py."""
+    project = tmp_path / "my project"
+    project.mkdir()
+    (project / "scripts").symlink_to(PROJECT / "scripts")
+    (project / "train.py").write_text(WORKER)
+    script = str(project / "scripts" / "run_distributed_train_ascend.sh")
+    yield ["bash", script, "data", str(rank_table(tmp_path, devices=3))]
+    for process in left_over(tmp_path):  # of a test that fails
+        os.kill(process, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("stubborn", [False, True], ids=["", "SIGTERM ignored"])
+def test_a_worker_that_dies_takes_the_others_with_it(
+    stubborn: bool, stand_in: list[str], tmp_path: Path
+):
+    options = ["--fails=1", *(["--stubborn"] if stubborn else [])]
+    environment = {"PYTHON": sys.executable, "FOREGROUND": "1"}
+    done = run([*stand_in, *options], tmp_path, **environment)
+    assert done.returncode == 1
+    assert f"ended with exit code 1; its log {tmp_path}/LOG1/training_log.txt ends:" in done.stderr
+    assert "rank 1 works\nout of patience\n" in done.stderr
+    assert "rank 0 works" not in done.stderr
+    assert len(list(tmp_path.glob("LOG*/processes"))) == 3
+    assert not left_over(tmp_path)
+
+
+def test_workers_that_end_well_end_the_launcher_well(stand_in: list[str], tmp_path: Path):
+    done = run([*stand_in, "--ends"], tmp_path, PYTHON=sys.executable, FOREGROUND="1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "LOG2" / "training_log.txt").read_text() == "rank 2 works\n"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_to_the_launcher_ends_the_workers(
+    sent: signal.Signals, stand_in: list[str], tmp_path: Path
+):
+    with subprocess.Popen(
+        stand_in,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHON": sys.executable, "FOREGROUND": "1"},
+        stdout=subprocess.DEVNULL,
+    ) as launcher:
+        assert wait_until(lambda: len(left_over(tmp_path)) == 6)
+        launcher.send_signal(sent)
+        assert launcher.wait(30) == 128 + sent
+    assert not left_over(tmp_path)
+
+
+def test_in_the_background_the_printed_command_ends_all(stand_in: list[str], tmp_path: Path):
+    done = run(stand_in, tmp_path, PYTHON=sys.executable)
+    assert done.returncode == 0
+    assert f"{tmp_path}/LOG0/training_log.txt" in done.stdout
+    (stop,) = re.findall("^to stop them: (kill -- .*)$", done.stdout, flags=re.MULTILINE)
+    (printed,) = re.findall("^processes: (.*)$", done.stdout, flags=re.MULTILINE)
+    assert wait_until(lambda: len(left_over(tmp_path)) == 6)
+    own = {int(path.read_text().split()[0]) for path in tmp_path.glob("LOG*/processes")}
+    assert set(map(int, printed.split())) == own  # the programs', not those of shells around them
+    run(["bash", "-c", stop], tmp_path)
+    assert wait_until(lambda: not left_over(tmp_path))
+
+
+def test_printed_commands_run_as_they_are(tmp_path: Path):
+    folder = tmp_path / "it's here"
+    folder.mkdir()
+    (folder / "worker.py").write_text(WORKER)
+    table = rank_table(folder, devices=3)
+    options = ("--run_script", folder / "worker.py", "--dry_run", "--", "--ends")
+    done = write_commands(folder, table, *options)
+    assert len(done.stdout.splitlines()) == 3
+    assert run(["bash", "-c", f"{done.stdout}\nwait"], Path("/")).returncode == 0
+    logs = sorted(folder.glob("LOG*/training_log.txt"))
+    assert [log.read_text() for log in logs] == [f"rank {i} works\n" for i in range(3)]
+
+
+MSRUN = """\
+#!{python}
+import os, pathlib, signal, sys, time
+print("msrun started", flush=True)
+pathlib.Path("process").write_text(str(os.getpid()))
+pathlib.Path("worker_0.log").write_text("from an earlier step\\nkilled without a word\\n")
+pathlib.Path("worker_1.log").write_text("error: no such data\\n")
+signal.signal(signal.SIGTERM, signal.SIG_IGN)  # so that only SIGINT ends it, as msrun's workers
+if "--fails" in sys.argv:
+    sys.exit(1)
+signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def msrun_stand_in(tmp_path: Path) -> str:
+    """An interpreter with an msrun beside it that starts nothing."""
+    bin_dir = tmp_path / "env with blank" / "bin"
+    bin_dir.mkdir(parents=True)
+    for name, text in {
+        "python3": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
+        "msrun": MSRUN.format(python=sys.executable),
+    }.items():
+        (bin_dir / name).write_text(text)
+        (bin_dir / name).chmod(0o755)
+    return str(bin_dir / "python3")
+
+
+def test_msrun_that_fails_shows_the_log_with_the_error(msrun_stand_in: str, tmp_path: Path):
+    done = launch(
+        *(PROJECT, "run_distributed_train_msrun.sh", "data", 2, "--fails"),
+        cwd=tmp_path,
+        PYTHON=msrun_stand_in,
+        FOREGROUND="1",
     )
-    (line,) = [line for line in done.stdout.splitlines() if line.startswith("processes: ")]
-    for process in line.split()[1:]:
-        command_line = Path(f"/proc/{process}/cmdline")
-        until = time.monotonic() + 10
-        while b"sleeper.py" not in command_line.read_bytes() and time.monotonic() < until:
-            time.sleep(0.05)  # between fork and exec
-        is_program = b"sleeper.py" in command_line.read_bytes()
-        subprocess.run(["kill", process], check=True)
-        assert is_program
+    assert done.returncode == 1
+    assert "error: no such data" in done.stderr
+    assert "killed without a word" not in done.stderr
+    assert f"msrun ended with exit code 1; logs: {tmp_path}/LOG_msrun" in done.stderr
+
+
+def test_msrun_in_the_background_ends_when_its_process_is_killed(
+    msrun_stand_in: str, tmp_path: Path
+):
+    done = launch(
+        *(PROJECT, "run_distributed_train_msrun.sh", "data", 2),
+        cwd=tmp_path,
+        PYTHON=msrun_stand_in,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"logs: {tmp_path}/LOG_msrun/msrun.log" in done.stdout
+    (printed,) = re.findall(r"^process: (\d+)$", done.stdout, flags=re.MULTILINE)
+    noted = tmp_path / "LOG_msrun" / "process"
+    assert wait_until(lambda: noted.exists() and noted.read_text())
+    assert is_alive(int(printed))
+    os.kill(int(printed), signal.SIGTERM)
+    assert wait_until(lambda: not is_alive(int(noted.read_text())) and not is_alive(int(printed)))
+
+
+def test_an_interpreter_that_msrun_would_not_start_is_refused(tmp_path: Path):
+    (tmp_path / "python3.99").symlink_to(sys.executable)  # and no python3 beside it
+    interpreter = str(tmp_path / "python3.99")
+    script = "run_distributed_train_msrun.sh"
+    done = launch(PROJECT, script, "data", 2, cwd=tmp_path, PYTHON=interpreter)
+    assert done.returncode == 2
+    assert f"{tmp_path}/python3 is not {interpreter}, and msrun would start it" in done.stderr
+
+
+# Real training processes.
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_two_servers_of_a_rank_table_average_their_gradients(tmp_path: Path):
+    """Two launchers on this machine, 127.0.0.1 and 127.0.0.2, each with one CPU process."""
+    table = rank_table(tmp_path, servers=2, devices=1, network="127.0.0")
+    port = str(free_port())
+    launchers = []
+    for server in (1, 2):
+        folder = tmp_path / f"server {server}"
+        folder.mkdir()
+        done = write_commands(
+            *(folder, table, "--run_script", PROJECT / "tests" / "distributed_worker.py"),
+            *("--device_target", "CPU", "--server_id", f"127.0.0.{server}"),
+            MASTER_PORT=port,
+        )
+        assert done.returncode == 0, done.stderr
+        launchers.append(
+            subprocess.Popen(
+                ["bash", "distributed_cmd.sh"],
+                cwd=folder,
+                env={**os.environ, "FOREGROUND": "1"},
+                stdout=subprocess.DEVNULL,
+            )
+        )
+    try:
+        codes = [launcher.wait(180) for launcher in launchers]
+    finally:
+        for launcher in launchers:
+            launcher.terminate()
+            launcher.wait(30)
+    logs = [(tmp_path / f"server {i}/LOG0/training_log.txt").read_text() for i in (1, 2)]
+    assert codes == [0, 0], logs
+    for rank, log in enumerate(logs):
+        # The mean of (1, 10) and (2, 20), taken once; the second step is left out by both.
+        assert [line for line in log.splitlines() if line.startswith("rank ")] == [
+            f"rank {rank} [-1.5, -15.0] False",
+            f"rank {rank} [-1.5, -15.0] True",
+        ]
+
+
+@pytest.mark.parametrize("devices", [2, pytest.param(1, marks=pytest.mark.slow)])
+def test_msrun_trains_on_a_cpu(devices: int, mindrecord: Path, tmp_path: Path):
+    folder = tmp_path / "work here"
+    folder.mkdir()
+    done = launch(
+        *(PROJECT, "run_distributed_train_msrun.sh", mindrecord, devices),
+        *("--train_steps", 2, "--train_config.batch_size", 4, "--master_port", free_port()),
+        cwd=folder,
+        CONFIG_PATH=str(QUICKSTART),
+        DEVICE_TARGET="CPU",
+        FOREGROUND="1",
+    )
+    log_dir = folder / "LOG_msrun"
+    logs = [log.read_text() for log in sorted(log_dir.glob("worker_*.log"))]
+    assert done.returncode == 0, done.stderr
+    assert len(logs) == devices
+    said = f"{32 // 4 // devices} an epoch, batch 4 on each of {devices} CPU device(s)"
+    assert all(said in log for log in logs)
+    assert "an epoch" not in (log_dir / "scheduler.log").read_text()  # it does not train itself
+    assert [path.name for path in (log_dir / "ckpt_0").iterdir()] == ["centernet-1_2.ckpt"]
+    assert [path.name for path in log_dir.glob("ckpt_*")] == ["ckpt_0"]
+
+
+@pytest.mark.slow  # MindSpore's scheduler misses a worker only after half a minute
+def test_msrun_ends_all_when_a_worker_is_killed(mindrecord: Path, tmp_path: Path):
+    with subprocess.Popen(
+        [
+            *("bash", str(PROJECT / "scripts" / "run_distributed_train_msrun.sh")),
+            *(str(mindrecord), "2", "--epoch_size", "1000", "--train_config.batch_size", "4"),
+            *("--master_port", str(free_port())),
+        ],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "PYTHON": sys.executable,
+            "CONFIG_PATH": str(QUICKSTART),
+            "DEVICE_TARGET": "CPU",
+            "FOREGROUND": "1",
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as launcher:
+        log = tmp_path / "LOG_msrun" / "worker_1.log"
+        assert wait_until(lambda: log.exists() and "step: " in log.read_text(), 120)
+        mine = tmp_path / "LOG_msrun"
+
+        def workers() -> list[int]:
+            """Processes that work in our folder and train."""
+            found = []
+            for folder in Path("/proc").glob("[0-9]*"):
+                try:
+                    here = (folder / "cwd").readlink() == mine
+                    if here and b"train.py" in (folder / "cmdline").read_bytes():
+                        found.append(int(folder.name))
+                except OSError:
+                    continue
+            return found
+
+        ranked = {
+            process: Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
+            for process in workers()
+        }
+        (first,) = (p for p, values in ranked.items() if b"MS_NODE_ID=1" in values)
+        os.kill(first, signal.SIGKILL)
+        _, stderr = launcher.communicate(timeout=120)
+        assert launcher.returncode == 1
+        assert "msrun ended with exit code 1" in stderr
+        assert not workers()

@@ -5,39 +5,41 @@ python get_distribute_train_cmd.py --run_script train.py --hyper_parameter_confi
     --hccl_config rank_table.json --cmd_file distributed_cmd.sh -- [OPTIONS OF train.py]
 
 On Ascend the processes find each other by the rank table. Elsewhere there is no HCCL: as many
-processes as the table has devices join through MindSpore's scheduler on this machine.
+processes as the table has devices join through MindSpore's scheduler, which the server of rank 0
+starts.
 """
 
 import argparse
 import configparser
-import json
 import os
 import shlex
 import socket
 import sys
 from pathlib import Path
-from typing import Any
 
+from rank_table import LauncherError, Server, read_rank_table, this_server
 
-class LauncherError(Exception):
-    """One sentence for the user: file, what is wrong, remedy."""
+COMMON_SH = Path(__file__).resolve().parents[1] / "common.sh"
+SCHEDULER_PORT = 8118  # msrun's default, for servers that cannot agree on a free one
 
 
 def main() -> int:
     arguments = _parse_arguments()
     try:
-        devices, rank_size = read_rank_table(Path(arguments.hccl_config))
+        table = Path(arguments.hccl_config).resolve()
+        servers = read_rank_table(table)
+        server = this_server(table, servers, arguments.server_id, Path(arguments.hccn_conf))
         options = read_options(Path(arguments.hyper_parameter_config))
         options += [*arguments.options, f"--device_target={arguments.device_target}"]
         command = [sys.executable, str(Path(arguments.run_script).resolve()), *options]
-        commands = cluster_commands(
-            command,
-            devices,
-            rank_size,
-            arguments.device_target,
-            Path(arguments.hccl_config).resolve(),
-        )
-        Path(arguments.cmd_file).write_text("\n".join(commands) + "\n", encoding="utf-8")
+        if arguments.device_target == "Ascend":
+            starts = ascend_starts(command, servers, server, table)
+        else:
+            starts = scheduler_starts(command, servers, server)
+        if arguments.dry_run:
+            print("\n".join(line for _, line in starts))
+        else:
+            Path(arguments.cmd_file).write_text(command_file(starts), encoding="utf-8")
     except LauncherError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -45,24 +47,6 @@ def main() -> int:
         print(f"error: {error.filename}: {error.strerror}; check the path.", file=sys.stderr)
         return 2
     return 0
-
-
-def read_rank_table(path: Path) -> tuple[list[dict[str, str]], int]:
-    """The devices of this server and the number of devices of all servers.
-
-    Raises:
-        LauncherError: the file is no rank table, or none of its servers is this machine.
-    """
-    try:
-        servers = json.loads(path.read_text(encoding="utf-8"))["server_list"]
-        devices = [device for server in servers for device in server["device"]]
-        if not all({"device_id", "rank_id"} <= device.keys() for device in devices) or not devices:
-            raise ValueError("it lists no devices with device_id and rank_id")
-        return local_devices(path, servers), len(devices)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LauncherError(
-            f"{path}: is not a usable rank table ({error!r}); write it with hccl_tools.py."
-        ) from None
 
 
 def read_options(path: Path) -> list[str]:
@@ -77,111 +61,117 @@ def read_options(path: Path) -> list[str]:
         with path.open(encoding="utf-8") as file:
             parser.read_file(file)
         return [f"--{name}={value}" for name, value in parser["config"].items()]
-    except (configparser.Error, KeyError) as error:
+    except (configparser.Error, KeyError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
         raise LauncherError(
             f"{path}: is not an ini file with a section [config] ({reason}); see the project's own."
         ) from None
 
 
-def local_devices(path: Path, servers: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """The devices of this server: the only one, or the one whose server_id is our address.
+def ascend_starts(
+    command: list[str], servers: list[Server], server: Server, table: Path
+) -> list[tuple[Path, str]]:
+    """Log and shell line of each device's process, which HCCL joins by the rank table."""
+    shared = {
+        "RANK_TABLE_FILE": str(table),
+        "RANK_SIZE": str(sum(len(server.devices) for server in servers)),
+        # Seconds. HCCL's own 120 are fewer than servers may differ in compiling the network.
+        "HCCL_CONNECT_TIMEOUT": os.environ.get("HCCL_CONNECT_TIMEOUT", "1200"),
+    }
+    return [
+        _start(
+            [*command, f"--device_id={device.device_id}"],
+            f"LOG{device.device_id}",
+            {**shared, "RANK_ID": str(device.rank), "DEVICE_ID": str(device.device_id)},
+            cores,
+        )
+        for device, cores in zip(server.devices, _own_cores(server), strict=True)
+    ]
 
-    Raises:
-        LauncherError: no server of the table is this machine; SERVER_ID can name it.
+
+def scheduler_starts(
+    command: list[str], servers: list[Server], server: Server
+) -> list[tuple[Path, str]]:
+    """The same without HCCL, and before them MindSpore's scheduler on the server of rank 0.
+
+    MASTER_ADDR and MASTER_PORT of the environment win over rank 0's server_id and 8118, or
+    127.0.0.1 and a free port where there is one server.
     """
-    if len(servers) == 1:
-        return servers[0]["device"]
-    addresses = {os.environ.get("SERVER_ID", "")}
-    addresses |= {entry[4][0] for entry in socket.getaddrinfo(socket.gethostname(), None)}
-    for server in servers:
-        if server["server_id"] in addresses:
-            return server["device"]
-    raise LauncherError(
-        f"{path}: no server_id in it is this machine's address; set SERVER_ID to this server's."
-    )
+    (first,) = (server for server in servers if any(device.rank == 0 for device in server.devices))
+    one = len(servers) == 1
+    size = str(sum(len(server.devices) for server in servers))
+    shared = {
+        "RANK_SIZE": size,
+        "MS_WORKER_NUM": size,
+        "MS_SCHED_HOST": os.environ.get("MASTER_ADDR") or ("127.0.0.1" if one else first.server_id),
+        "MS_SCHED_PORT": os.environ.get("MASTER_PORT")
+        or str(_free_port() if one else SCHEDULER_PORT),
+    }
+    starts = []
+    if server == first:
+        starts.append(_start(command, "LOG_scheduler", {**shared, "MS_ROLE": "MS_SCHED"}, []))
+    for device, cores in zip(server.devices, _own_cores(server), strict=True):
+        environment = {
+            **shared,
+            "MS_ROLE": "MS_WORKER",
+            "MS_NODE_ID": str(device.rank),
+            "RANK_ID": str(device.rank),
+            "DEVICE_ID": str(device.device_id),
+        }
+        own = [*command, f"--device_id={device.device_id}"]
+        starts.append(_start(own, f"LOG{device.device_id}", environment, cores))
+    return starts
 
 
-def cluster_commands(
-    command: list[str],
-    devices: list[dict[str, str]],
-    rank_size: int,
-    device_target: str,
-    rank_table: Path,
-) -> list[str]:
-    """The lines of the shell script: one process a device, logs in LOG<i>/training_log.txt."""
-    lines = ["#!/usr/bin/env bash", "# Written by get_distribute_train_cmd.py.", "processes=()"]
-    cores = sorted(os.sched_getaffinity(0))
-    share = len(cores) // len(devices)
-    uses_hccl = device_target == "Ascend"
-    port = 0 if uses_hccl else _free_port()
-    if not uses_hccl:
-        lines.append(_start(command, "LOG_scheduler", _scheduled(rank_size, port, "MS_SCHED"), []))
-    for i, device in enumerate(devices):
-        if uses_hccl:
-            environment = {
-                "RANK_TABLE_FILE": str(rank_table),
-                "RANK_SIZE": str(rank_size),
-                "RANK_ID": device["rank_id"],
-                "DEVICE_ID": device["device_id"],
-            }
+def command_file(starts: list[tuple[Path, str]]) -> str:
+    """A shell script that starts the processes and, with FOREGROUND=1, waits for them."""
+    lines = ["#!/usr/bin/env bash", "# Written by get_distribute_train_cmd.py."]
+    lines.append(f"source {shlex.quote(str(COMMON_SH))}")
+    for log, line in starts:
+        lines += [line, f"started {shlex.quote(str(log))}"]
+    return "\n".join([*lines, "supervise", ""])
+
+
+def core_shares(cores: list[int], parts: int) -> list[list[int]]:
+    """Divides cores into neighbouring, nearly equal parts; none where there are too few."""
+    if len(cores) < parts:
+        return [[] for _ in range(parts)]
+    bounds = [i * len(cores) // parts for i in range(parts + 1)]
+    return [cores[bounds[i] : bounds[i + 1]] for i in range(parts)]
+
+
+def core_ranges(cores: list[int]) -> str:
+    """Sorted cores as taskset takes them, like 0-23 or 0-3,8-11."""
+    ranges: list[list[int]] = []
+    for core in cores:
+        if ranges and core == ranges[-1][1] + 1:
+            ranges[-1][1] = core
         else:
-            environment = _scheduled(rank_size, port, "MS_WORKER")
-            environment["MS_NODE_ID"] = device["rank_id"]
-        own = [*command, f"--device_id={device['device_id']}"]
-        bound = cores[i * share : (i + 1) * share]
-        lines.append(_start(own, f"LOG{device['device_id']}", environment, bound))
-    return [*lines, _WAIT]
+            ranges.append([core, core])
+    return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in ranges)
 
 
-# In the foreground: the first process that fails ends the others, and its code is the script's.
-_WAIT = """\
-echo "logs: $PWD/LOG*/training_log.txt"
-echo "processes: ${processes[*]}"
-[[ "${FOREGROUND:-0}" == 1 ]] || exit 0
-trap 'kill "${processes[@]}" 2> /dev/null' INT TERM
-code=0
-running=("${processes[@]}")
-while [[ ${#running[@]} -gt 0 && $code -eq 0 ]]; do
-    sleep 1
-    left=()
-    for process in "${running[@]}"; do
-        if kill -0 "$process" 2> /dev/null; then
-            left+=("$process")
-        else
-            wait "$process" || code=$?
-        fi
-    done
-    running=("${left[@]}")
-done
-if [[ $code -ne 0 ]]; then
-    kill "${running[@]}" 2> /dev/null
-    tail -n 5 LOG*/training_log.txt >&2
-fi
-exit "$code\""""
+def _own_cores(server: Server) -> list[list[int]]:
+    return core_shares(sorted(os.sched_getaffinity(0)), len(server.devices))
 
 
-def _start(command: list[str], folder: str, environment: dict[str, str], cores: list[int]) -> str:
+def _start(
+    command: list[str], folder_name: str, environment: dict[str, str], cores: list[int]
+) -> tuple[Path, str]:
+    """The process's log, and a line that starts it in the background from any folder."""
+    folder = Path.cwd() / folder_name
     settings = {**environment, "GLOG_log_dir": "ms_log", "GLOG_logtostderr": "0"}
     words = ["env", *(f"{name}={value}" for name, value in settings.items())]
     if cores:
-        words += ["taskset", "-c", ",".join(map(str, cores))]
-    words = [shlex.quote(word) for word in [*words, *command]]
-    # exec, so that the process id that is printed is the program's; nohup, as it may outlive us.
-    return (
-        f"mkdir -p {folder}/ms_log\n"
-        f"(cd {folder} && exec nohup {' '.join(words)} > training_log.txt 2>&1 < /dev/null) &\n"
-        "processes+=($!)"
+        words += ["taskset", "-c", core_ranges(cores)]
+    words += command
+    # A session of its own: it outlives the terminal, and can be ended with all that it starts.
+    # exec, so that the process id that is printed is the program's.
+    line = (
+        f"(mkdir -p {shlex.quote(str(folder / 'ms_log'))} && cd {shlex.quote(str(folder))} && "
+        f"exec setsid {shlex.join(words)} > training_log.txt 2>&1 < /dev/null) &"
     )
-
-
-def _scheduled(rank_size: int, port: int, role: str) -> dict[str, str]:
-    return {
-        "MS_WORKER_NUM": str(rank_size),
-        "MS_SCHED_HOST": "127.0.0.1",
-        "MS_SCHED_PORT": str(port),
-        "MS_ROLE": role,
-    }
+    return folder / "training_log.txt", line
 
 
 def _free_port() -> int:
@@ -195,8 +185,15 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--run_script", required=True, help="train.py")
     parser.add_argument("--hyper_parameter_config", required=True, help="ini file")
     parser.add_argument("--hccl_config", required=True, help="rank table")
+    parser.add_argument(
+        "--server_id", default=os.environ.get("SERVER_ID", ""), help="this server in the rank table"
+    )
+    parser.add_argument("--hccn_conf", default="/etc/hccn.conf", help="this server's devices")
     parser.add_argument("--device_target", default="Ascend", choices=["Ascend", "GPU", "CPU"])
     parser.add_argument("--cmd_file", default="distributed_cmd.sh", help="script to write")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="print the commands instead of writing them"
+    )
     parser.add_argument("options", nargs="*", help="options of train.py, after --")
     return parser.parse_args()
 

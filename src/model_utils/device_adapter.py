@@ -55,7 +55,7 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
             "or install the MindSpore package and driver for it."
         )
     ms.set_context(mode=ms.GRAPH_MODE)
-    launched = 1
+    launched, clustered = 1, False
     if may_distribute and config.distribute:
         launched = int(os.environ.get("RANK_SIZE") or os.environ.get("MS_WORKER_NUM") or 1)
         if config.device_num not in (1, launched):
@@ -63,14 +63,16 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
                 f"device_num is {config.device_num} but {launched} process(es) were started; start "
                 "as many with scripts/run_distributed_train_ascend.sh."
             )
+        # MindSpore's scheduler, a process of its own, has to join even where one other trains.
+        clustered = launched > 1 or "MS_ROLE" in os.environ
     device_id = config.device_id
-    if launched > 1:  # the launcher knows
+    if clustered:  # the launcher knows
         device_id = int(os.environ.get("DEVICE_ID", device_id))
     if target == "CPU":
         ms.set_device(target)
     else:
         ms.set_device(target, device_id)
-    return _join_processes(target) if launched > 1 else Device(target, 0, 1)
+    return _join_processes(target) if clustered else Device(target, 0, 1)
 
 
 def _join_processes(target: str) -> Device:
