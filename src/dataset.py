@@ -18,9 +18,7 @@ from src.model_utils.parameters import Config
 
 def main() -> None:
     config = load_config("Convert a data set in COCO format to MindRecord files.")
-    with moxing_adapter.job(
-        config, data_parameter="coco_data_dir", output_parameter="mindrecord_dir"
-    ) as config:
+    with moxing_adapter.job(config, outputs=["mindrecord_dir"], data="coco_data_dir") as config:
         convert(config)
 
 
