@@ -198,7 +198,7 @@ def test_sigterm_ends_a_training_with_its_checkpoints_copied_out(
     )
     assert any(line.startswith("checkpoint: ") for line in process.stdout)
     process.terminate()
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 128 + signal.SIGTERM, err
     assert "stopped by SIGTERM" in out
     (copied,) = names(modelarts.store / "b" / "train")
@@ -263,7 +263,7 @@ def test_processes_of_one_server_copy_in_once_and_out_once_when_all_have_ended(
         modelarts.start(modelarts.worker, *options, "--device_id", rank, COPY_SECONDS="1")
         for rank in range(3)
     ]
-    results = [process.communicate(timeout=60) for process in processes]
+    results = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], results
     entries = len(list(shapes.iterdir()))
     for rank, (out, _) in enumerate(results):
@@ -285,7 +285,7 @@ def test_when_the_process_that_copies_in_is_killed_another_takes_over(
         second.wait(timeout=2)  # it waits for the first
     first.kill()
     first.communicate()
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=300)
     assert second.returncode == 0, err
     assert "rank 1" in out
     assert len(modelarts.copies()) == 2
