@@ -14,7 +14,10 @@ from src.model_utils.parameters import Config
 def main() -> None:
     config = load_config("Evaluate a CenterNet checkpoint on a data set in COCO layout.")
     with moxing_adapter.job(
-        config, data_parameter="data_dir", output_parameter="save_result_dir"
+        config,
+        outputs=["save_result_dir"],
+        data="data_dir",
+        checkpoint="load_checkpoint_path",
     ) as config:
         evaluate(config)
 

@@ -13,7 +13,7 @@ from src.model_utils.parameters import Config
 def main() -> None:
     config = load_config("Export a CenterNet checkpoint, decode included, as MINDIR.")
     with moxing_adapter.job(
-        config, data_parameter="data_dir", output_parameter="output_path"
+        config, outputs=["export_name"], checkpoint="export_load_ckpt"
     ) as config:
         export(config)
 
@@ -36,8 +36,7 @@ def export(config: Config) -> None:
     colour = normalisation(colour_statistics(dataset)) if options.input_dtype == "uint8" else None
     k = config.eval_config.K
     model = with_decode(network, config.net_config, dataset.num_classes, k, colour)
-    folder = Path(config.output_path) if config.enable_modelarts else Path()
-    path = folder / f"{config.export_name.removesuffix('.mindir')}.mindir"
+    path = Path(f"{config.export_name.removesuffix('.mindir')}.mindir")
     height, width = dataset.input_res_test
     # On a CPU both are the same float32 graph; elsewhere half-precision units may round apart.
     tolerance = 1e-3 if device.target == "CPU" else 1.0

@@ -14,7 +14,10 @@ from src.model_utils.parameters import Config
 def main() -> None:
     config = load_config("Train CenterNet on MindRecord files.")
     with moxing_adapter.job(
-        config, data_parameter="mindrecord_dir", output_parameter="save_checkpoint_path"
+        config,
+        outputs=["save_checkpoint_path", "save_result_dir", "profiler_path"],
+        data="mindrecord_dir",
+        checkpoint="load_checkpoint_path",
     ) as config:
         train(config)
 

@@ -24,9 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if config.verify:
         verify(config)
         return
-    with moxing_adapter.job(
-        config, data_parameter="coco_data_dir", output_parameter="mindrecord_dir"
-    ) as config:
+    with moxing_adapter.job(config, outputs=["mindrecord_dir"], data="coco_data_dir") as config:
         convert(config)
 
 

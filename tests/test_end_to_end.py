@@ -306,36 +306,6 @@ def test_two_processes_train_together_from_a_rank_table(
     assert not list((tmp_path / "LOG1").glob("ckpt*"))
 
 
-def test_modelarts_copies_in_and_out_also_when_the_work_fails(
-    shapes: Path, program: Program, tmp_path: Path
-):
-    stand_in = tmp_path / "packages" / "moxing" / "file.py"
-    stand_in.parent.mkdir(parents=True)
-    (stand_in.parent / "__init__.py").write_text("from moxing import file\n")
-    stand_in.write_text(
-        "import shutil\n"
-        "def copy_parallel(source, target):\n"
-        "    shutil.copytree(source, target, dirs_exist_ok=True)\n"
-    )
-    store = tmp_path / "store"
-    shutil.copytree(shapes, store / "data")
-    options = (
-        *("--config_path", QUICKSTART, "--enable_modelarts=True", "--num_gpus=1"),
-        *(f"--data_url={store / 'data'}", f"--train_url={store / 'out'}"),
-        *("--data_path", tmp_path / "cache", "--output_path", tmp_path / "result"),
-    )
-    environment = {"PYTHONPATH": str(tmp_path / "packages")}
-    done = program("src/dataset.py", *options, cwd=tmp_path, **environment)
-    assert done.returncode == 0, done.stderr
-    assert (store / "out" / "coco_det.train.mind.json").is_file()
-    shutil.rmtree(store / "out")
-    (tmp_path / "result" / "note.txt").write_text("from before the failure")
-    bad = ("--dataset_config.train_images", "absent")
-    done = program("src/dataset.py", *options, *bad, cwd=tmp_path, **environment)
-    assert done.returncode == 2
-    assert (store / "out" / "note.txt").is_file()
-
-
 @pytest.mark.parametrize(
     "script",
     [

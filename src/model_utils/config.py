@@ -52,6 +52,11 @@ def load_config(description: str, arguments: Sequence[str] | None = None) -> Con
     )
     origin = str(DEFAULT_CONFIG_PATH)
     if overlay_path:
+        beside = (
+            DEFAULT_CONFIG_PATH.parent / overlay_path
+        )  # ModelArts starts in a folder of its own
+        if not Path(overlay_path).exists() and beside.exists():
+            overlay_path = str(beside)
         origin = overlay_path
         (overlay,) = _read_yaml(Path(overlay_path), documents=1)
         _merge(values, overlay, overlay_path)

@@ -9,6 +9,7 @@ import logging
 import os
 from dataclasses import dataclass
 
+from src.model_utils import local_adapter, moxing_adapter
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 
@@ -57,17 +58,18 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
     ms.set_context(mode=ms.GRAPH_MODE)
     launched, clustered = 1, False
     if may_distribute and config.distribute:
-        launched = int(os.environ.get("RANK_SIZE") or os.environ.get("MS_WORKER_NUM") or 1)
+        launched = local_adapter.process_count()
         if config.device_num not in (1, launched):
             raise UserError(
                 f"device_num is {config.device_num} but {launched} process(es) were started; start "
                 "as many with scripts/run_distributed_train_ascend.sh."
             )
         # MindSpore's scheduler, a process of its own, has to join even where one other trains.
-        clustered = launched > 1 or "MS_ROLE" in os.environ
+        clustered = launched > 1 or local_adapter.has_scheduler()
     device_id = config.device_id
     if clustered:  # the launcher knows
-        device_id = int(os.environ.get("DEVICE_ID", device_id))
+        environment = moxing_adapter if config.enable_modelarts else local_adapter
+        device_id = environment.device_id(device_id)
     if target == "CPU":
         ms.set_device(target)
     else:
