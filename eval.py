@@ -29,10 +29,10 @@ def evaluate(config: Config) -> None:
     from src.models.centernet import create_network
     from src.training import checkpoints
 
-    result_dir = Path(config.save_result_dir)
-    make_writable(result_dir)  # before the work, not after it
     network = create_network(config.net_config, config.dataset_config.num_classes)
     evaluation = Evaluation(config, network, config.run_mode)
+    result_dir = Path(config.save_result_dir)
+    make_writable(result_dir)  # before the work, not after it
     checkpoints.load(network, Path(config.load_checkpoint_path))
     results = evaluation.detect(result_dir / "pictures" if config.visual_image else None)
     result_path = result_dir / f"results_{config.run_mode}.json"

@@ -93,7 +93,7 @@ def training_curves(records: Sequence[dict[str, Any]]) -> "Figure":
     """
     # Here and not above: it takes half a second, and only a training draws curves.
     from matplotlib.figure import Figure
-    from matplotlib.ticker import LogFormatter
+    from matplotlib.ticker import LogLocator
 
     steps = [record for record in records if "loss" in record]
     evaluations = [record for record in records if "AP" in record]
@@ -108,8 +108,9 @@ def training_curves(records: Sequence[dict[str, Any]]) -> "Figure":
         if np.any(values > 0):  # a network without offsets has an off_loss of 0
             losses.plot(at, values, label=name, linewidth=width, **_marker(at))
     losses.set_yscale("log", nonpositive="mask")
-    for axis_formatter in (losses.yaxis.set_major_formatter, losses.yaxis.set_minor_formatter):
-        axis_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
+    losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    losses.yaxis.set_major_formatter("{x:g}")
+    losses.yaxis.set_minor_formatter("")
     overflows = [record["step"] for record in steps if record["overflow"]]
     if overflows:
         top = losses.get_xaxis_transform()  # y from 0 to 1
@@ -122,7 +123,9 @@ def training_curves(records: Sequence[dict[str, Any]]) -> "Figure":
     if evaluations:
         for name, width in (("AP", 1.8), ("AP50", 1), ("AP75", 1)):
             at, values = _means(evaluations, name, 1)
-            panels[2].plot(at, values, label=name, linewidth=width, marker="o", markersize=3)
+            panels[2].plot(
+                at, values, label=name, linewidth=width, marker="o", markersize=3, clip_on=False
+            )
         best = max(evaluations, key=lambda record: record["AP"])
         panels[2].set_title(f"best AP {best['AP']:.3f} after step {best['step']}", fontsize=10)
         panels[2].set_ylabel("AP (0 to 1)")
@@ -131,6 +134,7 @@ def training_curves(records: Sequence[dict[str, Any]]) -> "Figure":
         axes.grid(True, which="major", alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    figure.align_ylabels()
     panels[-1].set_xlabel("step")
     panels[-1].xaxis.get_major_locator().set_params(integer=True)
     return figure

@@ -31,7 +31,6 @@ class Evaluation:
 
     def __init__(self, config: Config, network: nn.Cell, run_mode: str) -> None:
         self._config, self._network = config, network
-        self._detector = create_detector(config, network)
         self.set = read_evaluation_set(
             config.dataset_config,
             Path(config.data_dir),
@@ -39,6 +38,7 @@ class Evaluation:
             config.eval_config.num_images,
             config.on_bad_record,
         )
+        self._detector = create_detector(config, network)
 
     def detect(self, picture_dir: Path | None = None) -> list[dict[str, Any]]:
         """Entries of a COCO result file; leaves the network in inference mode."""

@@ -8,6 +8,7 @@ epoch, COCO's twelve numbers from AP to AR_large (0..1, -1 where the set has not
 evaluation_seconds and seconds.
 """
 
+import atexit
 import json
 import math
 from collections.abc import Callable
@@ -109,14 +110,16 @@ class TensorBoardLog:
                 f"enable_tensorboard is true, but tensorboardX does not import ({error}); run "
                 "pip install -r requirements/tensorboard.txt or leave it false."
             ) from None
-        self._writer = SummaryWriter(str(folder), purge_step=first_step + 1)
+        # A thread writes the events every flush_secs seconds; the last ones when it is closed.
+        self._writer = SummaryWriter(str(folder), purge_step=first_step + 1, flush_secs=10)
+        self.close = self._writer.close
+        atexit.register(self.close)  # however the training ends
 
     def __call__(self, record: Record) -> None:
         group = "evaluation" if is_evaluation(record) else "training"
         for name, value in record.items():
             if name != "step":
                 self._writer.add_scalar(f"{group}/{name}", float(value), record["step"])
-        self._writer.flush()
 
 
 def _line(record: Record) -> str:

@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The training loop: MindSpore's `Model.train` with our callbacks."""
 
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import mindspore as ms
 import mindspore.dataset as ds
 import numpy as np
 from mindspore import nn
+from mindspore.profiler import tensorboard_trace_handler
 
 from src import visual
 from src.data.objects import table_boxes
@@ -119,14 +121,14 @@ def run_training(
     # A CPU has no sink: there MindSpore counts in epochs of the data.
     sinks = config.enable_data_sink and device.target != "CPU"
     rounds = math.ceil(total_steps / (stride if sinks else steps_per_epoch))
-    profiler = None
+    profile = contextlib.nullcontext()
     if config.need_profiler:
-        profiler = ms.Profiler(output_path=config.profiler_path or "./profiler")
-    ms.Model(step).train(
-        rounds, dataset, callbacks, dataset_sink_mode=sinks, sink_size=stride if sinks else -1
-    )
-    if profiler:
-        profiler.analyse()
+        write = tensorboard_trace_handler(config.profiler_path or "./profiler")
+        profile = ms.profiler.profile(on_trace_ready=write)
+    with profile:
+        ms.Model(step).train(
+            rounds, dataset, callbacks, dataset_sink_mode=sinks, sink_size=stride if sinks else -1
+        )
 
 
 def draw_first_batch(
