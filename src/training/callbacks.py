@@ -157,7 +157,8 @@ class PeriodicEvaluation(Callback):
             return
         start = time.monotonic()
         numbers = self._evaluate()
-        # MindSpore sets the mode once, before the first step; BatchNorm would stay as evaluated.
+        # MindSpore sets the mode once, before the first step. The compiled step stays as it is, but
+        # whatever compiles it again would find BatchNorm in inference mode.
         self._step.set_train(True)
         self._log.record_evaluation(step, numbers, time.monotonic() - start)
         if numbers["AP"] > self._best_ap:
