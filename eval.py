@@ -28,44 +28,24 @@ def evaluate(config: Config) -> None:
     set_up_device(config)
 
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.
-    from src.data.images import decoder
-    from src.evaluation.coco_results import average_precision
-    from src.evaluation.detector import create_detector
-    from src.evaluation.evaluation_set import read_evaluation_set
-    from src.evaluation.run import detect_all
+    from src.evaluation.run import Evaluation
     from src.models.centernet import create_network
     from src.training import checkpoints
 
-    dataset = config.dataset_config
-    evaluation_set = read_evaluation_set(
-        dataset,
-        Path(config.data_dir),
-        config.run_mode,
-        config.eval_config.num_images,
-        config.on_bad_record,
-    )
+    network = create_network(config.net_config, config.dataset_config.num_classes)
+    evaluation = Evaluation(config, network, config.run_mode)
     result_dir = Path(config.save_result_dir)
     make_writable(result_dir)  # before the work, not after it
-    network = create_network(config.net_config, dataset.num_classes)
     checkpoints.load(network, Path(config.load_checkpoint_path))
-    detector = create_detector(config, network)
-    results = detect_all(
-        detector,
-        evaluation_set,
-        decoder(dataset.image_backend),
-        dataset.coco_classes,
-        result_dir / "pictures" if config.visual_image else None,
-        config.eval_config.score_thresh,
-    )
+    results = evaluation.detect(result_dir / "pictures" if config.visual_image else None)
     result_path = result_dir / f"results_{config.run_mode}.json"
     write_json(result_path, results)
-    print(f"{len(results)} boxes of {len(evaluation_set.records)} images written to {result_path}")
+    print(f"{len(results)} boxes of {len(evaluation.set.records)} images written to {result_path}")
     if config.visual_image:
         print(f"pictures: {result_dir / 'pictures'}")
     if config.run_mode == "val" and config.enable_eval:
-        image_ids = [record.image_id for record in evaluation_set.records]
-        _, table = average_precision(evaluation_set.annotation_path, results, image_ids)
-        print(f"overall performance on {evaluation_set.annotation_path}\n{table}")
+        _, table = evaluation.average_precision(results)
+        print(f"overall performance on {evaluation.set.annotation_path}\n{table}")
 
 
 if __name__ == "__main__":

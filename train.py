@@ -25,12 +25,15 @@ def main() -> None:
 def train(config: Config) -> None:
     if not config.mindrecord_dir:
         raise UserError("command line: give --mindrecord_dir, the folder of the MindRecord files.")
+    if config.eval_interval > 0 and not config.data_dir:
+        raise UserError("command line: give --data_dir, what --eval_interval evaluates on, or 0.")
     device = set_up_device(config, may_distribute=True)
 
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.
     import mindspore as ms
 
     from src.data.loader import create_train_dataset
+    from src.evaluation.run import Evaluation
     from src.models.centernet import create_network, with_loss
     from src.training import checkpoints
     from src.training.optimizer import create_optimizer, learning_rates
@@ -58,6 +61,9 @@ def train(config: Config) -> None:
     network = create_network(config.net_config, classes)
     if config.load_checkpoint_path:
         checkpoints.load(network, Path(config.load_checkpoint_path))
+    evaluate = None
+    if config.eval_interval > 0 and device.rank == 0:
+        evaluate = Evaluation(config, network, "val").numbers
     loss = with_loss(network, config.net_config, classes, tuple(config.dataset_config.output_res))
     steps_per_epoch = dataset.get_dataset_size()
     total_steps = steps_per_epoch * config.epoch_size
@@ -67,7 +73,7 @@ def train(config: Config) -> None:
     optimizer = create_optimizer(recipe, loss, rates)
     scale = recipe.loss_scale_value if config.enable_lossscale else 1.0
     step = TrainStep(loss, optimizer, scale, config.enable_lossscale, device.rank_size)
-    run_training(config, device, dataset, network, step, rates)
+    run_training(config, device, dataset, network, step, rates, evaluate)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,16 @@ def test_training_refuses_several_devices_without_a_launcher(mindrecord: Path, p
     assert_refused(train(program, mindrecord, "--device_num", 8), "run_distributed_train_ascend.sh")
 
 
+def test_evaluating_while_training_needs_a_data_set(
+    mindrecord: Path, program: Program, tmp_path: Path
+):
+    interval = ("--eval_interval", 1)
+    assert_refused(train(program, mindrecord, *interval), "--data_dir", "--eval_interval")
+    done = train(program, mindrecord, *interval, "--data_dir", tmp_path)
+    assert_refused(done, tmp_path / "annotations", "annotation file not found")
+    assert "epoch: 1" not in done.stdout
+
+
 def test_a_device_that_is_not_there_is_refused(mindrecord: Path, program: Program):
     done = train(program, mindrecord, "--device_target", "Ascend")
     assert_refused(done, "device_target Ascend", "--device_target CPU")

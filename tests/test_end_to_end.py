@@ -6,10 +6,13 @@ import re
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from src.deploy.mindir import largest_difference
+from src.evaluation.coco_results import COCO_NUMBERS
+from src.training.metrics import read_records
 from tests.conftest import QUICKSTART, Program
 
 CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
@@ -76,7 +79,10 @@ def test_training_prints_the_documented_lines(
         len(re.findall(rf"epoch time: {number} ms, per step time: {number} ms", done.stdout)) == 3
     )
     names = sorted(path.name for path in (tmp_path / "ckpt_0").iterdir())
-    assert names == ["centernet-2_4.ckpt", "centernet-3_6.ckpt"]
+    assert names == ["centernet-2_4.ckpt", "centernet-3_6.ckpt", "metrics.jsonl", "training.png"]
+    records = read_records(tmp_path / "ckpt_0" / "metrics.jsonl")
+    printed = re.findall(r"step: (\d+), loss: (\S+),", done.stdout)
+    assert [(str(record["step"]), f"{record['loss']:.5f}") for record in records] == printed
 
 
 def test_training_repeats_itself_and_a_seed_changes_it(
@@ -114,6 +120,31 @@ def test_training_starts_from_a_checkpoint(
     assert first[1] < first[0]
 
 
+def test_evaluating_does_not_change_the_training_and_keeps_the_best(
+    checkpoint: Path, mindrecord: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    done = program(  # as the fixture `checkpoint`, and evaluated
+        "train.py",
+        *CPU,
+        *("--mindrecord_dir", mindrecord, "--train_steps", 4),
+        *("--eval_interval", 1, "--data_dir", shapes),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "ckpt_0"
+    assert (folder / checkpoint.name).read_bytes() == checkpoint.read_bytes()
+    records = read_records(folder / "metrics.jsonl")
+    evaluations = [record for record in records if "AP" in record]
+    assert [(record["epoch"], record["step"]) for record in evaluations] == [(1, 2), (2, 4)]
+    assert all(set(COCO_NUMBERS) < set(record) for record in evaluations)
+    printed = re.findall(r"^evaluation: .*step: (\d+), AP: (\S+), AP50", done.stdout, re.MULTILINE)
+    assert printed == [(str(record["step"]), f"{record['AP']:.4f}") for record in evaluations]
+    best = max(evaluations, key=lambda record: record["AP"])  # the first of equals
+    same = (folder / "best.ckpt").read_bytes() == checkpoint.read_bytes()
+    assert same == (best["step"] == 4)
+    assert cv2.imread(str(folder / "training.png")) is not None
+
+
 def test_profiler_and_pictures_of_the_training_are_written_when_asked(
     mindrecord: Path, program: Program, tmp_path: Path
 ):
@@ -127,6 +158,9 @@ def test_profiler_and_pictures_of_the_training_are_written_when_asked(
     )
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "profile").rglob("*cpu_op_type_info*"))
+    (timeline,) = (tmp_path / "profile").rglob("trace_view.json")
+    names = {event["name"] for event in json.loads(timeline.read_text())}
+    assert any("Conv2D" in name for name in names)
     assert len(list((tmp_path / "pictures").glob("*.jpg"))) == 16
 
 
@@ -280,8 +314,8 @@ def test_a_mindir_that_does_not_fit_the_inputs_is_refused(
     assert not (tmp_path / "acc.log").exists()
 
 
-def test_two_processes_train_together_from_a_rank_table(
-    mindrecord: Path, program: Program, tmp_path: Path
+def test_two_processes_train_together_from_a_rank_table_and_the_first_evaluates(
+    mindrecord: Path, shapes: Path, program: Program, tmp_path: Path
 ):
     devices = [
         {"device_id": str(i), "device_ip": f"192.168.100.{i}", "rank_id": str(i)} for i in (0, 1)
@@ -291,7 +325,8 @@ def test_two_processes_train_together_from_a_rank_table(
     (tmp_path / "rank_table.json").write_text(json.dumps(table))
     done = program(
         "scripts/run_distributed_train_ascend.sh",
-        *(mindrecord, "rank_table.json", "--train_steps", 2, "--train_config.batch_size", 4),
+        *(mindrecord, "rank_table.json", "--train_steps", 5, "--train_config.batch_size", 4),
+        *("--eval_interval", 1, "--data_dir", shapes),
         cwd=tmp_path,
         CONFIG_PATH=str(QUICKSTART),
         DEVICE_TARGET="CPU",
@@ -300,9 +335,10 @@ def test_two_processes_train_together_from_a_rank_table(
     assert done.returncode == 0, done.stderr
     logs = [(tmp_path / f"LOG{i}" / "training_log.txt").read_text() for i in (0, 1)]
     assert all("4 an epoch, batch 4 on each of 2 CPU device(s)" in log for log in logs)
-    assert [path.name for path in (tmp_path / "LOG0" / "ckpt_0").iterdir()] == [
-        "centernet-1_2.ckpt"
-    ]
+    assert all("epoch: 2, current epoch percent: 0.250, step: 5, " in log for log in logs)
+    assert ["evaluation: epoch: 1, step: 4, AP: " in log for log in logs] == [True, False]
+    names = sorted(path.name for path in (tmp_path / "LOG0" / "ckpt_0").iterdir())
+    assert names == ["best.ckpt", "centernet-2_5.ckpt", "metrics.jsonl", "training.png"]
     assert not list((tmp_path / "LOG1").glob("ckpt*"))
 
 

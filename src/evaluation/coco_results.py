@@ -14,6 +14,12 @@ from pycocotools.cocoeval import COCOeval
 from src.data.coco import is_box, is_id, read_annotation_file
 from src.model_utils.errors import UserError
 
+# pycocotools' order.
+COCO_NUMBERS = (
+    "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
+    "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large",
+)  # fmt: skip
+
 
 def to_results(
     image_id: int, boxes: np.ndarray, category_ids: Sequence[int]

@@ -6,13 +6,62 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mindspore import nn
 from tqdm import tqdm
 
 from src import visual
-from src.data.images import Decoder
-from src.evaluation.coco_results import to_results
-from src.evaluation.detector import Detector
-from src.evaluation.evaluation_set import EvaluationSet, read_image
+from src.data.images import Decoder, decoder
+from src.evaluation.coco_results import COCO_NUMBERS, average_precision, to_results
+from src.evaluation.detector import Detector, create_detector
+from src.evaluation.evaluation_set import EvaluationSet, read_evaluation_set, read_image
+from src.model_utils.parameters import Config
+
+
+class Evaluation:
+    """The configured evaluation of a network, for eval.py and for a training that is going on.
+
+    Args:
+        config: data_dir, on_bad_record and the sections are read.
+        network: `CenterNet`, evaluated with the weights that it has at that time.
+        run_mode: val or test.
+
+    Raises:
+        UserError: as `read_evaluation_set`.
+    """
+
+    def __init__(self, config: Config, network: nn.Cell, run_mode: str) -> None:
+        self._config, self._network = config, network
+        self.set = read_evaluation_set(
+            config.dataset_config,
+            Path(config.data_dir),
+            run_mode,
+            config.eval_config.num_images,
+            config.on_bad_record,
+        )
+        self._detector = create_detector(config, network)
+
+    def detect(self, picture_dir: Path | None = None) -> list[dict[str, Any]]:
+        """Entries of a COCO result file; leaves the network in inference mode."""
+        self._network.set_train(False)
+        dataset = self._config.dataset_config
+        return detect_all(
+            self._detector,
+            self.set,
+            decoder(dataset.image_backend),
+            dataset.coco_classes,
+            picture_dir,
+            self._config.eval_config.score_thresh,
+        )
+
+    def average_precision(self, results: list[dict[str, Any]]) -> tuple[dict[str, float], str]:
+        """COCO's numbers by name, and pycocotools' table; raises as the function it calls."""
+        image_ids = [record.image_id for record in self.set.records]
+        stats, table = average_precision(self.set.annotation_path, results, image_ids)
+        return dict(zip(COCO_NUMBERS, stats.tolist(), strict=True)), table
+
+    def numbers(self) -> dict[str, float]:
+        """COCO's numbers of the network as it is now, by name; leaves it in inference mode."""
+        return self.average_precision(self.detect())[0]
 
 
 def detect_all(

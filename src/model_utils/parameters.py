@@ -189,6 +189,8 @@ class Config(Section):
     load_checkpoint_path: str
     save_checkpoint_steps: Count
     save_checkpoint_num: Count
+    eval_interval: Index
+    enable_tensorboard: bool
     save_result_dir: str
 
     data_dir: str

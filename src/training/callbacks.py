@@ -1,26 +1,31 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""What happens beside the training: the log, the checkpoints and the end."""
+"""What happens beside the training: records, evaluation, picture, checkpoints and the end."""
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 from mindspore import Tensor, nn
 from mindspore.train import Callback, RunContext
 
+from src import visual
 from src.training import checkpoints
+from src.training.metrics import Record, Recorder, read_records
 
 
 class TrainingLog(Callback):
-    """Prints the ModelZoo document's lines: one each time MindSpore returns, one an epoch.
+    """Makes a record of the training each time MindSpore returns, and prints the epochs' times.
 
     Args:
         rates: learning rate of every step.
         optimizer: its step count tells which of them was used last.
         steps_per_epoch: steps of one epoch of the data.
-        line_steps: steps between two lines.
+        line_steps: steps between two records.
         images_per_step: images of one step on all devices.
+        recorders: what takes the records, see `src.training.metrics`.
+        first_step: steps done by the run that this one continues.
     """
 
     def __init__(
@@ -30,24 +35,27 @@ class TrainingLog(Callback):
         steps_per_epoch: int,
         line_steps: int,
         images_per_step: int,
+        recorders: Sequence[Recorder],
+        first_step: int = 0,
     ) -> None:
         super().__init__()
         self._rates, self._optimizer = rates, optimizer
         self._steps_per_epoch, self._total_steps = steps_per_epoch, len(rates)
         self._line_steps, self._images_per_step = line_steps, images_per_step
-        self._epoch_start = self._line_start = 0.0
-        self._epoch_step = self._line_step = 0
+        self._recorders, self._first_step = recorders, first_step
+        self._start = self._epoch_start = self._line_start = 0.0
+        self._epoch_step = self._line_step = first_step
 
     def on_train_begin(self, run_context: RunContext) -> None:
-        self._epoch_start = self._line_start = time.monotonic()
+        self._start = self._epoch_start = self._line_start = time.monotonic()
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         params = run_context.original_args()
-        step, now = params.cur_step_num, time.monotonic()
+        step, now = self._first_step + params.cur_step_num, time.monotonic()
         if step % self._line_steps == 0 or step == self._total_steps:
-            self._print_line(step, now, params.net_outputs)
-        epochs, last_epochs = (s // self._steps_per_epoch for s in (step, self._epoch_step))
-        if epochs > last_epochs or step == self._total_steps:
+            self._record_step(step, now, params.net_outputs)
+        is_epoch_end = _passes(self._steps_per_epoch, self._epoch_step, step)
+        if is_epoch_end or step == self._total_steps:
             elapsed = (now - self._epoch_start) * 1000
             steps = step - self._epoch_step
             print(
@@ -55,24 +63,145 @@ class TrainingLog(Callback):
             )
             self._epoch_start, self._epoch_step = now, step
 
-    def _print_line(self, step: int, now: float, outputs: tuple[Tensor, ...]) -> None:
+    def _record_step(self, step: int, now: float, outputs: tuple[Tensor, ...]) -> None:
         loss, hm_loss, wh_loss, off_loss, overflow, scale = (
             output.asnumpy().item() for output in outputs
         )
         used = min(int(self._optimizer.global_step.asnumpy().item()), len(self._rates)) - 1
         epoch = math.ceil(step / self._steps_per_epoch)
-        percent = (step - (epoch - 1) * self._steps_per_epoch) / self._steps_per_epoch
-        seconds = (now - self._line_start) / (step - self._line_step)
-        print(
-            f"epoch: {epoch}, current epoch percent: {percent:.3f}, step: {step}, "
-            f"loss: {loss:.5f}, hm_loss: {hm_loss:.5f}, wh_loss: {wh_loss:.5f}, "
-            f"off_loss: {off_loss:.5f}, lr: {self._rates[max(used, 0)]:.3e}, "
-            f"overflow: {overflow}, scale: {scale:g}, "
-            f"images/s: {self._images_per_step / seconds:.1f}, "
-            f"time left: {_clock(seconds * (self._total_steps - step))}",
-            flush=True,
-        )
+        step_seconds = (now - self._line_start) / (step - self._line_step)
         self._line_start, self._line_step = now, step
+        self._hand_on(
+            {
+                "step": step,
+                "epoch": epoch,
+                "epoch_percent": (step - (epoch - 1) * self._steps_per_epoch)
+                / self._steps_per_epoch,
+                "loss": loss,
+                "hm_loss": hm_loss,
+                "wh_loss": wh_loss,
+                "off_loss": off_loss,
+                "lr": self._rates[max(used, 0)].item(),
+                "overflow": overflow,
+                "scale": scale,
+                "images_per_second": self._images_per_step / step_seconds,
+                "seconds_left": step_seconds * (self._total_steps - step),
+                "seconds": now - self._start,
+            }
+        )
+
+    def record_evaluation(self, step: int, numbers: dict[str, float], seconds: float) -> None:
+        """Makes a record of an evaluation that ended just now.
+
+        Args:
+            step: steps done before it.
+            numbers: COCO's numbers by their names.
+            seconds: how long it took; speeds and epoch times leave that out.
+        """
+        self._line_start += seconds
+        self._epoch_start += seconds
+        self._hand_on(
+            {
+                "step": step,
+                "epoch": math.ceil(step / self._steps_per_epoch),
+                **numbers,
+                "evaluation_seconds": seconds,
+                "seconds": time.monotonic() - self._start,
+            }
+        )
+
+    def _hand_on(self, record: Record) -> None:
+        for recorder in self._recorders:
+            recorder(record)
+
+
+class PeriodicEvaluation(Callback):
+    """Evaluates the network every so many steps and after the last.
+
+    It stands before the callback that writes checkpoints: what a checkpoint continues from is then
+    recorded already. Of several processes only the first has it; the others wait for that one in
+    the all-reduce of their next step.
+
+    Args:
+        evaluate: gives COCO's numbers of the network as it is, by their names.
+        step: the training step, which goes on in training mode.
+        log: takes the numbers.
+        every_steps, total_steps: when.
+        save_best: called when AP is higher than ever before.
+        best_ap: the highest AP before `first_step`.
+        first_step: steps done by the run that this one continues.
+    """
+
+    def __init__(
+        self,
+        evaluate: Callable[[], dict[str, float]],
+        step: nn.Cell,
+        log: TrainingLog,
+        every_steps: int,
+        total_steps: int,
+        save_best: Callable[[], None],
+        best_ap: float = -math.inf,
+        first_step: int = 0,
+    ) -> None:
+        super().__init__()
+        self._evaluate, self._step, self._log = evaluate, step, log
+        self._every_steps, self._total_steps = every_steps, total_steps
+        self._save_best, self._best_ap = save_best, best_ap
+        self._first_step = self._last_step = first_step
+
+    def on_train_step_end(self, run_context: RunContext) -> None:
+        step = self._first_step + run_context.original_args().cur_step_num
+        is_due = _passes(self._every_steps, self._last_step, step) or step == self._total_steps
+        self._last_step = step
+        if not is_due:
+            return
+        start = time.monotonic()
+        numbers = self._evaluate()
+        # MindSpore sets the mode once, before the first step. The compiled step stays as it is, but
+        # whatever compiles it again would find BatchNorm in inference mode.
+        self._step.set_train(True)
+        self._log.record_evaluation(step, numbers, time.monotonic() - start)
+        if numbers["AP"] > self._best_ap:
+            self._best_ap = numbers["AP"]
+            self._save_best()
+
+
+class TrainingPicture(Callback):
+    """Draws the records of a metrics file at the end of an epoch and of the training.
+
+    Args:
+        metrics_path: the file, see `MetricsFile`; what was recorded before a stop is in it.
+        picture_path: the picture.
+        steps_per_epoch, total_steps: of the training.
+        first_step: steps done by the run that this one continues.
+        pause: seconds without a picture after one. Drawing takes half a second, and epochs of a
+            small data set not much more.
+    """
+
+    def __init__(
+        self,
+        metrics_path: Path,
+        picture_path: Path,
+        steps_per_epoch: int,
+        total_steps: int,
+        first_step: int = 0,
+        pause: float = 20.0,
+    ) -> None:
+        super().__init__()
+        self._metrics_path, self._picture_path = metrics_path, picture_path
+        self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
+        self._first_step = self._last_step = first_step
+        self._pause, self._drawn = pause, -math.inf
+
+    def on_train_step_end(self, run_context: RunContext) -> None:
+        step = self._first_step + run_context.original_args().cur_step_num
+        is_epoch_end = _passes(self._steps_per_epoch, self._last_step, step)
+        self._last_step = step
+        is_free = time.monotonic() >= self._drawn + self._pause
+        if (is_epoch_end and is_free) or step == self._total_steps:
+            figure = visual.training_curves(read_records(self._metrics_path))
+            visual.write_figure(self._picture_path, figure)
+            self._drawn = time.monotonic()
 
 
 class CheckpointKeeper(Callback):
@@ -104,7 +233,7 @@ class CheckpointKeeper(Callback):
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         step = run_context.original_args().cur_step_num
-        is_due = step // self._every_steps > self._last_saved // self._every_steps
+        is_due = _passes(self._every_steps, self._last_saved, step)
         if not is_due and step < self._total_steps:
             return
         epoch = math.ceil(step / self._steps_per_epoch)
@@ -129,7 +258,6 @@ class StopAt(Callback):
             run_context.request_stop()
 
 
-def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}"
+def _passes(interval: int, last_step: int, step: int) -> bool:
+    """Whether a multiple of `interval` lies in (last_step, step]: with a data sink steps leap."""
+    return step // interval > last_step // interval

@@ -1,20 +1,37 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The training loop: MindSpore's `Model.train` with our callbacks."""
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import mindspore as ms
 import mindspore.dataset as ds
 import numpy as np
 from mindspore import nn
+from mindspore.profiler import tensorboard_trace_handler
 
 from src import visual
 from src.data.objects import table_boxes
 from src.model_utils.device_adapter import Device
 from src.model_utils.parameters import Config
-from src.training.callbacks import CheckpointKeeper, StopAt, TrainingLog
+from src.training import checkpoints
+from src.training.callbacks import (
+    CheckpointKeeper,
+    PeriodicEvaluation,
+    StopAt,
+    TrainingLog,
+    TrainingPicture,
+)
+from src.training.metrics import (
+    MetricsFile,
+    Recorder,
+    TensorBoardLog,
+    best_average_precision,
+    print_record,
+    read_records,
+)
 from src.training.step import TrainStep
 
 
@@ -36,6 +53,8 @@ def run_training(
     network: nn.Cell,
     step: TrainStep,
     rates: np.ndarray,
+    evaluate: Callable[[], dict[str, float]] | None = None,
+    first_step: int = 0,
 ) -> None:
     """Trains for `len(rates)` steps.
 
@@ -46,6 +65,11 @@ def run_training(
         network: what checkpoints hold.
         step: the training step around `network`.
         rates: learning rate of every step.
+        evaluate: gives COCO's numbers of `network`, by their names, where this process evaluates.
+        first_step: steps done by the run that this one continues.
+
+    Raises:
+        UserError: TensorBoard's files are asked for and tensorboardX is not installed.
     """
     steps_per_epoch, total_steps = dataset.get_dataset_size(), len(rates)
     stride = steps_between_returns(config, total_steps, steps_per_epoch)
@@ -55,11 +79,38 @@ def run_training(
         flush=True,
     )
     images_per_step = config.train_config.batch_size * device.rank_size
-    callbacks: list[ms.Callback] = [
-        TrainingLog(rates, step.optimizer, steps_per_epoch, stride, images_per_step)
-    ]
-    if config.enable_save_ckpt and device.rank == 0:
-        folder = Path(config.save_checkpoint_path) / f"ckpt_{device.rank}"
+    folder = Path(config.save_checkpoint_path) / f"ckpt_{device.rank}"
+    metrics_path, best_path = folder / "metrics.jsonl", folder / "best.ckpt"
+    writes_files = config.enable_save_ckpt and device.rank == 0
+    recorders: list[Recorder] = [print_record]
+    if writes_files:
+        recorders.append(MetricsFile(metrics_path, first_step))
+    if config.enable_tensorboard and device.rank == 0:
+        recorders.append(TensorBoardLog(folder / "tensorboard", first_step))
+    log = TrainingLog(
+        rates, step.optimizer, steps_per_epoch, stride, images_per_step, recorders, first_step
+    )
+    callbacks: list[ms.Callback] = [log]
+    if evaluate is not None:
+
+        def save_best() -> None:
+            if writes_files:
+                checkpoints.save(network, best_path)
+                print(f"best checkpoint so far: {best_path}", flush=True)
+
+        best_ap = best_average_precision(read_records(metrics_path)) if writes_files else -math.inf
+        callbacks.append(
+            PeriodicEvaluation(
+                evaluate, step, log, config.eval_interval * steps_per_epoch, total_steps,
+                save_best, best_ap, first_step,
+            )
+        )  # fmt: skip
+    if writes_files:
+        callbacks.append(
+            TrainingPicture(
+                metrics_path, folder / "training.png", steps_per_epoch, total_steps, first_step
+            )
+        )
         callbacks.append(
             CheckpointKeeper(
                 network, folder, "centernet", config.save_checkpoint_steps,
@@ -70,14 +121,14 @@ def run_training(
     # A CPU has no sink: there MindSpore counts in epochs of the data.
     sinks = config.enable_data_sink and device.target != "CPU"
     rounds = math.ceil(total_steps / (stride if sinks else steps_per_epoch))
-    profiler = None
+    profile = contextlib.nullcontext()
     if config.need_profiler:
-        profiler = ms.Profiler(output_path=config.profiler_path or "./profiler")
-    ms.Model(step).train(
-        rounds, dataset, callbacks, dataset_sink_mode=sinks, sink_size=stride if sinks else -1
-    )
-    if profiler:
-        profiler.analyse()
+        write = tensorboard_trace_handler(config.profiler_path or "./profiler")
+        profile = ms.profiler.profile(on_trace_ready=write)
+    with profile:
+        ms.Model(step).train(
+            rounds, dataset, callbacks, dataset_sink_mode=sinks, sink_size=stride if sinks else -1
+        )
 
 
 def draw_first_batch(

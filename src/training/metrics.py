@@ -1,0 +1,137 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""What a training tells of itself: records, and where they go.
+
+A record of the training has step (done so far, from 1), epoch (from 1), epoch_percent (of the epoch
+done, 0..1), loss, hm_loss, wh_loss, off_loss, lr, overflow, scale, images_per_second (on all
+devices), seconds_left and seconds (since this run began). A record of an evaluation has step,
+epoch, COCO's twelve numbers from AP to AR_large (0..1, -1 where the set has nothing to count),
+evaluation_seconds and seconds.
+"""
+
+import atexit
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from src.model_utils.errors import UserError
+from src.model_utils.files import whole_file
+
+Record = dict[str, Any]
+Recorder = Callable[[Record], None]
+
+
+def print_record(record: Record) -> None:
+    """Prints a record in one line; that of the training is the ModelZoo document's."""
+    if is_evaluation(record):
+        numbers = ", ".join(f"{name}: {record[name]:.4f}" for name in ("AP", "AP50", "AP75"))
+        print(
+            f"evaluation: epoch: {record['epoch']}, step: {record['step']}, {numbers}, "
+            f"seconds: {record['evaluation_seconds']:.1f}",
+            flush=True,
+        )
+        return
+    print(
+        f"epoch: {record['epoch']}, current epoch percent: {record['epoch_percent']:.3f}, "
+        f"step: {record['step']}, loss: {record['loss']:.5f}, hm_loss: {record['hm_loss']:.5f}, "
+        f"wh_loss: {record['wh_loss']:.5f}, off_loss: {record['off_loss']:.5f}, "
+        f"lr: {record['lr']:.3e}, overflow: {record['overflow']}, scale: {record['scale']:g}, "
+        f"images/s: {record['images_per_second']:.1f}, "
+        f"time left: {_clock(record['seconds_left'])}",
+        flush=True,
+    )
+
+
+class MetricsFile:
+    """Adds records to a file of json objects, one a line, each of them complete when it is added.
+
+    Args:
+        path: the file. Only one process may write it.
+        first_step: steps done by the run that this one continues. What the file says of later steps
+            goes, and a half line too: a run that was killed leaves them after its last checkpoint,
+            and the steps are done again. With 0 the file starts anew.
+    """
+
+    def __init__(self, path: Path, first_step: int) -> None:
+        self._path = path
+        kept = [record for record in read_records(path) if record["step"] <= first_step]
+        with whole_file(path) as partial:
+            partial.write_text("".join(map(_line, kept)), encoding="utf-8")
+
+    def __call__(self, record: Record) -> None:
+        with self._path.open("a", encoding="utf-8") as file:  # closed, so nothing waits in a buffer
+            file.write(_line(record))
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of a metrics file, in its order; none if there is no file.
+
+    Lines that are not whole are left out. A number that was not finite is None.
+    """
+    if not path.is_file():
+        return []
+    records = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("step"), int):
+            records.append(record)
+    return records
+
+
+def is_evaluation(record: Record) -> bool:
+    return "AP" in record
+
+
+def best_average_precision(records: list[Record]) -> float:
+    """The highest AP among records; minus infinity if none of them is an evaluation."""
+    return max((record["AP"] for record in records if is_evaluation(record)), default=-math.inf)
+
+
+class TensorBoardLog:
+    """Writes records as scalars into TensorBoard event files, through tensorboardX.
+
+    Args:
+        folder: where the event files go.
+        first_step: as in `MetricsFile`; TensorBoard then shows no later step of older files.
+
+    Raises:
+        UserError: tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: Path, first_step: int) -> None:
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError as error:
+            raise UserError(
+                f"enable_tensorboard is true, but tensorboardX does not import ({error}); run "
+                "pip install -r requirements/tensorboard.txt or leave it false."
+            ) from None
+        # A thread writes the events every flush_secs seconds; the last ones when it is closed.
+        self._writer = SummaryWriter(str(folder), purge_step=first_step + 1, flush_secs=10)
+        self.close = self._writer.close
+        atexit.register(self.close)  # however the training ends
+
+    def __call__(self, record: Record) -> None:
+        group = "evaluation" if is_evaluation(record) else "training"
+        for name, value in record.items():
+            if name != "step":
+                self._writer.add_scalar(f"{group}/{name}", float(value), record["step"])
+
+
+def _line(record: Record) -> str:
+    # JSON knows no NaN and no infinity, which a loss can be in a step that overflows.
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in record.items()
+    }
+    return json.dumps(finite, allow_nan=False) + "\n"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}"

@@ -1,0 +1,319 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Watching a training: its records, their files and picture, and evaluations between steps."""
+
+import json
+import math
+import struct
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn
+
+from src import visual
+from src.evaluation.run import Evaluation
+from src.model_utils.errors import UserError
+from src.models.centernet import create_network
+from src.training.callbacks import PeriodicEvaluation, TrainingLog, TrainingPicture
+from src.training.metrics import (
+    MetricsFile,
+    TensorBoardLog,
+    best_average_precision,
+    print_record,
+    read_records,
+)
+from tests.conftest import QUICKSTART
+from tests.helpers import config, graph_mode, set_seeded_parameters
+
+PNG_SIZE = (880, 900)  # height, width of a picture with three panels
+RATES = np.linspace(1e-3, 1e-4, 10, dtype=np.float32)
+
+
+def step_record(step: int, loss: float = 2.0, **changes: object) -> dict:
+    record = {
+        "step": step, "epoch": 1, "epoch_percent": 0.5, "loss": loss, "hm_loss": 1.0,
+        "wh_loss": 8.0, "off_loss": 0.5, "lr": 1e-4, "overflow": False, "scale": 1024.0,
+        "images_per_second": 30.0, "seconds_left": 3661.0, "seconds": 1.0,
+    }  # fmt: skip
+    return {**record, **changes}
+
+
+def evaluation_record(step: int, ap: float) -> dict:
+    return {
+        "step": step, "epoch": 1, "AP": ap, "AP50": 1.5 * ap, "AP75": 0.9 * ap,
+        "evaluation_seconds": 2.0, "seconds": 9.0,
+    }  # fmt: skip
+
+
+def context(step: int, outputs: tuple = ()) -> SimpleNamespace:
+    """MindSpore's RunContext after a step."""
+    params = SimpleNamespace(cur_step_num=step, net_outputs=outputs)
+    return SimpleNamespace(original_args=lambda: params)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Time that a test sets."""
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(time, "monotonic", lambda: clock.now)
+    return clock
+
+
+def test_a_record_is_in_the_file_as_soon_as_it_is_made_and_is_strict_json(tmp_path: Path):
+    path = tmp_path / "ckpt_0" / "metrics.jsonl"
+    record = MetricsFile(path, first_step=0)
+    for count, loss in enumerate([2.0, math.nan, math.inf], start=1):
+        record(step_record(count, loss))
+        assert path.read_text().count("\n") == count
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    lines = path.read_text().splitlines()
+    found = [json.loads(line, parse_constant=refuse) for line in lines]
+    assert [line["loss"] for line in found] == [2.0, None, None]
+    assert found[0] == step_record(1)
+
+
+def test_a_resumed_training_drops_later_records_and_a_half_line_and_goes_on(tmp_path: Path):
+    path = tmp_path / "metrics.jsonl"
+    first = MetricsFile(path, first_step=0)
+    for step in (1, 2, 3):
+        first(step_record(step))
+        first(evaluation_record(step, ap=step / 10))
+    with path.open("a") as file:
+        file.write('{"step": 2, "epo')  # killed while it wrote
+    MetricsFile(path, first_step=2)(step_record(3, loss=9.0))
+    kept = read_records(path)
+    assert [record["step"] for record in kept] == [1, 1, 2, 2, 3]
+    assert kept[-1]["loss"] == 9.0
+    assert best_average_precision(kept) == 0.2
+    MetricsFile(path, first_step=0)
+    assert read_records(path) == []
+    assert best_average_precision([]) == -math.inf
+
+
+def test_an_evaluation_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]):
+    print_record(evaluation_record(458, ap=0.2))
+    expected = (
+        "evaluation: epoch: 1, step: 458, AP: 0.2000, AP50: 0.3000, AP75: 0.1800, seconds: 2.0\n"
+    )
+    assert capsys.readouterr().out == expected
+
+
+def make_log(records: list, first_step: int = 0) -> TrainingLog:
+    """Four steps an epoch, ten in all, a record every two."""
+    optimizer = SimpleNamespace(global_step=Tensor([7], ms.int32))
+    log = TrainingLog(RATES, optimizer, 4, 2, 16, [records.append], first_step)
+    log.on_train_begin(context(0))
+    return log
+
+
+def outputs(overflow: bool = False) -> tuple[Tensor, ...]:
+    numbers = [Tensor(value, ms.float32) for value in (2.5, 1.0, 8.0, 0.5)]
+    return (*numbers, Tensor(overflow), Tensor(1024.0, ms.float32))
+
+
+def test_a_record_has_the_numbers_of_its_step(clock: SimpleNamespace):
+    records: list[dict] = []
+    log = make_log(records)
+    for step in range(1, 7):
+        clock.now += 0.5
+        log.on_train_step_end(context(step, outputs(overflow=step == 6)))
+    assert [record["step"] for record in records] == [2, 4, 6]
+    expected = {
+        "step": 6, "epoch": 2, "epoch_percent": 0.5, "loss": 2.5, "hm_loss": 1.0, "wh_loss": 8.0,
+        "off_loss": 0.5, "lr": RATES[6].item(), "overflow": True, "scale": 1024.0,
+        "images_per_second": 32.0, "seconds_left": 2.0, "seconds": 3.0,
+    }  # fmt: skip
+    assert records[-1] == expected
+
+
+def test_steps_count_on_in_a_resumed_training(clock: SimpleNamespace):
+    records: list[dict] = []
+    log = make_log(records, first_step=4)
+    clock.now += 1.0
+    log.on_train_step_end(context(2, outputs()))
+    (record,) = records
+    assert (record["step"], record["epoch"], record["epoch_percent"]) == (6, 2, 0.5)
+    assert (record["images_per_second"], record["seconds_left"]) == (32.0, 2.0)
+
+
+def test_speeds_and_epoch_times_leave_out_evaluations(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+):
+    records: list[dict] = []
+    log = make_log(records)
+    for step in range(1, 9):
+        clock.now += 0.5
+        log.on_train_step_end(context(step, outputs()))
+        if step == 4:
+            clock.now += 60.0
+            log.record_evaluation(step, {"AP": 0.25}, seconds=60.0)
+    evaluation = {"step": 4, "epoch": 1, "AP": 0.25, "evaluation_seconds": 60.0, "seconds": 62.0}
+    assert records[2] == evaluation
+    assert [record.get("images_per_second") for record in records] == [32.0, 32.0, None, 32.0, 32.0]
+    assert records[-1]["seconds"] == 64.0
+    assert capsys.readouterr().out.count("epoch time: 2000.000 ms, per step time: 500.000 ms") == 2
+
+
+class Evaluator:
+    """An evaluation that leaves the network in inference mode and finds the AP it was given."""
+
+    def __init__(self, cell: nn.Cell, found: list[float]) -> None:
+        self.cell, self.found, self.calls = cell, iter(found), 0
+
+    def __call__(self) -> dict[str, float]:
+        self.cell.set_train(False)
+        self.calls += 1
+        return {"AP": next(self.found)}
+
+
+def test_evaluations_come_each_interval_and_at_the_end_and_the_best_is_saved():
+    step = nn.SequentialCell(nn.BatchNorm2d(2))
+    step.set_train(True)
+    evaluate = Evaluator(step, [0.1, 0.3, 0.2, 0.4])
+    recorded, saved = [], []
+    log = SimpleNamespace(record_evaluation=lambda at, numbers, _: recorded.append((at, numbers)))
+    callback = PeriodicEvaluation(evaluate, step, log, 4, 14, lambda: saved.append(at), 0.2)
+    for at in (1, 3, 5, 7, 9, 11, 13, 14):  # with a data sink, steps leap
+        callback.on_train_step_end(context(at))
+        assert step.training and step[0].training
+    assert [at for at, _ in recorded] == [5, 9, 13, 14]
+    assert saved == [9, 14]
+
+
+def test_a_resumed_training_evaluates_at_the_steps_of_an_unbroken_one():
+    step = nn.SequentialCell(nn.BatchNorm2d(2))
+    evaluate = Evaluator(step, [0.1, 0.1])
+    recorded = []
+    log = SimpleNamespace(record_evaluation=lambda at, *_: recorded.append(at))
+    callback = PeriodicEvaluation(evaluate, step, log, 4, 12, lambda: None, first_step=6)
+    for count in range(1, 7):
+        callback.on_train_step_end(context(count))
+    assert recorded == [8, 12]
+
+
+def test_an_evaluation_sees_the_weights_of_its_moment_in_inference_mode(shapes: Path):
+    settings = config(
+        *("--config_path", str(QUICKSTART), "--data_dir", str(shapes)),
+        *("--eval_config.num_images", "2", "--eval_config.keep_res", "false"),
+    )
+    with graph_mode():
+        network = set_seeded_parameters(create_network(settings.net_config, 5))
+        evaluation = Evaluation(settings, network, "val")
+        first = evaluation.detect()
+        network.set_train(True)
+        assert evaluation.detect() == first
+        network.set_train(True)
+        for parameter in network.get_parameters():
+            parameter.set_data(parameter * 0.9)
+        later = evaluation.detect()
+        other = create_network(settings.net_config, 5)
+        for mine, source in zip(other.get_parameters(), network.get_parameters(), strict=True):
+            mine.set_data(source.value())
+        assert later == Evaluation(settings, other, "val").detect()
+    assert later != first
+
+
+def lines_of(axes: object) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {line.get_label(): line.get_data() for line in axes.get_lines()}
+
+
+def test_the_picture_shows_losses_learning_rate_and_ap_over_steps(tmp_path: Path):
+    records = [step_record(step, loss=10 / step, lr=1e-4 * step) for step in range(1, 7)]
+    records[3] = step_record(4, loss=None, overflow=True)
+    records.insert(3, evaluation_record(3, ap=0.1))
+    records.append(evaluation_record(6, ap=0.3))
+    figure = visual.training_curves(records)
+    losses, rate, ap = figure.axes
+    steps, values = lines_of(losses)["loss"]
+    assert list(steps) == [1, 2, 3, 5, 6]
+    np.testing.assert_allclose(values, [10, 5, 10 / 3, 2, 10 / 6])
+    assert set(lines_of(losses)) == {"loss", "hm_loss", "wh_loss", "off_loss", "overflow"}
+    assert list(lines_of(losses)["overflow"][0]) == [4]
+    np.testing.assert_allclose(rate.get_lines()[0].get_ydata()[[0, -1]], [1e-4, 6e-4])
+    assert list(lines_of(ap)["AP"][0]) == [3, 6] and list(lines_of(ap)["AP"][1]) == [0.1, 0.3]
+    assert set(lines_of(ap)) == {"AP", "AP50", "AP75"}
+    assert losses.get_yscale() == "log"
+    labels = [axes.get_ylabel() for axes in figure.axes]
+    assert labels == ["loss", "learning rate", "AP (0 to 1)"]
+    assert ap.get_xlabel() == "step"
+    visual.write_figure(tmp_path / "training.png", figure)
+    picture = cv2.imread(str(tmp_path / "training.png"))
+    assert picture.shape[:2] == PNG_SIZE
+    assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50  # not blank
+    assert [path.name for path in tmp_path.iterdir()] == ["training.png"]
+
+
+def test_long_curves_are_thinned_out_to_means():
+    records = [step_record(step, loss=float(step % 2)) for step in range(1, 30_001)]
+    losses, rate = visual.training_curves(records).axes  # no evaluation, no panel for it
+    steps, values = lines_of(losses)["loss"]
+    assert len(steps) == len(rate.get_lines()[0].get_xdata()) == 1000
+    assert (steps[0], steps[-1]) == (15.5, 29_985.5)
+    np.testing.assert_allclose(values, 0.5)
+    assert losses.get_ylabel() == "loss (means of 30 records)"
+
+
+def test_a_training_without_offsets_or_records_can_be_drawn(tmp_path: Path):
+    figure = visual.training_curves([step_record(1, off_loss=0.0), step_record(2, off_loss=0.0)])
+    assert set(lines_of(figure.axes[0])) == {"loss", "hm_loss", "wh_loss"}
+    visual.write_figure(tmp_path / "training.png", visual.training_curves([]))
+
+
+def test_the_picture_is_drawn_at_ends_of_epochs_but_not_all_the_time(
+    clock: SimpleNamespace, tmp_path: Path
+):
+    metrics, picture = tmp_path / "metrics.jsonl", tmp_path / "training.png"
+    MetricsFile(metrics, 0)(step_record(1))
+    callback = TrainingPicture(metrics, picture, 2, 11, pause=20.0)
+    drawn = []
+    for step in range(1, 12):
+        clock.now += 4.0
+        picture.unlink(missing_ok=True)
+        callback.on_train_step_end(context(step))
+        if picture.exists():
+            drawn.append(step)
+    assert drawn == [2, 8, 11]
+
+
+def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """The scalars of an event file: TFRecords (length, its checksum, an Event, its checksum)."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    (path,) = folder.iterdir()
+    content, scalars = path.read_bytes(), {}
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        event = Event.FromString(content[12 : 12 + length])
+        content = content[16 + length :]
+        for value in event.summary.value:
+            scalars.setdefault(value.tag, []).append((event.step, value.simple_value))
+    return scalars
+
+
+def test_tensorboard_gets_every_number_at_its_step(tmp_path: Path):
+    pytest.importorskip("tensorboardX", reason="tensorboardX is optional: requirements/tensorboard")
+    record = TensorBoardLog(tmp_path / "tensorboard", first_step=0)
+    record(step_record(1, loss=4.0))
+    record(step_record(2, loss=3.0))
+    record(evaluation_record(2, ap=0.25))
+    record.close()
+    scalars = read_scalars(tmp_path / "tensorboard")
+    assert scalars["training/loss"] == [(1, 4.0), (2, 3.0)]
+    assert scalars["training/overflow"] == [(1, 0.0), (2, 0.0)]
+    assert scalars["evaluation/AP"] == [(2, 0.25)]
+
+
+def test_tensorboard_that_is_not_installed_is_refused_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)  # as if absent, also where it is not
+    with pytest.raises(UserError, match=r"pip install -r requirements/tensorboard\.txt"):
+        TensorBoardLog(tmp_path, first_step=0)
