@@ -17,7 +17,7 @@ def main() -> None:
 
     from mindspore import Parameter, Tensor, nn
 
-    from src.training.step import TrainStep
+    from src.training.step import StepOptions, TrainStep
 
     class Product(nn.Cell):
         """loss = Σ w · x, so the gradient is x."""
@@ -32,7 +32,7 @@ def main() -> None:
 
     network = Product()
     optimizer = nn.SGD(network.trainable_params(), learning_rate=1.0)
-    step = TrainStep(network, optimizer, 1024.0, True, device.rank_size)
+    step = TrainStep(network, optimizer, StepOptions(1024.0, True), device.rank_size)
     zero = Tensor(0.0)
     for overflows in (False, True):
         x = np.array([1.0, 10.0], np.float32) * (device.rank + 1)

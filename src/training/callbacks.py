@@ -16,9 +16,9 @@ class TrainingLog(Callback):
     """Prints the ModelZoo document's lines: one each time MindSpore returns, one an epoch.
 
     Args:
-        rates: learning rate of every step.
+        rates: learning rate of every update.
         optimizer: its step count tells which of them was used last.
-        steps_per_epoch: steps of one epoch of the data.
+        steps_per_epoch, total_steps: batches of one epoch of the data and of the training.
         line_steps: steps between two lines.
         images_per_step: images of one step on all devices.
     """
@@ -28,12 +28,13 @@ class TrainingLog(Callback):
         rates: np.ndarray,
         optimizer: nn.Optimizer,
         steps_per_epoch: int,
+        total_steps: int,
         line_steps: int,
         images_per_step: int,
     ) -> None:
         super().__init__()
         self._rates, self._optimizer = rates, optimizer
-        self._steps_per_epoch, self._total_steps = steps_per_epoch, len(rates)
+        self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
         self._line_steps, self._images_per_step = line_steps, images_per_step
         self._epoch_start = self._line_start = 0.0
         self._epoch_step = self._line_step = 0

@@ -37,7 +37,7 @@ def run_training(
     step: TrainStep,
     rates: np.ndarray,
 ) -> None:
-    """Trains for `len(rates)` steps.
+    """Trains for as many batches as `rates` has updates for.
 
     Args:
         config: the flags of train.py are read.
@@ -45,9 +45,10 @@ def run_training(
         dataset: batches of image, colour, objects.
         network: what checkpoints hold.
         step: the training step around `network`.
-        rates: learning rate of every step.
+        rates: learning rate of every update.
     """
-    steps_per_epoch, total_steps = dataset.get_dataset_size(), len(rates)
+    steps_per_epoch = dataset.get_dataset_size()
+    total_steps = len(rates) * config.train_config.accumulate_steps
     stride = steps_between_returns(config, total_steps, steps_per_epoch)
     print(
         f"training: {total_steps} steps, {steps_per_epoch} an epoch, batch "
@@ -56,7 +57,7 @@ def run_training(
     )
     images_per_step = config.train_config.batch_size * device.rank_size
     callbacks: list[ms.Callback] = [
-        TrainingLog(rates, step.optimizer, steps_per_epoch, stride, images_per_step)
+        TrainingLog(rates, step.optimizer, steps_per_epoch, total_steps, stride, images_per_step)
     ]
     if config.enable_save_ckpt and device.rank == 0:
         folder = Path(config.save_checkpoint_path) / f"ckpt_{device.rank}"
