@@ -36,9 +36,10 @@ def train(config: Config) -> None:
     from src.evaluation.run import Evaluation
     from src.models.centernet import create_network, with_loss
     from src.training import checkpoints
+    from src.training.mixed_precision import set_precision
     from src.training.optimizer import create_optimizer, learning_rates
     from src.training.run import draw_first_batch, run_training
-    from src.training.step import TrainStep
+    from src.training.step import TrainStep, step_options
 
     if config.enable_save_ckpt and device.rank == 0:
         make_writable(Path(config.save_checkpoint_path))  # before the work, not after it
@@ -59,6 +60,7 @@ def train(config: Config) -> None:
         names, ratio = config.dataset_config.coco_classes, config.net_config.down_ratio
         draw_first_batch(dataset, names, ratio, folder)
     network = create_network(config.net_config, classes)
+    set_precision(network, recipe.amp_level, device.target)
     if config.load_checkpoint_path:
         checkpoints.load(network, Path(config.load_checkpoint_path))
     evaluate = None
@@ -69,10 +71,9 @@ def train(config: Config) -> None:
     total_steps = steps_per_epoch * config.epoch_size
     if config.train_steps > 0:
         total_steps = config.train_steps
-    rates = learning_rates(recipe, total_steps, steps_per_epoch)
+    rates = learning_rates(recipe, total_steps, steps_per_epoch, device.rank_size)
     optimizer = create_optimizer(recipe, loss, rates)
-    scale = recipe.loss_scale_value if config.enable_lossscale else 1.0
-    step = TrainStep(loss, optimizer, scale, config.enable_lossscale, device.rank_size)
+    step = TrainStep(loss, optimizer, step_options(config), device.rank_size)
     run_training(config, device, dataset, network, step, rates, evaluate)
 
 

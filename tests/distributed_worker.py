@@ -1,5 +1,9 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""One process of tests/test_distributed.py: two training steps, the weights after each printed."""
+"""One process of tests/test_distributed.py: python distributed_worker.py FOLDER.
+
+Prints the weights after each of two steps of a product, then trains a small CenterNet and writes
+its weights to FOLDER/RANK.npz.
+"""
 
 import sys
 from pathlib import Path
@@ -9,15 +13,23 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from src.model_utils.config import load_config
-from src.model_utils.device_adapter import set_up_device
+from src.model_utils.device_adapter import Device, set_up_device
+
+STEPS = 20
 
 
 def main() -> None:
     device = set_up_device(load_config("", ["--device_target", "CPU"]), may_distribute=True)
+    take_two_steps(device)
+    weights = train_on_halves([device.rank], device.rank_size)
+    np.savez(Path(sys.argv[1]) / f"{device.rank}.npz", **weights)
 
+
+def take_two_steps(device: Device) -> None:
+    """The second step overflows on device 1."""
     from mindspore import Parameter, Tensor, nn
 
-    from src.training.step import TrainStep
+    from src.training.step import StepOptions, TrainStep
 
     class Product(nn.Cell):
         """loss = Σ w · x, so the gradient is x."""
@@ -32,14 +44,53 @@ def main() -> None:
 
     network = Product()
     optimizer = nn.SGD(network.trainable_params(), learning_rate=1.0)
-    step = TrainStep(network, optimizer, 1024.0, True, device.rank_size)
+    options = StepOptions(1024.0, skip_overflow=True, is_dynamic=True)
+    step = TrainStep(network, optimizer, options, device.rank_size)
     zero = Tensor(0.0)
     for overflows in (False, True):
         x = np.array([1.0, 10.0], np.float32) * (device.rank + 1)
         if overflows and device.rank == 1:
             x[0] = np.inf
         *_, overflow, _ = step(Tensor(x), zero, zero)
-        print("rank", device.rank, network.w.asnumpy().tolist(), bool(overflow.asnumpy()))
+        counters = [p.asnumpy().item() for p in (step.scale, step.overflows, step.bad_steps)]
+        print("rank", device.rank, network.w.asnumpy().tolist(), bool(overflow.asnumpy()), counters)
+
+
+def train_on_halves(halves: list[int], rank_size: int) -> dict[str, np.ndarray]:
+    """Weights, by name, of a small CenterNet with frozen BatchNorm after STEPS updates.
+
+    Each update has a batch in two halves; this process takes the given ones, one after the other.
+    """
+    import mindspore as ms
+    from mindspore import Tensor, nn
+
+    from src.models.centernet import create_network, with_loss
+    from src.training.optimizer import create_optimizer
+    from src.training.step import StepOptions, TrainStep
+    from tests.helpers import config, object_rows
+
+    small = {"block": "basic", "block_class": [1, 1, 1], "stage_channels": [8, 8, 16]}
+    small |= {"up_channels": [8, 8], "head_conv": 8, "deformable": "none"}
+    net_config = config().net_config.model_copy(update=small)
+    ms.set_seed(0)
+    network = create_network(net_config, 3)
+    loss = with_loss(network, net_config, 3, (8, 8))
+    optimizer = create_optimizer(config().train_config, loss, np.full(STEPS, 1e-3, np.float32))
+    options = StepOptions(1024.0, True, accumulate_steps=len(halves), clip_norm=2.0)
+    step = TrainStep(loss, optimizer, options, rank_size).set_train()
+    for _, cell in network.cells_and_names():
+        if isinstance(cell, nn.BatchNorm2d):
+            cell.set_train(False)  # its statistics would be those of one half
+
+    random = np.random.default_rng(0)
+    colour = np.tile(np.eye(3, 4, dtype=np.float32) / 128, (2, 1, 1))
+    for _ in range(STEPS):
+        images = random.integers(0, 256, (2, 2, 32, 32, 3), np.uint8)
+        places = random.uniform(1, 7, (2, 2, 2))
+        for half in halves:
+            rows = [object_rows([(1, *place, 3.0, 4.0)], 2) for place in places[half]]
+            step(Tensor(images[half]), Tensor(colour), Tensor(np.stack(rows)))
+    return {name: parameter.asnumpy() for name, parameter in network.parameters_and_names()}
 
 
 if __name__ == "__main__":

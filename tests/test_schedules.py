@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
+from src.model_utils.errors import UserError
 from src.training.optimizer import create_optimizer, learning_rates, multi_decay, poly_decay
 from tests import reference
 from tests.helpers import config, graph_mode
@@ -43,6 +44,50 @@ def test_schedules_of_the_recipe_at_chosen_steps():
     rates = learning_rates(configured, total, steps_per_epoch)
     expected = [reference.poly_decay(step, 5e-4, 5e-7, 5.0, 2000, total) for step in chosen]
     np.testing.assert_allclose(rates[chosen], expected, rtol=1e-6)
+
+
+def test_accumulated_batches_make_one_step_of_the_schedule():
+    # 21 batches, 3 to an update: 7 updates. Two of warm-up; epochs of 4 batches begin in updates
+    # 0, 2 (batch 6), 3 (9), 4 (12), 6 (18): the tenth after one epoch starts with update 2.
+    changed = config(
+        "--train_config.accumulate_steps", "3", "--train_config.MultiDecay.multi_epochs", "[1, 3]",
+        "--train_config.MultiDecay.learning_rate", "0.1",
+        "--train_config.MultiDecay.warmup_steps", "2",
+    ).train_config  # fmt: skip
+    rates = learning_rates(changed, 23, 4)
+    np.testing.assert_allclose(rates, [0.05, 0.1, 0.01, 0.01, 0.001, 0.001, 0.001], rtol=1e-6)
+    one_card = config("--train_config.accumulate_steps", "8").train_config
+    eight_cards = config().train_config
+    np.testing.assert_allclose(
+        learning_rates(one_card, 8 * 458 * 330, 8 * 458),
+        learning_rates(eight_cards, 458 * 330, 458),
+    )
+    with pytest.raises(UserError, match="accumulate_steps is 8, more than the 7 step"):
+        learning_rates(one_card, 7, 100)
+
+
+@pytest.mark.parametrize(
+    ("devices", "batch", "accumulate", "reference_batch", "expected"),
+    [
+        (8, 32, 1, 256, 4.8e-4),
+        (1, 32, 1, 256, 6e-5),
+        (1, 32, 8, 256, 4.8e-4),
+        (2, 16, 4, 64, 9.6e-4),
+    ],
+)
+def test_the_rate_follows_the_global_batch_if_asked(
+    devices, batch, accumulate, reference_batch, expected
+):
+    values = {"batch_size": batch, "accumulate_steps": accumulate}
+    values |= {"reference_batch_size": reference_batch, "MultiDecay.warmup_steps": 0}
+    arguments = [x for k, v in values.items() for x in (f"--train_config.{k}", str(v))]
+    asked = config(*arguments, "--train_config.scale_learning_rate", "true").train_config
+    rates = learning_rates(asked, 16, 16, devices)
+    assert rates.dtype == np.float32
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        learning_rates(config(*arguments).train_config, 16, 16, devices), 4.8e-4, rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("warmup", [0, 1])

@@ -7,7 +7,7 @@ import pytest
 from mindspore import Parameter, Tensor, nn
 
 from src.training.optimizer import create_optimizer
-from src.training.step import TrainStep
+from src.training.step import StepOptions, TrainStep, step_options
 from tests.helpers import config, run
 
 START = np.array([0.5, -1.0, 2.0], np.float32)
@@ -31,15 +31,16 @@ class Weighted(nn.Cell):
         return loss, loss * 2.0, loss * 3.0, (colour + objects).sum()
 
 
-def make_step(loss_scale: float, skip_overflow: bool) -> TrainStep:
+def make_step(loss_scale: float, skip_overflow: bool, **options: float) -> TrainStep:
     network = Weighted()
     optimizer = create_optimizer(config().train_config, network, RATES)
-    return TrainStep(network, optimizer, loss_scale, skip_overflow, rank_size=1).set_train()
+    options = StepOptions(loss_scale, skip_overflow, **options)
+    return TrainStep(network, optimizer, options).set_train()
 
 
 def state(step: TrainStep) -> dict[str, np.ndarray]:
-    """Everything a step may change: weights, moments, powers of beta, the step counter."""
-    return {p.name: p.asnumpy().copy() for p in step.get_parameters()}
+    """Everything a step may change, by its name."""
+    return {name: p.asnumpy().copy() for name, p in step.parameters_and_names()}
 
 
 def adam(images: list[np.ndarray]) -> np.ndarray:
@@ -92,7 +93,9 @@ def test_a_step_that_overflows_changes_nothing_is_reported_and_the_next_proceeds
     assert overflow and scale == 1024.0
     assert np.isfinite(loss) == is_finite
     for name, value in state(step).items():
-        np.testing.assert_array_equal(value, before[name], err_msg=name)
+        if name not in ("overflows", "bad_steps"):
+            np.testing.assert_array_equal(value, before[name], err_msg=name)
+    assert step.overflows.asnumpy() == 1 and step.bad_steps.asnumpy() == 1
     overflow = take(step, GOOD[1])[4]
     assert not overflow
     np.testing.assert_allclose(step.network.w.asnumpy(), adam(GOOD[:2]), rtol=2e-5)
@@ -118,3 +121,207 @@ def test_only_what_the_optimizer_holds_is_trained_and_checkpoints_stay_free_of_t
     assert [p.name for p in step.optimizer.parameters] == [step.network.w.name]
     assert [name for name, _ in step.network.parameters_and_names()] == ["w"]
     assert step.scale.dtype == ms.float32 and not step.scale.requires_grad
+
+
+# --- dynamic loss scale ------------------------------------------------------------------------
+
+
+def counters(step: TrainStep) -> tuple[float, int, int]:
+    """The scale, the updates left out and the bad batches in a row."""
+    return tuple(p.asnumpy().item() for p in (step.scale, step.overflows, step.bad_steps))
+
+
+def test_a_dynamic_scale_halves_at_overflows_and_doubles_after_good_updates():
+    step = make_step(1024.0, True, is_dynamic=True, scale_window=2)
+    found = [
+        (*take(step, image)[4:], *counters(step))
+        for image in (OVERFLOWING, GOOD[0], OVERFLOWING, GOOD[1], GOOD[2], OVERFLOWING)
+    ]
+    # Overflow, the scale of the step, that of the next, overflows so far, bad batches in a row
+    # (their losses are infinite). A good step before an overflow does not count after it.
+    assert [tuple(map(float, row)) for row in found] == [
+        (1, 1024, 512, 1, 1),
+        (0, 512, 512, 1, 0),
+        (1, 512, 256, 2, 1),
+        (0, 256, 256, 2, 0),
+        (0, 256, 512, 2, 0),
+        (1, 512, 256, 3, 1),
+    ]
+
+
+def test_an_overflow_at_a_dynamic_scale_changes_no_weights_and_the_next_step_proceeds():
+    step = make_step(2.0**24, True, is_dynamic=True)
+    take(step, GOOD[0])
+    before = state(step)
+    image = np.array([1, 1e31, 1], np.float32)  # finite until it is scaled
+    assert take(step, image)[4]
+    after = state(step)
+    changed = {name for name in after if not np.array_equal(after[name], before[name])}
+    assert changed == {"scale", "overflows", "good_updates"}
+    assert counters(step) == (2.0**23, 1, 0)  # not bad: the scale can still be lowered
+    assert not take(step, GOOD[1])[4]
+    np.testing.assert_allclose(step.network.w.asnumpy(), adam(GOOD[:2]), rtol=2e-5)
+
+
+def test_a_dynamic_scale_stays_between_1_and_2_to_the_24():
+    step = make_step(2.0, True, is_dynamic=True, scale_window=1)
+    nearly = np.array([1, 1e38, 1], np.float32)  # its loss is finite, 2e38 · w is not
+    step.network.w.set_data(Tensor(np.array([1.0, 1.0, 3.0], np.float32)))
+    found = []
+    for _ in range(3):
+        take(step, nearly * 2)
+        found.append(counters(step))
+    # At 1 it cannot be lowered, so from there on overflows are bad.
+    assert found == [(1.0, 1, 0), (1.0, 2, 1), (1.0, 3, 2)]
+    step = make_step(2.0**23, True, is_dynamic=True, scale_window=1)
+    for image in GOOD:
+        take(step, image)
+    assert counters(step) == (2.0**24, 0, 0)
+
+
+def test_a_loss_that_is_not_finite_is_counted_without_loss_scale():
+    step = make_step(1.0, False)
+    take(step, GOOD[0])
+    assert counters(step) == (1.0, 0, 0)
+    take(step, OVERFLOWING)
+    take(step, GOOD[0])  # by now a weight is no number
+    assert counters(step) == (1.0, 0, 2)
+
+
+# --- accumulation ------------------------------------------------------------------------------
+
+
+def test_an_update_is_taken_at_every_third_batch_with_the_mean_gradient():
+    step = make_step(1024.0, True, accumulate_steps=3)
+    batches = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    means = list(batches.reshape(3, 3, 3).mean(axis=1, dtype=np.float64))
+    for count, batch in enumerate(batches, start=1):
+        w = step.network.w.asnumpy().copy()
+        loss = take(step, batch)[0]
+        np.testing.assert_allclose(loss, (batch * w**2).sum(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            step.network.w.asnumpy(), adam(means[: count // 3]), rtol=2e-5, err_msg=str(count)
+        )
+        assert step.optimizer.global_step.asnumpy() == count // 3  # so do RATES
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_an_overflow_in_any_batch_leaves_the_whole_update_out(position):
+    step = make_step(1024.0, True, accumulate_steps=3, is_dynamic=True, ema_decay=0.5)
+    before = state(step)
+    batches = [GOOD[0]] * 3
+    batches[position] = OVERFLOWING
+    assert [bool(take(step, batch)[4]) for batch in batches] == [False, False, True]
+    after = state(step)
+    changed = {name for name in after if not np.array_equal(after[name], before[name])}
+    assert changed == {"scale", "overflows", "bad_steps"}
+    assert counters(step) == (512.0, 1, 3)
+    for _ in range(3):
+        take(step, GOOD[0])
+    np.testing.assert_allclose(step.network.w.asnumpy(), adam(GOOD[:1]), rtol=2e-5)
+    assert counters(step) == (512.0, 1, 0)
+
+
+# --- clipping and averages ---------------------------------------------------------------------
+
+
+class SteepestDescent(nn.SGD):
+    """Weights minus gradients, so that a step shows its gradient."""
+
+    def __init__(self, network: nn.Cell) -> None:
+        super().__init__(network.trainable_params(), learning_rate=1.0)
+
+
+@pytest.mark.parametrize(("clip_norm", "accumulate_steps"), [(0.5, 1), (100.0, 1), (0.5, 2)])
+def test_gradients_are_clipped_to_a_norm_after_the_scale_is_taken_out(clip_norm, accumulate_steps):
+    network = Weighted()
+    options = StepOptions(1024.0, True, clip_norm=clip_norm, accumulate_steps=accumulate_steps)
+    step = TrainStep(network, SteepestDescent(network), options).set_train()
+    for _ in range(accumulate_steps):
+        take(step, GOOD[0])
+    gradient = 2 * GOOD[0].astype(np.float64) * START
+    norm = np.sqrt((gradient**2).sum())
+    assert 0.5 < norm < 100
+    expected = gradient * min(1.0, clip_norm / norm)
+    np.testing.assert_allclose(START - step.network.w.asnumpy(), expected, rtol=1e-5)
+
+
+class WithNorm(nn.Cell):
+    """The mean of a batch-normalised image: with statistics that no gradient moves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(2)
+
+    def construct(
+        self, image: Tensor, colour: Tensor, objects: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        loss = (self.norm(image) * colour).mean()
+        return loss, loss, loss, loss
+
+
+def test_averages_follow_weights_and_statistics_at_good_updates_only():
+    network = WithNorm()
+    options = StepOptions(1024.0, True, ema_decay=0.75)
+    step = TrainStep(network, SteepestDescent(network), options).set_train()
+    random = np.random.default_rng(0)
+    names = [name for name, _ in network.parameters_and_names()]
+    assert set(names) == {"norm.gamma", "norm.beta", "norm.moving_mean", "norm.moving_variance"}
+    expected = {name: p.asnumpy().copy() for name, p in network.parameters_and_names()}
+    for count in range(5):
+        image = random.normal(1.0, 2.0, (2, 2, 3, 3)).astype(np.float32)
+        colour = np.array(np.inf if count == 2 else 1.0, np.float32)
+        overflow = run(step, image, colour, NO_OBJECTS)[4]
+        assert overflow == (count == 2)
+        for name, parameter in network.parameters_and_names():
+            if not overflow:
+                expected[name] = 0.75 * expected[name] + 0.25 * parameter.asnumpy()
+        found = dict(step.ema_weights(network))
+        assert list(found) == names
+        for name, average in found.items():
+            np.testing.assert_allclose(average.asnumpy(), expected[name], rtol=1e-5, err_msg=name)
+    assert {name for name, _ in step.ema_weights(network.norm)} == {n[5:] for n in names}
+
+
+# --- the whole state ---------------------------------------------------------------------------
+
+FULL = {"is_dynamic": True, "accumulate_steps": 2, "clip_norm": 3.0, "ema_decay": 0.9}
+
+
+def test_a_step_with_the_state_of_another_goes_on_bit_for_bit():
+    batches = np.random.default_rng(1).normal(size=(6, 3)).astype(np.float32)
+    batches[3, 0] = np.inf
+    whole, first, second = (make_step(64.0, True, scale_window=1, **FULL) for _ in range(3))
+    for batch in batches:
+        take(whole, batch)
+    for batch in batches[:3]:  # in the middle of an update
+        take(first, batch)
+    stored = state(first)
+    for name, parameter in second.parameters_and_names():
+        parameter.set_data(Tensor(stored[name]))
+    for batch in batches[3:]:
+        take(second, batch)
+    expected = state(whole)
+    for name, value in state(second).items():
+        np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_names_of_the_state_are_unique_and_only_options_in_use_add_to_it():
+    plain, full = make_step(1024.0, True), make_step(1024.0, True, **FULL)
+    names = [name for name, _ in plain.parameters_and_names()]
+    assert len(names) == len(set(names))
+    added = [name for name, _ in full.parameters_and_names() if name not in names]
+    assert len(added) == len(set(added)) == 5
+    assert {"good_updates", "batches", "bad_losses"} < set(added)
+    assert "network.w" in names and {"scale", "overflows", "bad_steps"} < set(names)
+
+
+def test_options_come_from_the_configuration():
+    assert step_options(config()) == StepOptions(1024.0, True)
+    unscaled = config("--enable_lossscale", "false", "--train_config.loss_scale", "dynamic")
+    assert step_options(unscaled) == StepOptions()
+    names = ("loss_scale", "scale_window", "accumulate_steps", "clip_norm", "ema_decay")
+    values = ("dynamic", "7", "8", "35.5", "0.99")
+    pairs = [f"--train_config.{name}" for name in names]
+    found = step_options(config(*(x for pair in zip(pairs, values, strict=True) for x in pair)))
+    assert found == StepOptions(1024.0, True, True, 7, 8, 35.5, 0.99)

@@ -21,6 +21,10 @@ Resolution = Annotated[list[Annotated[int, Field(ge=32)]], Field(min_length=2, m
 OutputResolution = Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 
+# MindSpore's dynamic loss scaling starts at 2^24 and ends at 1; here they are its bounds.
+SMALLEST_LOSS_SCALE, LARGEST_LOSS_SCALE = 1.0, 2.0**24
+
+
 class Section(BaseModel):
     """A group of parameters: unknown names and wrong types are errors."""
 
@@ -130,12 +134,32 @@ class MultiDecayConfig(Section):
 
 class TrainConfig(Section):
     batch_size: Count
+    accumulate_steps: Count
+    amp_level: str
+    loss_scale: str
     loss_scale_value: Positive
+    scale_window: Count
+    clip_norm: NonNegative
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    max_bad_steps: Index
     optimizer: str
     lr_schedule: str
+    scale_learning_rate: bool
+    reference_batch_size: Count
     Adam: AdamConfig
     PolyDecay: PolyDecayConfig
     MultiDecay: MultiDecayConfig
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainConfig":
+        is_bounded = SMALLEST_LOSS_SCALE <= self.loss_scale_value <= LARGEST_LOSS_SCALE
+        if self.loss_scale == "dynamic" and not is_bounded:
+            raise ValueError(
+                f"train_config.loss_scale_value {self.loss_scale_value:g} is outside "
+                f"{SMALLEST_LOSS_SCALE:g} to {LARGEST_LOSS_SCALE:g}, the bounds of a dynamic loss "
+                "scale; choose one inside"
+            )
+        return self
 
 
 class EvalConfig(Section):

@@ -100,7 +100,7 @@ class CenterNetLoss(nn.Cell):
         )
         self.hm_loss = nn.MSELoss() if options.mse_loss else FocalLoss()
         self.regression_loss = RegressionLoss(options.reg_loss, options.reg_norm)
-        self.rows_at, self.transpose = RowsAt(), ops.Transpose()
+        self.rows_at, self.transpose, self.cast = RowsAt(), ops.Transpose(), ops.Cast()
         self.zero = Tensor(0.0, ms.float32)
 
     def construct(
@@ -115,6 +115,7 @@ class CenterNetLoss(nn.Cell):
             The weighted total and its unweighted parts hm, wh and off: float32 scalars.
         """
         heads = self.network(self.apply_colour(self.transpose(image, (0, 3, 1, 2)), colour))
+        heads = [self.cast(head, ms.float32) for head in heads]  # they may come in float16
         hm, cell, mask, reg, wh, wh_weight = self.targets(objects)
         hm_loss = self.hm_loss(heads[0], hm)
         predicted = heads[1] if self.options.dense_wh else self.rows_at(heads[1], cell)

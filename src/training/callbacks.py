@@ -19,9 +19,9 @@ class TrainingLog(Callback):
     """Makes a record of the training each time MindSpore returns, and prints the epochs' times.
 
     Args:
-        rates: learning rate of every step.
+        rates: learning rate of every update.
         optimizer: its step count tells which of them was used last.
-        steps_per_epoch: steps of one epoch of the data.
+        steps_per_epoch, total_steps: batches of one epoch of the data and of the training.
         line_steps: steps between two records.
         images_per_step: images of one step on all devices.
         recorders: what takes the records, see `src.training.metrics`.
@@ -33,6 +33,7 @@ class TrainingLog(Callback):
         rates: np.ndarray,
         optimizer: nn.Optimizer,
         steps_per_epoch: int,
+        total_steps: int,
         line_steps: int,
         images_per_step: int,
         recorders: Sequence[Recorder],
@@ -40,7 +41,7 @@ class TrainingLog(Callback):
     ) -> None:
         super().__init__()
         self._rates, self._optimizer = rates, optimizer
-        self._steps_per_epoch, self._total_steps = steps_per_epoch, len(rates)
+        self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
         self._line_steps, self._images_per_step = line_steps, images_per_step
         self._recorders, self._first_step = recorders, first_step
         self._start = self._epoch_start = self._line_start = 0.0

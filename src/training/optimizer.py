@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from mindspore import Tensor, nn
 
+from src.model_utils.errors import UserError
 from src.model_utils.parameters import TrainConfig
 
 
@@ -21,9 +22,13 @@ def multi_decay(
     warmup_steps: int,
     multi_epochs: Sequence[int],
     factor: float,
+    accumulate_steps: int = 1,
 ) -> np.ndarray:
-    """Divides the learning rate by `factor` after each of `multi_epochs` epochs; float32 a step."""
-    epoch = np.arange(total_steps) // steps_per_epoch
+    """Divides the learning rate by `factor` after each of `multi_epochs` epochs; float32 a step.
+
+    Of the steps here each takes `accumulate_steps` of the `steps_per_epoch` batches of an epoch.
+    """
+    epoch = np.arange(total_steps) * accumulate_steps // steps_per_epoch
     drops = sum((epoch >= last).astype(int) for last in multi_epochs)
     rates = learning_rate / factor ** np.asarray(drops, np.float64)
     return (rates * warm_up(total_steps, warmup_steps)).astype(np.float32)
@@ -42,18 +47,40 @@ def poly_decay(
     return (rates * warm_up(total_steps, warmup_steps)).astype(np.float32)
 
 
-def learning_rates(config: TrainConfig, total_steps: int, steps_per_epoch: int) -> np.ndarray:
-    """The configured learning rate of every step, float32 (total_steps,)."""
+def learning_rates(
+    config: TrainConfig, total_steps: int, steps_per_epoch: int, rank_size: int = 1
+) -> np.ndarray:
+    """The configured learning rate of every update, float32 (total_steps // accumulate_steps,).
+
+    Args:
+        config: train_config.
+        total_steps, steps_per_epoch: batches of one device in the training and in an epoch.
+        rank_size: devices that train together.
+
+    Raises:
+        UserError: not a single update would be taken.
+    """
+    updates = total_steps // config.accumulate_steps
+    if updates == 0:
+        raise UserError(
+            f"train_config.accumulate_steps is {config.accumulate_steps}, more than the "
+            f"{total_steps} step(s) of this training; lower it or train for longer."
+        )
     if config.lr_schedule == "MultiDecay":
         multi = config.MultiDecay
-        return multi_decay(
-            total_steps, steps_per_epoch, multi.learning_rate, multi.warmup_steps,
-            multi.multi_epochs, multi.factor,
+        rates = multi_decay(
+            updates, steps_per_epoch, multi.learning_rate, multi.warmup_steps,
+            multi.multi_epochs, multi.factor, config.accumulate_steps,
         )  # fmt: skip
-    poly = config.PolyDecay
-    return poly_decay(
-        total_steps, poly.learning_rate, poly.end_learning_rate, poly.power, poly.warmup_steps
-    )
+    else:
+        poly = config.PolyDecay
+        rates = poly_decay(
+            updates, poly.learning_rate, poly.end_learning_rate, poly.power, poly.warmup_steps
+        )
+    if config.scale_learning_rate:
+        images = config.batch_size * config.accumulate_steps * rank_size
+        rates = rates * np.float32(images / config.reference_batch_size)
+    return rates
 
 
 def create_optimizer(config: TrainConfig, network: nn.Cell, rates: np.ndarray) -> nn.Adam:

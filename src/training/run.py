@@ -56,7 +56,7 @@ def run_training(
     evaluate: Callable[[], dict[str, float]] | None = None,
     first_step: int = 0,
 ) -> None:
-    """Trains for `len(rates)` steps.
+    """Trains for as many batches as `rates` has updates for.
 
     Args:
         config: the flags of train.py are read.
@@ -64,14 +64,15 @@ def run_training(
         dataset: batches of image, colour, objects.
         network: what checkpoints hold.
         step: the training step around `network`.
-        rates: learning rate of every step.
+        rates: learning rate of every update.
         evaluate: gives COCO's numbers of `network`, by their names, where this process evaluates.
         first_step: steps done by the run that this one continues.
 
     Raises:
         UserError: TensorBoard's files are asked for and tensorboardX is not installed.
     """
-    steps_per_epoch, total_steps = dataset.get_dataset_size(), len(rates)
+    steps_per_epoch = dataset.get_dataset_size()
+    total_steps = len(rates) * config.train_config.accumulate_steps
     stride = steps_between_returns(config, total_steps, steps_per_epoch)
     print(
         f"training: {total_steps} steps, {steps_per_epoch} an epoch, batch "
@@ -88,8 +89,9 @@ def run_training(
     if config.enable_tensorboard and device.rank == 0:
         recorders.append(TensorBoardLog(folder / "tensorboard", first_step))
     log = TrainingLog(
-        rates, step.optimizer, steps_per_epoch, stride, images_per_step, recorders, first_step
-    )
+        rates, step.optimizer, steps_per_epoch, total_steps, stride, images_per_step, recorders,
+        first_step,
+    )  # fmt: skip
     callbacks: list[ms.Callback] = [log]
     if evaluate is not None:
 

@@ -1,42 +1,131 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """One training step for CPU, GPU and Ascend, alone or data-parallel."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import mindspore as ms
-from mindspore import Parameter, Tensor, amp, nn, ops
+from mindspore import Parameter, ParameterTuple, Tensor, amp, nn, ops
+
+from src.model_utils.parameters import LARGEST_LOSS_SCALE, SMALLEST_LOSS_SCALE, Config
+
+
+@dataclass(frozen=True)
+class StepOptions:
+    """Variants of the step; the names are train_config's, see default_config.yaml.
+
+    loss_scale: factor on the loss while gradients are taken. With 1 they are taken as they are.
+    skip_overflow: leave parameters and moments alone where the loss or a gradient, on any device,
+        is not finite.
+    is_dynamic: halve the scale at each overflow, double it after `scale_window` updates without.
+    accumulate_steps: calls, of a batch each, to one update.
+    clip_norm: largest norm of all gradients together; 0 for any.
+    ema_decay: decay of the averaged weights; 0 for none.
+    """
+
+    loss_scale: float = 1.0
+    skip_overflow: bool = False
+    is_dynamic: bool = False
+    scale_window: int = 2000
+    accumulate_steps: int = 1
+    clip_norm: float = 0.0
+    ema_decay: float = 0.0
+
+
+def step_options(config: Config) -> StepOptions:
+    """The configured variant."""
+    recipe, scales = config.train_config, config.enable_lossscale
+    return StepOptions(
+        loss_scale=recipe.loss_scale_value if scales else 1.0,
+        skip_overflow=scales,
+        is_dynamic=scales and recipe.loss_scale == "dynamic",
+        scale_window=recipe.scale_window,
+        accumulate_steps=recipe.accumulate_steps,
+        clip_norm=recipe.clip_norm,
+        ema_decay=recipe.ema_decay,
+    )
+
+
+class WeightAverage(nn.Cell):
+    """Exponential moving average of a cell's parameters, BatchNorm's statistics among them.
+
+    A call moves each average to decay · average + (1 - decay) · parameter. They start as the
+    parameters are.
+    """
+
+    def __init__(self, network: nn.Cell, decay: float) -> None:
+        super().__init__(auto_prefix=False)  # as nn.Optimizer: the weights keep their names
+        self.weights = ParameterTuple(network.get_parameters())
+        self.averages = self.weights.clone(prefix="ema", init="same")
+        for average in self.averages:
+            average.requires_grad = False
+        self.hyper_map, self.part = ops.HyperMap(), 1.0 - decay
+
+    def construct(self) -> bool:
+        return self.hyper_map(ops.partial(_move, self.part), self.averages, self.weights)
+
+
+def _move(part: float, average: Parameter, weight: Parameter) -> bool:
+    ops.assign_add(average, (weight - average) * part)
+    return True
+
+
+def _clear(accumulated: Parameter) -> bool:
+    ops.assign(accumulated, ops.zeros_like(accumulated))  # what is not finite times 0 stays so
+    return True
+
+
+def _accumulate(accumulated: Parameter, gradient: Tensor) -> bool:
+    ops.assign_add(accumulated, gradient)
+    return True
 
 
 class TrainStep(nn.Cell):
-    """Loss, scaled gradients, their average over devices, and the update.
+    """Loss, scaled gradients, their average over batches and devices, and the update.
 
-    MindSpore's own TrainOneStepWithLossScaleCell does not compile on a CPU.
+    MindSpore's own TrainOneStepWithLossScaleCell does not compile on a CPU. All that a training
+    needs to go on is a Parameter below this cell: weights, moments, the optimizer's step count,
+    the scale, averages, what is accumulated, and these counters:
+
+    - overflows: updates left out.
+    - bad_steps: consecutive batches, up to now, in updates whose loss was not finite, or that
+      overflowed at a scale that cannot be lowered; the same on all devices.
 
     Args:
         network: images, colour, objects to (loss, hm_loss, wh_loss, off_loss).
-        optimizer: holds the parameters to train.
-        loss_scale: factor on the loss while gradients are taken. With 1 they are taken as they
-            are.
-        skip_overflow: leave parameters and moments alone in a step whose gradients, on any device,
-            are not all finite.
+        optimizer: holds the parameters to train; one step of its schedule is an update.
+        options: variants.
         rank_size: number of devices that train together.
     """
 
     def __init__(
-        self,
-        network: nn.Cell,
-        optimizer: nn.Optimizer,
-        loss_scale: float,
-        skip_overflow: bool,
-        rank_size: int,
+        self, network: nn.Cell, optimizer: nn.Optimizer, options: StepOptions, rank_size: int = 1
     ) -> None:
         super().__init__()
-        self.network, self.optimizer = network, optimizer
-        self.skip_overflow, self.is_distributed = skip_overflow, rank_size > 1
-        self.scale = Parameter(Tensor(loss_scale, ms.float32), name="scale", requires_grad=False)
+        self.network, self.optimizer, self.options = network, optimizer, options
+        self.is_distributed = rank_size > 1
+        self.accumulates = options.accumulate_steps > 1
+        self.clips, self.averages_weights = options.clip_norm > 0, options.ema_decay > 0
+        self.scale = _state("scale", options.loss_scale, ms.float32)
+        self.overflows = _state("overflows", 0, ms.int32)
+        self.bad_steps = _state("bad_steps", 0, ms.int32)
+        self.no_steps = Tensor(0, ms.int32)
         self.gradients = ops.value_and_grad(
             self._scaled_loss, None, optimizer.parameters, has_aux=True
         )
         self.hyper_map = ops.HyperMap()
         self.multiply = ops.Mul()
+        self.share = 1.0 / options.accumulate_steps  # of a batch in the mean gradient
+        if options.is_dynamic:
+            self.good_updates = _state("good_updates", 0, ms.int32)
+            self.smallest = Tensor(SMALLEST_LOSS_SCALE, ms.float32)
+            self.largest = Tensor(LARGEST_LOSS_SCALE, ms.float32)
+        if self.accumulates:
+            self.accumulated = optimizer.parameters.clone(prefix="accumulated", init="zeros")
+            self.batches = _state("batches", 0, ms.int32)
+            self.bad_losses = _state("bad_losses", 0, ms.int32)
+        if self.averages_weights:
+            self.ema = WeightAverage(network, options.ema_decay)
         if self.is_distributed:
             self.average = nn.DistributedGradReducer(optimizer.parameters, True, rank_size)
             self.sum_over_devices = ops.AllReduce(ops.ReduceOp.SUM)
@@ -44,27 +133,105 @@ class TrainStep(nn.Cell):
     def construct(
         self, image: Tensor, colour: Tensor, objects: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Returns loss, hm_loss, wh_loss, off_loss, whether the step overflowed, the scale."""
-        (_, *losses), gradients = self.gradients(image, colour, objects, self.scale)
-        if self.is_distributed:
-            gradients = self.average(gradients)
-        factor = 1.0 / self.scale
-        gradients = self.hyper_map(ops.partial(self.multiply, factor), gradients)
-        overflow = Tensor(False, ms.bool_)
-        if self.skip_overflow:
-            overflow = ops.logical_not(amp.all_finite(gradients))
-            if self.is_distributed:
-                # Where the hardware saturates, an overflow shows on its own device only.
-                overflow = self.sum_over_devices(ops.cast(overflow, ms.float32)) > 0.0
-            if not overflow:
-                losses = ops.depend(losses, self.optimizer(gradients))
-        else:
-            losses = ops.depend(losses, self.optimizer(gradients))
+        """Trains on a batch.
+
+        Returns:
+            loss, hm_loss, wh_loss and off_loss of the batch; whether the update that it completed
+            was left out; the scale of its loss.
+        """
+        scale = self.scale * 1.0  # a copy: the parameter may change below
+        (_, *losses), gradients = self.gradients(image, colour, objects, scale)
         loss, hm_loss, wh_loss, off_loss = losses
-        return loss, hm_loss, wh_loss, off_loss, overflow, self.scale.value()
+        is_bad = ops.logical_not(ops.isfinite(loss))
+        if self.accumulates:
+            is_skipped = self._add_batch(gradients, is_bad)
+        else:
+            is_skipped = self._update(gradients, is_bad)
+        return loss, hm_loss, wh_loss, off_loss, is_skipped, scale
+
+    def ema_weights(self, network: nn.Cell) -> Iterator[tuple[str, Parameter]]:
+        """The averaged parameters of `network`, a cell of this step, by its structural names."""
+        averages = {id(w): a for w, a in zip(self.ema.weights, self.ema.averages, strict=True)}
+        for name, parameter in network.parameters_and_names():
+            yield name, averages[id(parameter)]
 
     def _scaled_loss(
         self, image: Tensor, colour: Tensor, objects: Tensor, scale: Tensor
     ) -> tuple[Tensor, ...]:
         loss, hm_loss, wh_loss, off_loss = self.network(image, colour, objects)
         return loss * scale, loss, hm_loss, wh_loss, off_loss
+
+    def _add_batch(self, gradients: tuple[Tensor, ...], is_bad: Tensor) -> Tensor:
+        """Adds a batch; the last of its update returns what `_update` does, the others False."""
+        # Gradients that are not finite stay so in the sum, so it is checked once, at the end.
+        self.hyper_map(_accumulate, self.accumulated, gradients)
+        ops.assign_add(self.bad_losses, ops.cast(is_bad, ms.int32))
+        ops.assign_add(self.batches, Tensor(1, ms.int32))
+        is_skipped = Tensor(False, ms.bool_)
+        if self.batches >= self.options.accumulate_steps:
+            is_skipped = self._update(self.accumulated, self.bad_losses > 0)
+            self.hyper_map(_clear, self.accumulated)
+            ops.assign(self.bad_losses, self.no_steps)
+            ops.assign(self.batches, self.no_steps)
+        return is_skipped
+
+    def _update(self, gradients: tuple[Tensor, ...], is_bad: Tensor) -> Tensor:
+        """Updates by the mean gradient unless it overflowed; returns whether that was left out.
+
+        Args:
+            gradients: scaled, their sum over the batches of the update.
+            is_bad: whether a loss was not finite.
+        """
+        if self.is_distributed:
+            gradients = self.average(gradients)
+        factor = self.share / self.scale
+        gradients = self.hyper_map(ops.partial(self.multiply, factor), gradients)
+        is_skipped = is_bad
+        if self.options.skip_overflow:
+            is_skipped = ops.logical_or(is_bad, ops.logical_not(amp.all_finite(gradients)))
+        if self.is_distributed:
+            # Losses differ, and where the hardware saturates, an overflow shows on its own device.
+            flags = ops.stack((ops.cast(is_bad, ms.float32), ops.cast(is_skipped, ms.float32)))
+            flags = self.sum_over_devices(flags) > 0.0
+            is_bad, is_skipped = flags[0], flags[1]
+        if not self.options.skip_overflow:
+            self._apply(gradients)
+            self._count_bad(is_bad)
+            return Tensor(False, ms.bool_)
+        if not is_skipped:
+            self._apply(gradients)
+        ops.assign_add(self.overflows, ops.cast(is_skipped, ms.int32))
+        if self.options.is_dynamic:
+            is_lowest = self.scale <= self.smallest
+            self._count_bad(ops.logical_or(is_bad, ops.logical_and(is_skipped, is_lowest)))
+            self._adjust_scale(is_skipped)
+        else:
+            self._count_bad(is_skipped)
+        return is_skipped
+
+    def _apply(self, gradients: tuple[Tensor, ...]) -> bool:
+        if self.clips:
+            gradients = ops.clip_by_global_norm(gradients, self.options.clip_norm)
+        self.optimizer(gradients)
+        if self.averages_weights:
+            self.ema()
+        return True
+
+    def _count_bad(self, is_bad: Tensor) -> bool:
+        longer = self.bad_steps + self.options.accumulate_steps
+        ops.assign(self.bad_steps, ops.select(is_bad, longer, self.no_steps))
+        return True
+
+    def _adjust_scale(self, overflowed: Tensor) -> bool:
+        good = ops.select(overflowed, self.no_steps, self.good_updates + 1)
+        grows = good >= self.options.scale_window
+        raised = ops.minimum(self.scale * 2.0, self.largest)
+        lowered = ops.maximum(self.scale * 0.5, self.smallest)
+        scale = ops.select(overflowed, lowered, ops.select(grows, raised, self.scale))
+        ops.assign(self.scale, scale)
+        ops.assign(self.good_updates, ops.select(grows, self.no_steps, good))
+        return True
+
+
+def _state(name: str, value: float, dtype: ms.Type) -> Parameter:
+    return Parameter(Tensor(value, dtype), name=name, requires_grad=False)

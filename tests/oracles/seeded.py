@@ -12,6 +12,10 @@ RESIDUAL_GAIN = 0.6
 DEFORMABLE_GAIN = 2.5
 # So that the learned offsets of the three deformable layers spread by 1 to 2 pixels.
 OFFSET_GAIN = 1.5
+# The training of adam_steps.py: pixels 0..255 become value · PIXEL_SCALE - 1.
+ADAM_STEPS, ADAM_BATCH, ADAM_SIZE, ADAM_CLASSES = 20, 4, 64, 20
+ADAM_RATE, ADAM_EPS, PIXEL_SCALE = 3e-5, 1e-7, 1 / 128
+ADAM_TRAINING_BATCH = 3
 
 
 def seeded_rng(name: str) -> np.random.Generator:
@@ -55,3 +59,52 @@ def seeded_array(name: str, shape: Sequence[int]) -> np.ndarray:
 def seeded_image(shape: Sequence[int] = (1, 3, 64, 96), name: str = "image") -> np.ndarray:
     """A normalised input image, float32 NCHW: standard normal values."""
     return seeded_rng(name).normal(0.0, 1.0, tuple(shape)).astype(np.float32)
+
+
+def seeded_batch(
+    step: int, batch: int, size: int, classes: int
+) -> tuple[np.ndarray, list[list[tuple[float, ...]]]]:
+    """Images and objects of a training step.
+
+    Images uint8 (batch,size,size,3); of each image three objects (class, cx, cy, w, h), in pixels
+    of the output grid, a quarter of the size, in different thirds of its rows.
+    """
+    rng = seeded_rng(f"batch {step}")
+    images = rng.integers(0, 256, (batch, size, size, 3), np.uint8)
+    third = size // 12
+    objects = [
+        [
+            (
+                float(rng.integers(classes)),
+                # Dyadic, so that float32 holds them exactly.
+                rng.integers(0, size // 4 * 16) / 16,
+                third * row + rng.integers(0, third * 16) / 16,
+                *(rng.integers(8, 128, 2) / 16).tolist(),
+            )
+            for row in range(3)
+        ]
+        for _ in range(batch)
+    ]
+    return images, objects
+
+
+def sample(values: np.ndarray, count: int = 200) -> np.ndarray:
+    """At most ``count`` values, evenly spread over the flattened array."""
+    flat = values.reshape(-1)
+    return flat[np.linspace(0, len(flat) - 1, min(count, len(flat))).astype(int)]
+
+
+def with_calm_offsets(name: str, values: np.ndarray) -> np.ndarray:
+    """A parameter of `seeded_array` with the offsets of deformable layers close to half a pixel.
+
+    Bilinear sampling has a kink at whole pixels: there a rounding error changes a gradient by
+    percents, in PyTorch's float32 against its float64 as well. Half a pixel is far from it.
+    """
+    if "conv_offset" not in name:
+        return values
+    values = values.copy()
+    if values.ndim == 1:
+        values[:18] += 0.5
+    else:
+        values[:18] *= 0.05
+    return values

@@ -1,0 +1,76 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Which cells compute in float16. A CPU runs such a network forward, if slowly."""
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import nn
+
+from src.model_utils.errors import UserError
+from src.models.centernet import CenterNet, create_network, with_loss
+from src.models.layers import DeformableConv
+from src.training.mixed_precision import set_precision
+from tests.helpers import config, object_rows, run
+
+SMALL = {
+    "block": "basic", "block_class": [1, 1, 1, 1], "stage_channels": [8, 8, 8, 8],
+    "up_channels": [8, 8, 8], "head_conv": 8,
+}  # fmt: skip
+
+
+def small_network(deformable: str) -> CenterNet:
+    ms.set_seed(0)
+    changed = {**SMALL, "deformable": deformable}
+    return create_network(config().net_config.model_copy(update=changed), 3).set_train()
+
+
+@pytest.mark.parametrize("level", ["O2", "O3"])
+def test_a_cpu_is_refused_in_one_sentence(level):
+    with pytest.raises(UserError, match=rf"^train_config.amp_level {level}: .*use O0 there\.$"):
+        set_precision(small_network("none"), level, "CPU")
+
+
+@pytest.mark.parametrize("target", ["CPU", "Ascend"])
+def test_level_0_leaves_float32(target):
+    network = small_network("none")
+    set_precision(network, "O0", target)
+    assert run(network, np.zeros((1, 3, 32, 32), np.float32))[0].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("level", "full_precision"),
+    [("O2", (nn.BatchNorm2d, DeformableConv)), ("O3", (nn.BatchNorm2d,))],
+)
+def test_convolutions_are_cast_and_batch_norm_parameters_and_names_are_not(level, full_precision):
+    network = small_network("gather")
+    before = [(name, p.dtype) for name, p in network.parameters_and_names()]
+    set_precision(network, level, "Ascend")
+    assert [(name, p.dtype) for name, p in network.parameters_and_names()] == before
+    assert {dtype for _, dtype in before} == {ms.float32}
+    kept = [cell for _, cell in network.cells_and_names() if isinstance(cell, full_precision)]
+    inside = {id(cell) for outer in kept for _, cell in outer.cells_and_names()}
+    cast = [cell for _, cell in network.cells_and_names() if id(cell) not in inside]
+    assert len(kept) >= 15 and any(isinstance(cell, nn.Conv2d) for cell in cast)
+    # The flags that `Cell.to_float` sets and the compiler reads.
+    assert all(cell.get_flags()["fp16"] and not cell.get_flags()["fp32"] for cell in cast)
+    assert all(cell.get_flags()["fp32"] and not cell.get_flags()["fp16"] for cell in kept)
+
+
+@pytest.mark.parametrize("level", ["O2", "O3"])
+@pytest.mark.parametrize("deformable", ["gather", "operator"])
+def test_the_network_computes_in_float16_and_its_losses_in_float32(level, deformable):
+    random = np.random.default_rng(0)
+    image = random.integers(0, 256, (2, 64, 64, 3), np.uint8)
+    colour = np.tile(np.eye(3, 4, dtype=np.float32) / 128, (2, 1, 1))
+    objects = np.stack([object_rows([(1, 5.5, 6.5, 4.0, 5.0)], 4)] * 2)
+    exact, network = small_network(deformable), small_network(deformable)
+    set_precision(network, level, "Ascend")
+    heads = run(network, random.normal(size=(2, 3, 64, 64)).astype(np.float32))
+    assert {head.dtype for head in heads} == {np.dtype(np.float16)}
+    expected, found = (
+        run(with_loss(cell, config().net_config, 3, (16, 16)), image, colour, objects)
+        for cell in (exact, network)
+    )
+    assert {loss.dtype for loss in found} == {np.dtype(np.float32)}
+    np.testing.assert_allclose(found, expected, rtol=0.01)
+    assert not np.array_equal(found, expected)
