@@ -748,7 +748,7 @@ def test_a_place_that_cannot_be_written_is_named(
 
 def test_a_full_disk_ends_in_one_sentence_and_leaves_nothing(coco_set: CocoSet, target: Path):
     coco_set.write()
-    limit = 20_000_000  # bytes of one file: less than the smallest MindRecord file
+    limit = 4_000_000  # bytes of one file: less than the smallest MindRecord file
     done = subprocess.run(
         [sys.executable, str(PROJECT / "src" / "dataset.py"), *arguments(coco_set.root, target)],
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),

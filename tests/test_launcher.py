@@ -862,10 +862,9 @@ def test_two_servers_of_a_rank_table_average_their_gradients(tmp_path: Path):
     assert codes == [0, 0], logs
     for rank, log in enumerate(logs):
         # The mean of (1, 10) and (2, 20), taken once; the second step is left out by both.
-        assert [line for line in log.splitlines() if line.startswith("rank ")] == [
-            f"rank {rank} [-1.5, -15.0] False",
-            f"rank {rank} [-1.5, -15.0] True",
-        ]
+        first, second = (line for line in log.splitlines() if line.startswith("rank "))
+        assert first.startswith(f"rank {rank} [-1.5, -15.0] False ")
+        assert second.startswith(f"rank {rank} [-1.5, -15.0] True ")
 
 
 @pytest.mark.parametrize("devices", [2, pytest.param(1, marks=pytest.mark.slow)])
@@ -887,7 +886,7 @@ def test_msrun_trains_on_a_cpu(devices: int, mindrecord: Path, tmp_path: Path):
     said = f"{32 // 4 // devices} an epoch, batch 4 on each of {devices} CPU device(s)"
     assert all(said in log for log in logs)
     assert "an epoch" not in (log_dir / "scheduler.log").read_text()  # it does not train itself
-    assert [path.name for path in (log_dir / "ckpt_0").iterdir()] == ["centernet-1_2.ckpt"]
+    assert [path.name for path in (log_dir / "ckpt_0").glob("*.ckpt")] == ["centernet-1_2.ckpt"]
     assert [path.name for path in log_dir.glob("ckpt_*")] == ["ckpt_0"]
 
 
