@@ -109,7 +109,7 @@ def test_an_evaluation_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]
 def make_log(records: list, first_step: int = 0) -> TrainingLog:
     """Four steps an epoch, ten in all, a record every two."""
     optimizer = SimpleNamespace(global_step=Tensor([7], ms.int32))
-    log = TrainingLog(RATES, optimizer, 4, 2, 16, [records.append], first_step)
+    log = TrainingLog(RATES, optimizer, 4, len(RATES), 2, 16, [records.append], first_step)
     log.on_train_begin(context(0))
     return log
 
