@@ -313,7 +313,7 @@ def print_table(best: dict[str, Measurement], numbers: dict[str, Any], rounds: i
         )
     print(f"loader / decode_only: {numbers['speed_over_decode_only']:.2f}")
     print(f"loader / plain: {numbers['speed_over_plain']:.2f}")
-    print(f"heat maps on the device: {numbers['target_drawing_ms_per_image']:.1f} ms an image")
+    print(f"targets on the device: {numbers['target_drawing_ms_per_image']:.1f} ms an image")
     print(
         f"conversion: {numbers['conversion_images_per_second']:.1f} images/s, "
         f"{numbers['conversion_over_decode_files']:.2f} times as long as decoding the files "

@@ -7,13 +7,14 @@ import shutil
 from pathlib import Path
 
 import cv2
+import mindspore as ms
 import numpy as np
 import pytest
 
 from src.deploy.mindir import largest_difference
 from src.evaluation.coco_results import COCO_NUMBERS
 from src.training.metrics import read_records
-from tests.conftest import QUICKSTART, Program
+from tests.conftest import QUICKSTART, Program, assert_refused
 
 CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
 
@@ -50,6 +51,51 @@ def test_training_batches_hold_the_images_of_the_set(mindrecord: Path, shapes: P
     )
     first = next(again.create_dict_iterator(num_epochs=1, output_numpy=True))
     assert all(np.array_equal(first[name], batches[0][name]) for name in first)
+
+
+def test_a_training_without_finite_losses_ends_with_a_checkpoint_and_one_sentence(
+    mindrecord: Path, program: Program, tmp_path: Path
+):
+    rate = [f"--train_config.{name}.learning_rate=1e30" for name in ("PolyDecay", "MultiDecay")]
+    done = program(
+        "train.py",
+        *CPU,
+        *("--mindrecord_dir", mindrecord, "--train_steps", 40, *rate),
+        *("--train_config.PolyDecay.warmup_steps", 0, "--train_config.MultiDecay.warmup_steps", 0),
+        *("--train_config.max_bad_steps", 3, "--save_checkpoint_steps", 1000),
+        cwd=tmp_path,
+    )
+    assert_refused(done, "3 batches in a row had a loss that was not finite", "learning rate")
+    (path,) = (tmp_path / "ckpt_0").glob("*.ckpt")
+    assert f"checkpoint: {path.relative_to(tmp_path)}" in done.stdout
+    assert int(path.stem.rpartition("_")[2]) < 40
+
+
+def test_averaged_weights_are_written_beside_and_load_like_others(
+    mindrecord: Path, program: Program, tmp_path: Path
+):
+    done = program(
+        "train.py",
+        *CPU,
+        *("--mindrecord_dir", mindrecord, "--train_steps", 3, "--save_checkpoint_steps", 1),
+        *("--train_config.ema_decay", 0.5, "--save_checkpoint_num", 2),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "ckpt_0"
+    assert sorted(path.name for path in folder.glob("*.ckpt")) == [
+        *("centernet-1_2.ckpt", "centernet-2_3.ckpt"),
+        *("centernet_ema-1_2.ckpt", "centernet_ema-2_3.ckpt"),
+    ]
+    name = "backbone.conv1.weight"
+    before, after = (
+        [ms.load_checkpoint(str(folder / f"{kind}-{end}.ckpt"))[name].asnumpy()
+         for kind in ("centernet", "centernet_ema")]
+        for end in ("1_2", "2_3")
+    )  # fmt: skip
+    # average + (1 - 0.5) * (weight - average), of the weights after the step.
+    np.testing.assert_allclose(after[1], (before[1] + after[0]) / 2, rtol=1e-5, atol=1e-8)
+    assert np.abs(after[1] - after[0]).max() > 0
 
 
 @pytest.mark.parametrize("sink", [("false", 1, 6), ("true", 1, 6), ("true", 3, 2), ("true", -1, 3)])
@@ -264,7 +310,7 @@ def write_seeded_checkpoint(path: Path, options: tuple) -> None:
     for name, parameter in network.parameters_and_names():
         if name.endswith((".2.weight", "conv_offset.weight")):
             parameter.set_data(parameter * 0.1)
-    checkpoints.save(network, path)
+    checkpoints.save(network.parameters_and_names(), path)
 
 
 def worst_difference(folder: Path, checkpoint: Path, options: tuple) -> float:

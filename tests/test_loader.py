@@ -145,7 +145,7 @@ def test_a_certain_flip_mirrors_image_and_box(numbered: Path):
     np.testing.assert_allclose(row[4:6], [5.33333, 6.53333], atol=1e-5)
 
 
-@pytest.mark.parametrize("shape", [(33, 47), (512, 64), (257, 3), (258, 3)])
+@pytest.mark.parametrize("shape", [(33, 47), (512, 64), (257, 3), (258, 3), (0, 9)])
 def test_channel_sums_do_not_overflow(shape: tuple[int, int]):
     image = np.full((*shape, 3), 255, np.uint8)
     image[:, :, 1] //= 2

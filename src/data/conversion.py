@@ -188,7 +188,7 @@ def _checked_images(
         return _checked_image(record, decode)
 
     with (
-        # More than cores, as some wait for Python's lock while MindSpore writes.
+        # More than workers, as some wait for Python's lock while MindSpore writes.
         ThreadPoolExecutor(num_workers + 2) as pool,
         tqdm(total=len(records), desc="convert", unit="image", mininterval=1) as progress,
     ):

@@ -186,7 +186,7 @@ def create_train_dataset(
         rank,
         str(mindrecord_dir / prefix),
         *divmod(first_step, steps),
-        # One more than cores, as some wait for Python's lock when MindSpore hands files over.
+        # One more than workers, as some wait for Python's lock when MindSpore hands files over.
         ThreadPoolExecutor(workers + 1, initializer=geometry.use_exact_warp),
     )  # fmt: skip
     cv2.setNumThreads(1)  # the loader's own threads take the cores

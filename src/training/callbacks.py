@@ -3,14 +3,15 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import Parameter, Tensor, nn
 from mindspore.train import Callback, RunContext
 
 from src import visual
+from src.model_utils.errors import UserError
 from src.training import checkpoints
 from src.training.metrics import Record, Recorder, read_records
 
@@ -213,6 +214,8 @@ class CheckpointKeeper(Callback):
         folder, name: files are FOLDER/NAME-EPOCH_STEP.ckpt.
         every_steps, keep: as save_checkpoint_steps and save_checkpoint_num.
         steps_per_epoch, total_steps: of the training.
+        ema_weights: averaged parameters by the network's names, if there are any; they are written
+            beside, as FOLDER/NAME_ema-EPOCH_STEP.ckpt.
     """
 
     def __init__(
@@ -224,27 +227,64 @@ class CheckpointKeeper(Callback):
         keep: int,
         steps_per_epoch: int,
         total_steps: int,
+        ema_weights: Callable[[], Iterable[tuple[str, Parameter]]] | None = None,
     ) -> None:
         super().__init__()
-        self._network, self._folder, self._name = network, folder, name
-        self._every_steps, self._keep = every_steps, keep
+        self._weights = {name: network.parameters_and_names}
+        if ema_weights is not None:
+            self._weights[f"{name}_ema"] = ema_weights
+        self._folder, self._every_steps, self._keep = folder, every_steps, keep
         self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
         self._last_saved = 0
-        self._written: list[Path] = []
+        self._written: list[list[Path]] = []
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         step = run_context.original_args().cur_step_num
-        is_due = _passes(self._every_steps, self._last_saved, step)
-        if not is_due and step < self._total_steps:
-            return
+        if _passes(self._every_steps, self._last_saved, step) or step >= self._total_steps:
+            self.save(step)
+
+    def save(self, step: int) -> None:
+        """Writes the checkpoint of a step now."""
         epoch = math.ceil(step / self._steps_per_epoch)
-        path = self._folder / f"{self._name}-{epoch}_{step}.ckpt"
-        checkpoints.save(self._network, path)
+        paths = []
+        for name, weights in self._weights.items():
+            paths.append(self._folder / f"{name}-{epoch}_{step}.ckpt")
+            checkpoints.save(weights(), paths[-1])
+            print(f"checkpoint: {paths[-1]}", flush=True)
         self._last_saved = step
-        self._written.append(path)
-        print(f"checkpoint: {path}", flush=True)
+        self._written.append(paths)
         while len(self._written) > self._keep:
-            self._written.pop(0).unlink(missing_ok=True)
+            for path in self._written.pop(0):
+                path.unlink(missing_ok=True)
+
+
+class StopAtBadSteps(Callback):
+    """Ends a training that learns nothing any more, with a checkpoint and an error.
+
+    Args:
+        bad_steps: the training step's count of consecutive bad batches.
+        max_bad_steps: as in train_config.
+        save: writes the checkpoint of a step; None where this process writes none.
+    """
+
+    def __init__(
+        self, bad_steps: Parameter, max_bad_steps: int, save: Callable[[int], None] | None
+    ) -> None:
+        super().__init__()
+        self._bad_steps, self._max_bad_steps, self._save = bad_steps, max_bad_steps, save
+
+    def on_train_step_end(self, run_context: RunContext) -> None:
+        bad = int(self._bad_steps.asnumpy().item())
+        if bad < self._max_bad_steps:
+            return
+        step = run_context.original_args().cur_step_num
+        if self._save is not None:
+            self._save(step)
+        raise UserError(
+            f"training: up to step {step}, {bad} batches in a row had a loss that was not finite, "
+            "or overflowed at a scale that cannot be lowered; lower the learning rate or the loss "
+            "scale and start from an earlier checkpoint."
+        )
 
 
 class StopAt(Callback):

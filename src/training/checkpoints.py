@@ -4,6 +4,7 @@
 Parameters go by their place in the network (backbone.conv1.weight), whatever cells stand around it.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import mindspore as ms
@@ -15,11 +16,11 @@ from src.model_utils.files import whole_file
 _SHOWN_MISMATCHES = 3
 
 
-def save(network: nn.Cell, path: Path) -> None:
-    """Writes the parameters of `network` to `path` (.ckpt), whole or not at all."""
-    parameters = [{"name": name, "data": data} for name, data in network.parameters_and_names()]
+def save(parameters: Iterable[tuple[str, ms.Parameter]], path: Path) -> None:
+    """Writes parameters by their names to `path` (.ckpt), whole or not at all."""
+    entries = [{"name": name, "data": data} for name, data in parameters]
     with whole_file(path) as partial:
-        ms.save_checkpoint(parameters, str(partial))
+        ms.save_checkpoint(entries, str(partial))
 
 
 def load(network: nn.Cell, path: Path) -> None:

@@ -2,6 +2,7 @@
 """The training loop: MindSpore's `Model.train` with our callbacks."""
 
 import contextlib
+import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from src.training.callbacks import (
     CheckpointKeeper,
     PeriodicEvaluation,
     StopAt,
+    StopAtBadSteps,
     TrainingLog,
     TrainingPicture,
 )
@@ -69,7 +71,8 @@ def run_training(
         first_step: steps done by the run that this one continues.
 
     Raises:
-        UserError: TensorBoard's files are asked for and tensorboardX is not installed.
+        UserError: TensorBoard's files are asked for and tensorboardX is not installed, or the loss
+            stays bad for max_bad_steps batches.
     """
     steps_per_epoch = dataset.get_dataset_size()
     total_steps = len(rates) * config.train_config.accumulate_steps
@@ -97,7 +100,7 @@ def run_training(
 
         def save_best() -> None:
             if writes_files:
-                checkpoints.save(network, best_path)
+                checkpoints.save(network.parameters_and_names(), best_path)
                 print(f"best checkpoint so far: {best_path}", flush=True)
 
         best_ap = best_average_precision(read_records(metrics_path)) if writes_files else -math.inf
@@ -113,12 +116,17 @@ def run_training(
                 metrics_path, folder / "training.png", steps_per_epoch, total_steps, first_step
             )
         )
-        callbacks.append(
-            CheckpointKeeper(
-                network, folder, "centernet", config.save_checkpoint_steps,
-                config.save_checkpoint_num, steps_per_epoch, total_steps,
-            )
+        ema_weights = None
+        if config.train_config.ema_decay > 0:
+            ema_weights = functools.partial(step.ema_weights, network)
+        keeper = CheckpointKeeper(
+            network, folder, "centernet", config.save_checkpoint_steps,
+            config.save_checkpoint_num, steps_per_epoch, total_steps, ema_weights,
         )  # fmt: skip
+        callbacks.append(keeper)
+    if config.train_config.max_bad_steps > 0:
+        save = keeper.save if writes_files else None
+        callbacks.append(StopAtBadSteps(step.bad_steps, config.train_config.max_bad_steps, save))
     callbacks.append(StopAt(total_steps))
     # A CPU has no sink: there MindSpore counts in epochs of the data.
     sinks = config.enable_data_sink and device.target != "CPU"
