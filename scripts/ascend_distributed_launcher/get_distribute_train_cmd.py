@@ -17,43 +17,39 @@ import socket
 import sys
 from pathlib import Path
 
-from rank_table import LauncherError, Server, read_rank_table, this_server
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a script, started by its path
+
+from rank_table import Server, read_rank_table, this_server
+
+from src.model_utils.errors import UserError, run_program
 
 COMMON_SH = Path(__file__).resolve().parents[1] / "common.sh"
 SCHEDULER_PORT = 8118  # msrun's default, for servers that cannot agree on a free one
 
 
-def main() -> int:
+def main() -> None:
     arguments = _parse_arguments()
-    try:
-        table = Path(arguments.hccl_config).resolve()
-        servers = read_rank_table(table)
-        server = this_server(table, servers, arguments.server_id, Path(arguments.hccn_conf))
-        options = read_options(Path(arguments.hyper_parameter_config))
-        options += [*arguments.options, f"--device_target={arguments.device_target}"]
-        command = [sys.executable, str(Path(arguments.run_script).resolve()), *options]
-        if arguments.device_target == "Ascend":
-            starts = ascend_starts(command, servers, server, table)
-        else:
-            starts = scheduler_starts(command, servers, server)
-        if arguments.dry_run:
-            print("\n".join(line for _, line in starts))
-        else:
-            Path(arguments.cmd_file).write_text(command_file(starts), encoding="utf-8")
-    except LauncherError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}; check the path.", file=sys.stderr)
-        return 2
-    return 0
+    table = Path(arguments.hccl_config).resolve()
+    servers = read_rank_table(table)
+    server = this_server(table, servers, arguments.server_id, Path(arguments.hccn_conf))
+    options = read_options(Path(arguments.hyper_parameter_config))
+    options += [*arguments.options, f"--device_target={arguments.device_target}"]
+    command = [sys.executable, str(Path(arguments.run_script).resolve()), *options]
+    if arguments.device_target == "Ascend":
+        starts = ascend_starts(command, servers, server, table)
+    else:
+        starts = scheduler_starts(command, servers, server)
+    if arguments.dry_run:
+        print("\n".join(line for _, line in starts))
+    else:
+        Path(arguments.cmd_file).write_text(command_file(starts), encoding="utf-8")
 
 
 def read_options(path: Path) -> list[str]:
     """The parameters in section [config] of an ini file, as options of train.py.
 
     Raises:
-        LauncherError: the file is not such an ini file.
+        UserError: the file is not such an ini file.
     """
     parser = configparser.ConfigParser(interpolation=None)
     parser.optionxform = str  # names keep their case
@@ -63,7 +59,7 @@ def read_options(path: Path) -> list[str]:
         return [f"--{name}={value}" for name, value in parser["config"].items()]
     except (configparser.Error, KeyError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())
-        raise LauncherError(
+        raise UserError(
             f"{path}: is not an ini file with a section [config] ({reason}); see the project's own."
         ) from None
 
@@ -199,4 +195,4 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

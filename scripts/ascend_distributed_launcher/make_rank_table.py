@@ -16,38 +16,31 @@ import os
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a script, started by its path
+
 from rank_table import (
     Device,
-    LauncherError,
     Server,
     rank_table,
     read_hccn_conf,
     read_rank_table,
 )
 
+from src.model_utils.errors import UserError, run_program
 
-def main() -> int:
+
+def main() -> None:
     arguments = _parse_arguments()
-    try:
-        if arguments.merge:
-            servers = merged([read_rank_table(Path(path)) for path in arguments.merge])
-        else:
-            addresses = read_hccn_conf(Path(arguments.hccn_conf))
-            chosen = chosen_devices(arguments.devices, sorted(addresses), arguments.hccn_conf)
-            devices = [
-                Device(number, addresses[number], rank) for rank, number in enumerate(chosen)
-            ]
-            servers = [Server(arguments.server_id, devices)]
-        _write(Path(arguments.output), servers)
-    except LauncherError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}; check the path.", file=sys.stderr)
-        return 2
+    if arguments.merge:
+        servers = merged([read_rank_table(Path(path)) for path in arguments.merge])
+    else:
+        addresses = read_hccn_conf(Path(arguments.hccn_conf))
+        chosen = chosen_devices(arguments.devices, sorted(addresses), arguments.hccn_conf)
+        devices = [Device(number, addresses[number], rank) for rank, number in enumerate(chosen)]
+        servers = [Server(arguments.server_id, devices)]
+    _write(Path(arguments.output), servers)
     count = sum(len(server.devices) for server in servers)
     print(f"{arguments.output}: {count} device(s) of {len(servers)} server(s)")
-    return 0
 
 
 def merged(tables: list[list[Server]]) -> list[Server]:
@@ -67,7 +60,7 @@ def chosen_devices(text: str, present: list[int], hccn_conf: str) -> list[int]:
     """The device numbers in a list like 0-3,6; all that are present if it is empty.
 
     Raises:
-        LauncherError: it is no such list, or names a device that is not present.
+        UserError: it is no such list, or names a device that is not present.
     """
     if not text:
         return present
@@ -77,10 +70,10 @@ def chosen_devices(text: str, present: list[int], hccn_conf: str) -> list[int]:
             first, _, last = part.partition("-")
             chosen.update(range(int(first), int(last or first) + 1))
     except ValueError:
-        raise LauncherError(f"--devices {text}: is not a list like 0-3,6.") from None
+        raise UserError(f"--devices {text}: is not a list like 0-3,6.") from None
     absent = sorted(chosen - set(present))
     if absent or not chosen:
-        raise LauncherError(
+        raise UserError(
             f"--devices {text}: {hccn_conf} has {', '.join(map(str, present))}; choose among these."
         )
     return sorted(chosen)
@@ -90,7 +83,7 @@ def _write(path: Path, servers: list[Server]) -> None:
     try:
         table = rank_table(servers)
     except ValueError as error:
-        raise LauncherError(f"{path}: is not written ({error}); check the tables.") from None
+        raise UserError(f"{path}: is not written ({error}); check the tables.") from None
     # Whole or not at all: another server may be waiting for this file on a shared disk.
     partial = path.with_name(f"{path.name}.partial")
     partial.write_text(json.dumps(table, indent=4) + "\n", encoding="utf-8")
@@ -120,4 +113,4 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_program(main)

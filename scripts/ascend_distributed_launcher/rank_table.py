@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
-class LauncherError(Exception):
-    """One sentence for the user: file, what is wrong, remedy."""
+from src.model_utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ def read_rank_table(path: Path) -> list[Server]:
     """The servers of a rank table file.
 
     Raises:
-        LauncherError: the file is no rank table that HCCL could use.
+        UserError: the file is no rank table that HCCL could use.
         OSError: it cannot be read.
     """
     try:
@@ -46,7 +44,7 @@ def read_rank_table(path: Path) -> list[Server]:
         return _checked_servers(table)
     except ValueError as error:  # of the text, of the json, or of the content
         reason = " ".join(str(error).split())
-        raise LauncherError(
+        raise UserError(
             f"{path}: is not a usable rank table ({reason}); make_rank_table.py writes one."
         ) from None
 
@@ -92,13 +90,13 @@ def this_server(path: Path, servers: list[Server], server_id: str, hccn_conf: Pa
         hccn_conf: where this machine's device addresses are written, if it has devices.
 
     Raises:
-        LauncherError: none of them is, or more than one.
+        UserError: none of them is, or more than one.
     """
     names = ", ".join(server.server_id for server in servers)
     if server_id:
         found = [server for server in servers if server.server_id == server_id]
         if not found:
-            raise LauncherError(
+            raise UserError(
                 f"{path}: has no server {server_id}; --server_id or SERVER_ID is one of {names}."
             )
         return found[0]
@@ -113,7 +111,7 @@ def this_server(path: Path, servers: list[Server], server_id: str, hccn_conf: Pa
     ]
     if len(found) != 1:
         count = "no server" if not found else "more than one server"
-        raise LauncherError(
+        raise UserError(
             f"{path}: {count} in it is this machine; set SERVER_ID to this one's of {names}."
         )
     return found[0]
@@ -123,7 +121,7 @@ def read_hccn_conf(path: Path) -> dict[int, str]:
     """Address of each device, from the lines `address_<device>=<ip>` of Huawei's hccn.conf.
 
     Raises:
-        LauncherError: there are none, or a device or an address stands there twice.
+        UserError: there are none, or a device or an address stands there twice.
         OSError: the file cannot be read.
     """
     addresses: dict[int, str] = {}
@@ -141,7 +139,7 @@ def read_hccn_conf(path: Path) -> dict[int, str]:
         if not addresses:
             raise ValueError("it has no line address_0=...")
     except ValueError as error:
-        raise LauncherError(
+        raise UserError(
             f"{path}: is not a usable hccn.conf ({error}); hccn_tool sets the devices' addresses."
         ) from None
     return addresses
