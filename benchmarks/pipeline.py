@@ -90,29 +90,32 @@ PIPELINES: dict[str, Pipeline] = {"loader": loader, "decode_only": decode_only, 
 
 
 def measure_pipeline(
-    name: str, config: DatasetConfig, mindrecord_dir: Path, batch_size: int
+    name: str, config: DatasetConfig, mindrecord_dir: Path, batch_size: int, seconds: float
 ) -> Measurement:
-    """Takes an epoch's number of images from a pipeline that is already flowing.
+    """Takes images for some seconds from a pipeline that is already flowing.
 
     Before that go two batches, or one for each worker if those are more. The iterator is endless,
-    so that as much work is under way at the end of the measurement as at its start.
+    so that as much work is under way at the end of the measurement as at its start; batches that
+    are made side by side come together, so the time must be that of many batches.
     """
     dataset = PIPELINES[name](config, mindrecord_dir, batch_size)
     iterator = dataset.create_tuple_iterator(num_epochs=-1, output_numpy=True)
     rows = itertools.chain.from_iterable(itertools.repeat(iterator))
     per_row = 1 if name == "decode_only" else batch_size
-    epoch = dataset.get_dataset_size() * per_row // batch_size * batch_size
     for _ in itertools.islice(rows, max(2, config.num_workers) * batch_size // per_row):
         pass
     cpu_start, start = cpu_seconds(), time.perf_counter()
-    delivered = 0
-    for row in itertools.islice(rows, epoch // per_row):
+    images = delivered = 0
+    for row in rows:
+        images += per_row
         delivered += sum(column.nbytes for column in row)
-    seconds = time.perf_counter() - start
+        elapsed = time.perf_counter() - start
+        if elapsed >= seconds:
+            break
     cpu = cpu_seconds() - cpu_start
     memory = peak_memory()
     iterator.stop()
-    return Measurement(epoch / seconds, cpu / epoch * 1e3, delivered / epoch, memory / MB)
+    return Measurement(images / elapsed, cpu / images * 1e3, delivered / images, memory / MB)
 
 
 def process_tree() -> list[psutil.Process]:
@@ -246,7 +249,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for name, measured in runs.items():
                 measured.append(
                     in_new_process(
-                        measure_pipeline, name, dataset, mindrecord_dir, options.batch_size
+                        measure_pipeline,
+                        *(name, dataset, mindrecord_dir, options.batch_size, options.seconds),
                     )
                 )
         target_ms = in_new_process(
@@ -281,6 +285,7 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=0, help="threads or processes; 0: each core")
     parser.add_argument("--batch_size", type=count, default=32, help="images of a batch")
     parser.add_argument("--rounds", type=count, default=3, help="runs, of which the fastest counts")
+    parser.add_argument("--seconds", type=float, default=10, help="of a pipeline in a round")
     parser.add_argument("--json", type=Path, help="file for the numbers")
     return parser.parse_args(arguments)
 

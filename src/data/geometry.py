@@ -91,9 +91,10 @@ def warp(
     top, bottom, left, right = reached(affine, image.shape[:2], output_size)
     # OpenCV rounds what a column adds to 1/1024 image pixel apart from the rest, so the origin may
     # only move by columns that add whole ones. Those of a 640 wide image at CenterNet's scales do.
-    added = left * _WARP_UNITS * inverted(affine)[:, 0]
-    if np.abs(added - np.round(added)).max() > 1e-6:
-        left = 0
+    if left:
+        added = left * _WARP_UNITS * inverted(affine)[:, 0]
+        if np.abs(added - np.round(added)).max() > 1e-6:
+            left = 0
     out[:top], out[bottom:] = 0, 0
     out[top:bottom, :left], out[top:bottom, right:] = 0, 0
     if top < bottom and left < right:
@@ -124,13 +125,23 @@ def reached(
     Bilinear weights end one pixel beyond the outermost pixel centres.
     """
     height, width = size
-    corners = affine @ np.array([[-1, width, -1, width], [-1, -1, height, height], [1, 1, 1, 1]])
-    (first_column, first_row), (last_column, last_row) = corners.min(axis=1), corners.max(axis=1)
+    first_column, last_column = _extent(affine[0], width, height)
+    first_row, last_row = _extent(affine[1], width, height)
     top = min(max(math.floor(first_row), 0), output_size[0])
     bottom = max(min(math.ceil(last_row) + 1, output_size[0]), top)
     left = min(max(math.floor(first_column), 0), output_size[1])
     right = max(min(math.ceil(last_column) + 1, output_size[1]), left)
     return top, bottom, left, right
+
+
+def _extent(affine_row: np.ndarray, width: int, height: int) -> tuple[float, float]:
+    """Least and largest coordinate of the four corners -1 and `width`, -1 and `height`.
+
+    Of each term apart: in plain numbers it takes a tenth of the time of four corners in NumPy.
+    """
+    x, y, shift = affine_row.tolist()
+    xs, ys = (-x, x * width), (-y, y * height)
+    return min(xs) + min(ys) + shift, max(xs) + max(ys) + shift
 
 
 def transform_boxes(boxes: np.ndarray, affine: np.ndarray) -> np.ndarray:
