@@ -22,6 +22,9 @@ from src.model_utils.parameters import Config
 
 DEFAULT_CONFIG_PATH = Path(__file__).resolve().parents[2] / "default_config.yaml"
 
+# What parameters that are no booleans stand for without a value.
+_VALUES_ALONE = {"resume": "newest"}
+
 
 class _YamlLoader(yaml.SafeLoader):
     """YAML 1.1 as PyYAML reads it, except that 5e-4 is a number (YAML 1.2), not a string."""
@@ -177,7 +180,8 @@ def _parse_arguments(
         text = f"{_get(helps, name)} [{shown(value)}]".replace("%", "%%")
         metavar = "|".join(map(str, allowed[name])) if name in allowed else _type_name(name)
         # A boolean alone, --verify, is --verify true.
-        alone = {"nargs": "?", "const": "true"} if _field_type(name) is bool else {}
+        value_alone = "true" if _field_type(name) is bool else _VALUES_ALONE.get(name)
+        alone = {"nargs": "?", "const": value_alone} if value_alone else {}
         groups[section].add_argument(f"--{name}", metavar=metavar, help=text, **alone)
     known, unknown = parser.parse_known_args(arguments)
     options = vars(known)

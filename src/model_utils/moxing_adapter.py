@@ -111,6 +111,8 @@ def _output_path(config: Config, name: str) -> str:
 
 def _checkpoint_path(config: Config, name: str) -> str:
     given = getattr(config, name)
+    if given == "newest":  # of the folder that was copied in, or of this job's own
+        return config.load_path if config.checkpoint_url else given
     if given:
         places = [config.load_path] if config.checkpoint_url else []
         paths = [Path(place, given) for place in [*places, _CODE_FOLDER]]

@@ -211,6 +211,7 @@ class Config(Section):
     enable_save_ckpt: bool
     save_checkpoint_path: str
     load_checkpoint_path: str
+    resume: str
     save_checkpoint_steps: Count
     save_checkpoint_num: Count
     eval_interval: Index

@@ -1,19 +1,39 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""What happens beside the training: records, evaluation, picture, checkpoints and the end."""
+"""What happens beside the training: records, evaluation, picture, checkpoints and the end.
+
+Steps count from the beginning of the training, also where a run continues another: `CountFrom`
+comes first and sees to it.
+"""
 
 import math
+import signal
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
+import mindspore as ms
 import numpy as np
-from mindspore import Parameter, Tensor, nn
+from mindspore import Tensor, nn
 from mindspore.train import Callback, RunContext
 
 from src import visual
 from src.model_utils.errors import UserError
-from src.training import checkpoints
+from src.model_utils.signals import taken_interrupt
+from src.training import resume
 from src.training.metrics import Record, Recorder, read_records
+from src.training.step import TrainStep
+
+
+class CountFrom(Callback):
+    """Lets MindSpore count steps on from those that an earlier run has done."""
+
+    def __init__(self, first_step: int) -> None:
+        super().__init__()
+        self._first_step = first_step
+
+    def on_train_begin(self, run_context: RunContext) -> None:
+        run_context.original_args().cur_step_num = self._first_step
 
 
 class TrainingLog(Callback):
@@ -26,7 +46,6 @@ class TrainingLog(Callback):
         line_steps: steps between two records.
         images_per_step: images of one step on all devices.
         recorders: what takes the records, see `src.training.metrics`.
-        first_step: steps done by the run that this one continues.
     """
 
     def __init__(
@@ -38,22 +57,22 @@ class TrainingLog(Callback):
         line_steps: int,
         images_per_step: int,
         recorders: Sequence[Recorder],
-        first_step: int = 0,
     ) -> None:
         super().__init__()
         self._rates, self._optimizer = rates, optimizer
         self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
         self._line_steps, self._images_per_step = line_steps, images_per_step
-        self._recorders, self._first_step = recorders, first_step
+        self._recorders = recorders
         self._start = self._epoch_start = self._line_start = 0.0
-        self._epoch_step = self._line_step = first_step
+        self._epoch_step = self._line_step = 0
 
     def on_train_begin(self, run_context: RunContext) -> None:
         self._start = self._epoch_start = self._line_start = time.monotonic()
+        self._epoch_step = self._line_step = run_context.original_args().cur_step_num
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         params = run_context.original_args()
-        step, now = self._first_step + params.cur_step_num, time.monotonic()
+        step, now = params.cur_step_num, time.monotonic()
         if step % self._line_steps == 0 or step == self._total_steps:
             self._record_step(step, now, params.net_outputs)
         is_epoch_end = _passes(self._steps_per_epoch, self._epoch_step, step)
@@ -129,9 +148,8 @@ class PeriodicEvaluation(Callback):
         step: the training step, which goes on in training mode.
         log: takes the numbers.
         every_steps, total_steps: when.
-        save_best: called when AP is higher than ever before.
-        best_ap: the highest AP before `first_step`.
-        first_step: steps done by the run that this one continues.
+        save_best: called with the step when AP is higher than ever before.
+        best_ap: the highest AP of the run that this one continues.
     """
 
     def __init__(
@@ -141,18 +159,20 @@ class PeriodicEvaluation(Callback):
         log: TrainingLog,
         every_steps: int,
         total_steps: int,
-        save_best: Callable[[], None],
+        save_best: Callable[[int], None],
         best_ap: float = -math.inf,
-        first_step: int = 0,
     ) -> None:
         super().__init__()
         self._evaluate, self._step, self._log = evaluate, step, log
         self._every_steps, self._total_steps = every_steps, total_steps
         self._save_best, self._best_ap = save_best, best_ap
-        self._first_step = self._last_step = first_step
+        self._last_step = 0
+
+    def on_train_begin(self, run_context: RunContext) -> None:
+        self._last_step = run_context.original_args().cur_step_num
 
     def on_train_step_end(self, run_context: RunContext) -> None:
-        step = self._first_step + run_context.original_args().cur_step_num
+        step = run_context.original_args().cur_step_num
         is_due = _passes(self._every_steps, self._last_step, step) or step == self._total_steps
         self._last_step = step
         if not is_due:
@@ -165,7 +185,7 @@ class PeriodicEvaluation(Callback):
         self._log.record_evaluation(step, numbers, time.monotonic() - start)
         if numbers["AP"] > self._best_ap:
             self._best_ap = numbers["AP"]
-            self._save_best()
+            self._save_best(step)
 
 
 class TrainingPicture(Callback):
@@ -175,7 +195,6 @@ class TrainingPicture(Callback):
         metrics_path: the file, see `MetricsFile`; what was recorded before a stop is in it.
         picture_path: the picture.
         steps_per_epoch, total_steps: of the training.
-        first_step: steps done by the run that this one continues.
         pause: seconds without a picture after one. Drawing takes half a second, and epochs of a
             small data set not much more.
     """
@@ -186,92 +205,117 @@ class TrainingPicture(Callback):
         picture_path: Path,
         steps_per_epoch: int,
         total_steps: int,
-        first_step: int = 0,
         pause: float = 20.0,
     ) -> None:
         super().__init__()
         self._metrics_path, self._picture_path = metrics_path, picture_path
         self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
-        self._first_step = self._last_step = first_step
+        self._last_step = 0
         self._pause, self._drawn = pause, -math.inf
 
+    def on_train_begin(self, run_context: RunContext) -> None:
+        self._last_step = run_context.original_args().cur_step_num
+
     def on_train_step_end(self, run_context: RunContext) -> None:
-        step = self._first_step + run_context.original_args().cur_step_num
+        step = run_context.original_args().cur_step_num
         is_epoch_end = _passes(self._steps_per_epoch, self._last_step, step)
         self._last_step = step
         is_free = time.monotonic() >= self._drawn + self._pause
         if (is_epoch_end and is_free) or step == self._total_steps:
             figure = visual.training_curves(read_records(self._metrics_path))
-            visual.write_figure(self._picture_path, figure)
+            try:
+                visual.write_figure(self._picture_path, figure)
+            except OSError as error:
+                print(f"{_sentence(error)}; the training goes on without it", flush=True)
             self._drawn = time.monotonic()
 
 
 class CheckpointKeeper(Callback):
     """Writes a checkpoint every so many steps and at the end, and keeps the newest.
 
+    One that cannot be written, as on a full disk, is told and left out: those before it stay. Only
+    the last one is an error.
+
     Args:
-        network: the cell whose parameters are written.
-        folder, name: files are FOLDER/NAME-EPOCH_STEP.ckpt.
+        writers: what writes the files of a checkpoint, by their names before -EPOCH_STEP.ckpt; each
+            is called with path and step.
+        folder: the files' folder. What an earlier run has left there counts among the newest.
         every_steps, keep: as save_checkpoint_steps and save_checkpoint_num.
         steps_per_epoch, total_steps: of the training.
-        ema_weights: averaged parameters by the network's names, if there are any; they are written
-            beside, as FOLDER/NAME_ema-EPOCH_STEP.ckpt.
+        unit: steps between two that a training can go on from.
     """
 
     def __init__(
         self,
-        network: nn.Cell,
+        writers: dict[str, Callable[[Path, int], None]],
         folder: Path,
-        name: str,
         every_steps: int,
         keep: int,
         steps_per_epoch: int,
         total_steps: int,
-        ema_weights: Callable[[], Iterable[tuple[str, Parameter]]] | None = None,
+        unit: int = 1,
     ) -> None:
         super().__init__()
-        self._weights = {name: network.parameters_and_names}
-        if ema_weights is not None:
-            self._weights[f"{name}_ema"] = ema_weights
-        self._folder, self._every_steps, self._keep = folder, every_steps, keep
+        self._writers, self._folder = writers, folder
+        self._every_steps, self._keep, self._unit = every_steps, keep, unit
         self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
-        self._last_saved = 0
-        self._written: list[list[Path]] = []
+        self._last_step = self._last_saved = 0
+
+    def on_train_begin(self, run_context: RunContext) -> None:
+        self._last_step = self._last_saved = run_context.original_args().cur_step_num
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         step = run_context.original_args().cur_step_num
-        if _passes(self._every_steps, self._last_saved, step) or step >= self._total_steps:
+        if step >= self._total_steps:
+            self._write(step)
+        elif _passes(self._every_steps, self._last_step, step) and step % self._unit == 0:
             self.save(step)
+        else:
+            return
+        self._last_step = step
 
     def save(self, step: int) -> None:
-        """Writes the checkpoint of a step now."""
-        epoch = math.ceil(step / self._steps_per_epoch)
-        paths = []
-        for name, weights in self._weights.items():
-            paths.append(self._folder / f"{name}-{epoch}_{step}.ckpt")
-            checkpoints.save(weights(), paths[-1])
-            print(f"checkpoint: {paths[-1]}", flush=True)
+        """Writes the checkpoint of a step now, if that has not been done."""
+        if step == self._last_saved:
+            return
+        try:
+            self._write(step)
+        except OSError as error:
+            print(
+                f"error: {_sentence(error)}; the training goes on and keeps the checkpoints before",
+                flush=True,
+            )
+
+    def _write(self, step: int) -> None:
+        for name, write in self._writers.items():
+            path = self._folder / self._file_name(name, step)
+            write(path, step)
+            print(f"checkpoint: {path}", flush=True)
         self._last_saved = step
-        self._written.append(paths)
-        while len(self._written) > self._keep:
-            for path in self._written.pop(0):
-                path.unlink(missing_ok=True)
+        for old in resume.numbered(self._folder)[self._keep :]:
+            for name in self._writers:
+                old.with_name(self._file_name(name, resume.step_of(old))).unlink(missing_ok=True)
+
+    def _file_name(self, name: str, step: int) -> str:
+        return f"{name}-{math.ceil(step / self._steps_per_epoch)}_{step}.ckpt"
 
 
 class StopAtBadSteps(Callback):
     """Ends a training that learns nothing any more, with a checkpoint and an error.
 
     Args:
-        bad_steps: the training step's count of consecutive bad batches.
+        step_cell: its count of consecutive bad batches is watched.
         max_bad_steps: as in train_config.
-        save: writes the checkpoint of a step; None where this process writes none.
+        save: writes what the training has come to, at a step, apart from the checkpoints to go on
+            from; None where this process writes none.
     """
 
     def __init__(
-        self, bad_steps: Parameter, max_bad_steps: int, save: Callable[[int], None] | None
+        self, step_cell: TrainStep, max_bad_steps: int, save: Callable[[int], None] | None
     ) -> None:
         super().__init__()
-        self._bad_steps, self._max_bad_steps, self._save = bad_steps, max_bad_steps, save
+        self._bad_steps, self._max_bad_steps = step_cell.bad_steps, max_bad_steps
+        self._save = save
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         bad = int(self._bad_steps.asnumpy().item())
@@ -283,8 +327,61 @@ class StopAtBadSteps(Callback):
         raise UserError(
             f"training: up to step {step}, {bad} batches in a row had a loss that was not finite, "
             "or overflowed at a scale that cannot be lowered; lower the learning rate or the loss "
-            "scale and start from an earlier checkpoint."
+            "scale and --resume, or start from an earlier checkpoint."
         )
+
+
+class StopOnSignal(Callback):
+    """Ends the training after the step in which SIGTERM or SIGINT comes, with a checkpoint.
+
+    As a context it takes SIGTERM over; SIGINT has to be held, see `src.model_utils.signals`. Of
+    several processes all stop after the same step, whichever of them the signal reaches. Further
+    signals change nothing: a terminal and a launcher may both send theirs.
+
+    Args:
+        step_cell: the training step, over which processes agree.
+        total_steps: of the training.
+        save: writes the checkpoint of a step; None where this process writes none.
+    """
+
+    def __init__(
+        self, step_cell: TrainStep, total_steps: int, save: Callable[[int], None] | None
+    ) -> None:
+        super().__init__()
+        self._step, self._total_steps, self._save = step_cell, total_steps, save
+        self._before: object = None
+        self._received = 0
+        self.exit_code = 0  # 128 + the signal's number, once it has ended the training
+
+    def __enter__(self) -> "StopOnSignal":
+        self._before = signal.signal(signal.SIGTERM, self._receive)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        signal.signal(signal.SIGTERM, self._before)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received = self._received or number
+
+    def on_train_step_end(self, run_context: RunContext) -> None:
+        step = run_context.original_args().cur_step_num
+        if taken_interrupt():
+            self._receive(signal.SIGINT, None)
+        if step >= self._total_steps or not self._stops():
+            return
+        if self._save is not None:
+            self._save(step)
+        self.exit_code = 128 + (self._received or signal.SIGTERM)
+        name = signal.Signals(self.exit_code - 128).name
+        print(f"training: stopped by {name} after step {step}; --resume goes on", flush=True)
+        run_context.request_stop()
+
+    def _stops(self) -> bool:
+        if not self._step.is_distributed:
+            return self._received > 0
+        if self._received:
+            self._step.stop_requested.set_data(Tensor(1.0, ms.float32))
+        return bool(self._step.stop_agreed.asnumpy().item())
 
 
 class StopAt(Callback):
@@ -297,6 +394,10 @@ class StopAt(Callback):
     def on_train_step_end(self, run_context: RunContext) -> None:
         if run_context.original_args().cur_step_num >= self._total_steps:
             run_context.request_stop()
+
+
+def _sentence(error: OSError) -> str:
+    return f"{error.filename}: {error.strerror or error}"
 
 
 def _passes(interval: int, last_step: int, step: int) -> bool:

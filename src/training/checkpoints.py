@@ -1,7 +1,10 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Writing and reading checkpoints.
 
-Parameters go by their place in the network (backbone.conv1.weight), whatever cells stand around it.
+The network's parameters go by their place in it (backbone.conv1.weight), whatever cells stand
+around it: eval.py and export.py read these and nothing else. Whatever more a training needs to go
+on, see `src.training.resume`, has names with a prefix that no network has. MindSpore's check sum
+over all tells damaged files.
 """
 
 from collections.abc import Iterable
@@ -13,43 +16,124 @@ from mindspore import nn
 from src.model_utils.errors import UserError
 from src.model_utils.files import whole_file
 
-_SHOWN_MISMATCHES = 3
+STATE_PREFIX = "training."  # of what is not the network's
+
+_SHOWN = 3
 
 
-def save(parameters: Iterable[tuple[str, ms.Parameter]], path: Path) -> None:
-    """Writes parameters by their names to `path` (.ckpt), whole or not at all."""
+def save(
+    parameters: Iterable[tuple[str, ms.Parameter]], path: Path, facts: dict[str, str] | None = None
+) -> None:
+    """Writes parameters by their names, and texts by theirs, to `path`, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     entries = [{"name": name, "data": data} for name, data in parameters]
     with whole_file(path) as partial:
-        ms.save_checkpoint(entries, str(partial))
+        try:
+            ms.save_checkpoint(entries, str(partial), append_dict=facts, crc_check=True)
+        except RuntimeError as error:
+            raise OSError(0, f"MindSpore could not write it ({error})") from error
+
+
+def read(path: Path) -> dict[str, ms.Parameter | str]:
+    """Everything that a checkpoint holds, by its name.
+
+    Raises:
+        UserError: the file is missing, damaged or no checkpoint.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: checkpoint not found; check the path.")
+    try:
+        return ms.load_checkpoint(str(path), crc_check=True)
+    except (ValueError, TypeError, RuntimeError):
+        raise UserError(
+            f"{path}: is not a MindSpore checkpoint, or a damaged one; give a .ckpt file that "
+            "train.py wrote."
+        ) from None
 
 
 def load(network: nn.Cell, path: Path) -> None:
     """Reads every parameter of `network` from a checkpoint; others in it (moments) are ignored.
 
     Raises:
-        UserError: the file is missing, is no checkpoint, or is another model's.
+        UserError: as `read`, or the checkpoint is another model's.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: checkpoint not found; check the path.")
-    try:
-        stored = ms.load_checkpoint(str(path))
-    except (ValueError, TypeError, RuntimeError):
-        raise UserError(
-            f"{path}: is not a MindSpore checkpoint, or a damaged one; give a .ckpt file that "
-            "train.py wrote."
-        ) from None
+    fill(network, read(path), path)
+
+
+def fill(network: nn.Cell, stored: dict[str, ms.Parameter | str], path: Path) -> None:
+    """Gives `network` its parameters from what `read` gave, as `load` does."""
     problems = []
     for name, parameter in network.parameters_and_names():
         found = stored.get(name)
         if found is None:
             problems.append(f"{name} is missing")
         elif found.shape != parameter.shape:
-            problems.append(f"{name} is {tuple(found.shape)} instead of {tuple(parameter.shape)}")
+            problems.append(_shapes(name, found, parameter))
     if problems:
-        shown = "; ".join(problems[:_SHOWN_MISMATCHES])
-        raise UserError(
-            f"{path}: is a checkpoint of another model, {len(problems)} parameters do not fit "
-            f"({shown}); pick the config that it was trained with."
-        )
+        raise _another_model(path, problems)
     for name, parameter in network.parameters_and_names():
         parameter.set_data(stored[name])
+
+
+def load_for_fine_tuning(network: nn.Cell, path: Path) -> None:
+    """Starts `network` from a checkpoint's weights as far as they fit, and prints what does not.
+
+    Parameters that the checkpoint lacks keep their first values, and so do those of heads that were
+    trained for another number of classes.
+
+    Raises:
+        UserError: as `read`, or another shape elsewhere, or nothing of the network is in it.
+    """
+    stored = read(path)
+    parameters = dict(network.parameters_and_names())
+    taken = [name for name in parameters if name in stored]
+    other = [name for name in taken if stored[name].shape != parameters[name].shape]
+    of_other_classes = [
+        name
+        for name in other
+        if name.startswith("heads.") and stored[name].shape[1:] == parameters[name].shape[1:]
+    ]
+    problems = [
+        _shapes(name, stored[name], parameters[name])
+        for name in other
+        if name not in of_other_classes
+    ]
+    if not taken:
+        problems = [f"{name} is missing" for name in parameters]
+    if problems:
+        raise _another_model(path, problems)
+    for name in taken:
+        if name not in of_other_classes:
+            parameters[name].set_data(stored[name])
+    missing = [name for name in parameters if name not in stored]
+    surplus = [name for name in stored if name not in parameters and _is_weight(name)]
+    print(
+        f"fine-tuning: {len(taken) - len(of_other_classes)} of {len(parameters)} parameters are "
+        f"from {path}",
+        flush=True,
+    )
+    for what, names in (
+        ("of another number of classes, trained anew", of_other_classes),
+        ("missing there, trained anew", missing),
+        ("only there, ignored", surplus),
+    ):
+        if names:
+            print(f"  {what}: {', '.join(names)}", flush=True)
+
+
+def _is_weight(name: str) -> bool:
+    return not name.startswith(STATE_PREFIX)
+
+
+def _shapes(name: str, found: ms.Parameter, wanted: ms.Parameter) -> str:
+    return f"{name} is {tuple(found.shape)} instead of {tuple(wanted.shape)}"
+
+
+def _another_model(path: Path, problems: list[str]) -> UserError:
+    return UserError(
+        f"{path}: is a checkpoint of another model, {len(problems)} parameters do not fit "
+        f"({'; '.join(problems[:_SHOWN])}); pick the config that it was trained with."
+    )

@@ -54,14 +54,24 @@ class MetricsFile:
     """
 
     def __init__(self, path: Path, first_step: int) -> None:
-        self._path = path
+        self._path, self._failed = path, False
         kept = [record for record in read_records(path) if record["step"] <= first_step]
         with whole_file(path) as partial:
             partial.write_text("".join(map(_line, kept)), encoding="utf-8")
 
     def __call__(self, record: Record) -> None:
-        with self._path.open("a", encoding="utf-8") as file:  # closed, so nothing waits in a buffer
-            file.write(_line(record))
+        # After a failure the last line may not be whole.
+        line = "\n" * self._failed + _line(record)
+        try:
+            with self._path.open(
+                "a", encoding="utf-8"
+            ) as file:  # closed: nothing waits in a buffer
+                file.write(line)
+            self._failed = False
+        except OSError as error:
+            if not self._failed:
+                print(f"error: {self._path}: {error.strerror}; records get lost", flush=True)
+            self._failed = True
 
 
 def read_records(path: Path) -> list[Record]:

@@ -2,9 +2,10 @@
 """The training loop: MindSpore's `Model.train` with our callbacks."""
 
 import contextlib
-import functools
 import math
+import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import mindspore as ms
@@ -17,12 +18,14 @@ from src import visual
 from src.data.objects import table_boxes
 from src.model_utils.device_adapter import Device
 from src.model_utils.parameters import Config
-from src.training import checkpoints
+from src.training import checkpoints, resume
 from src.training.callbacks import (
     CheckpointKeeper,
+    CountFrom,
     PeriodicEvaluation,
     StopAt,
     StopAtBadSteps,
+    StopOnSignal,
     TrainingLog,
     TrainingPicture,
 )
@@ -37,14 +40,23 @@ from src.training.metrics import (
 from src.training.step import TrainStep
 
 
-def steps_between_returns(config: Config, total_steps: int, steps_per_epoch: int) -> int:
-    """Steps between two results that Python sees: 1, or the data sink's, which divide the total."""
+def steps_between_returns(
+    config: Config, total_steps: int, steps_per_epoch: int, first_step: int = 0
+) -> int:
+    """Steps between two results that Python sees: 1, or the data sink's.
+
+    Those divide the total, and the steps that an earlier run has done.
+    """
     if not config.enable_data_sink:
         return 1
     wanted = config.data_sink_steps if config.data_sink_steps > 0 else steps_per_epoch
-    steps = math.gcd(wanted, total_steps) if wanted < total_steps else total_steps
+    steps = math.gcd(min(wanted, total_steps), total_steps, first_step)
     if steps != wanted:
-        print(f"data sink: {steps} steps at a time, as {wanted} do not divide {total_steps} steps")
+        done = f" and the {first_step} done" if first_step else ""
+        print(
+            f"data sink: {steps} steps at a time, as {wanted} do not divide {total_steps} steps"
+            f"{done}"
+        )
     return steps
 
 
@@ -55,90 +67,116 @@ def run_training(
     network: nn.Cell,
     step: TrainStep,
     rates: np.ndarray,
+    start: resume.Progress,
     evaluate: Callable[[], dict[str, float]] | None = None,
-    first_step: int = 0,
 ) -> None:
     """Trains for as many batches as `rates` has updates for.
 
     Args:
         config: the flags of train.py are read.
         device: this process's place.
-        dataset: batches of image, colour, objects.
-        network: what checkpoints hold.
+        dataset: batches of image, colour, objects, from `start` on.
+        network: what checkpoints hold for evaluation.
         step: the training step around `network`.
         rates: learning rate of every update.
+        start: where this run begins.
         evaluate: gives COCO's numbers of `network`, by their names, where this process evaluates.
-        first_step: steps done by the run that this one continues.
 
     Raises:
         UserError: TensorBoard's files are asked for and tensorboardX is not installed, or the loss
             stays bad for max_bad_steps batches.
+        SystemExit: SIGTERM or SIGINT has stopped the training: 143 or 130.
     """
-    steps_per_epoch = dataset.get_dataset_size()
-    total_steps = len(rates) * config.train_config.accumulate_steps
-    stride = steps_between_returns(config, total_steps, steps_per_epoch)
+    steps_per_epoch = start.steps_per_epoch
+    total_steps = len(rates) * start.accumulate_steps
+    if start.step >= total_steps:
+        print(f"training: all {total_steps} steps are done", flush=True)
+        return
+    stride = steps_between_returns(config, total_steps, steps_per_epoch, start.step)
     print(
-        f"training: {total_steps} steps, {steps_per_epoch} an epoch, batch "
-        f"{config.train_config.batch_size} on each of {device.rank_size} {device.target} device(s)",
+        f"training: {total_steps} steps, {steps_per_epoch} an epoch, batch {start.batch_size} on "
+        f"each of {device.rank_size} {device.target} device(s)",
         flush=True,
     )
-    images_per_step = config.train_config.batch_size * device.rank_size
-    folder = Path(config.save_checkpoint_path) / f"ckpt_{device.rank}"
-    metrics_path, best_path = folder / "metrics.jsonl", folder / "best.ckpt"
+    folder = checkpoint_folder(config)
+    metrics_path = folder / "metrics.jsonl"
     writes_files = config.enable_save_ckpt and device.rank == 0
     recorders: list[Recorder] = [print_record]
     if writes_files:
-        recorders.append(MetricsFile(metrics_path, first_step))
+        resume.clear(folder)
+        resume.set_aside(folder, start.step)
+        recorders.append(MetricsFile(metrics_path, start.step))
     if config.enable_tensorboard and device.rank == 0:
-        recorders.append(TensorBoardLog(folder / "tensorboard", first_step))
+        recorders.append(TensorBoardLog(folder / "tensorboard", start.step))
     log = TrainingLog(
-        rates, step.optimizer, steps_per_epoch, total_steps, stride, images_per_step, recorders,
-        first_step,
+        rates, step.optimizer, steps_per_epoch, total_steps, stride,
+        start.batch_size * device.rank_size, recorders,
     )  # fmt: skip
-    callbacks: list[ms.Callback] = [log]
+
+    def save(path: Path, steps: int) -> None:
+        resume.save(path, network, step, replace(start, step=steps), config)
+
+    def save_averages(path: Path, steps: int) -> None:
+        checkpoints.save(step.ema_weights(network), path)
+
+    writers = {resume.NAME: save}
+    if config.train_config.ema_decay > 0:
+        writers[f"{resume.NAME}_ema"] = save_averages
+    keeper = CheckpointKeeper(
+        writers, folder, config.save_checkpoint_steps, config.save_checkpoint_num,
+        steps_per_epoch, total_steps, start.accumulate_steps if device.rank_size > 1 else 1,
+    )  # fmt: skip
+    callbacks: list[ms.Callback] = [CountFrom(start.step), log]
     if evaluate is not None:
 
-        def save_best() -> None:
+        def save_best(steps: int) -> None:
             if writes_files:
-                checkpoints.save(network.parameters_and_names(), best_path)
-                print(f"best checkpoint so far: {best_path}", flush=True)
+                save(folder / "best.ckpt", steps)
+                print(f"best checkpoint so far: {folder / 'best.ckpt'}", flush=True)
 
         best_ap = best_average_precision(read_records(metrics_path)) if writes_files else -math.inf
         callbacks.append(
             PeriodicEvaluation(
                 evaluate, step, log, config.eval_interval * steps_per_epoch, total_steps,
-                save_best, best_ap, first_step,
+                save_best, best_ap,
             )
         )  # fmt: skip
     if writes_files:
-        callbacks.append(
-            TrainingPicture(
-                metrics_path, folder / "training.png", steps_per_epoch, total_steps, first_step
-            )
-        )
-        ema_weights = None
-        if config.train_config.ema_decay > 0:
-            ema_weights = functools.partial(step.ema_weights, network)
-        keeper = CheckpointKeeper(
-            network, folder, "centernet", config.save_checkpoint_steps,
-            config.save_checkpoint_num, steps_per_epoch, total_steps, ema_weights,
-        )  # fmt: skip
+        picture_path = folder / "training.png"
+        callbacks.append(TrainingPicture(metrics_path, picture_path, steps_per_epoch, total_steps))
         callbacks.append(keeper)
     if config.train_config.max_bad_steps > 0:
-        save = keeper.save if writes_files else None
-        callbacks.append(StopAtBadSteps(step.bad_steps, config.train_config.max_bad_steps, save))
-    callbacks.append(StopAt(total_steps))
-    # A CPU has no sink: there MindSpore counts in epochs of the data.
+
+        def save_apart(steps: int) -> None:
+            save(folder / "bad.ckpt", steps)
+            print(f"checkpoint of the bad state: {folder / 'bad.ckpt'}", flush=True)
+
+        callbacks.append(
+            StopAtBadSteps(
+                step, config.train_config.max_bad_steps, save_apart if writes_files else None
+            )
+        )
+    stopper = StopOnSignal(step, total_steps, keeper.save if writes_files else None)
+    callbacks += [stopper, StopAt(total_steps)]
+    # What MindSpore calls an epoch is, with a data sink, one return from it. A CPU has no sink.
     sinks = config.enable_data_sink and device.target != "CPU"
-    rounds = math.ceil(total_steps / (stride if sinks else steps_per_epoch))
+    round_steps = stride if sinks else steps_per_epoch
     profile = contextlib.nullcontext()
     if config.need_profiler:
         write = tensorboard_trace_handler(config.profiler_path or "./profiler")
         profile = ms.profiler.profile(on_trace_ready=write)
-    with profile:
+    with profile, stopper:
         ms.Model(step).train(
-            rounds, dataset, callbacks, dataset_sink_mode=sinks, sink_size=stride if sinks else -1
-        )
+            math.ceil(total_steps / round_steps), dataset, callbacks, dataset_sink_mode=sinks,
+            sink_size=stride if sinks else -1, initial_epoch=start.step // round_steps,
+        )  # fmt: skip
+    if stopper.exit_code:
+        sys.exit(stopper.exit_code)
+
+
+def checkpoint_folder(config: Config) -> Path:
+    """Where the first process writes, and looks for what --resume alone goes on from."""
+    return Path(config.save_checkpoint_path) / "ckpt_0"
 
 
 def draw_first_batch(

@@ -91,6 +91,9 @@ class TrainStep(nn.Cell):
     - bad_steps: consecutive batches, up to now, in updates whose loss was not finite, or that
       overflowed at a scale that cannot be lowered; the same on all devices.
 
+    With several devices a process that has to stop sets stop_requested to 1; after the update in
+    which it is taken in, stop_agreed is true on all of them.
+
     Args:
         network: images, colour, objects to (loss, hm_loss, wh_loss, off_loss).
         optimizer: holds the parameters to train; one step of its schedule is an update.
@@ -129,6 +132,8 @@ class TrainStep(nn.Cell):
         if self.is_distributed:
             self.average = nn.DistributedGradReducer(optimizer.parameters, True, rank_size)
             self.sum_over_devices = ops.AllReduce(ops.ReduceOp.SUM)
+            self.stop_requested = _state("stop_requested", 0.0, ms.float32)
+            self.stop_agreed = _state("stop_agreed", False, ms.bool_)
 
     def construct(
         self, image: Tensor, colour: Tensor, objects: Tensor
@@ -191,9 +196,10 @@ class TrainStep(nn.Cell):
             is_skipped = ops.logical_or(is_bad, ops.logical_not(amp.all_finite(gradients)))
         if self.is_distributed:
             # Losses differ, and where the hardware saturates, an overflow shows on its own device.
-            flags = ops.stack((ops.cast(is_bad, ms.float32), ops.cast(is_skipped, ms.float32)))
-            flags = self.sum_over_devices(flags) > 0.0
+            flags = (ops.cast(is_bad, ms.float32), ops.cast(is_skipped, ms.float32))
+            flags = self.sum_over_devices(ops.stack((*flags, self.stop_requested))) > 0.0
             is_bad, is_skipped = flags[0], flags[1]
+            ops.assign(self.stop_agreed, flags[2])
         if not self.options.skip_overflow:
             self._apply(gradients)
             self._count_bad(is_bad)

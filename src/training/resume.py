@@ -1,0 +1,280 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Going on with a training that was stopped.
+
+A checkpoint of a training holds, beside the network, every other Parameter of the `TrainStep`
+(moments, step count, loss scale, averages, what is accumulated), and as a text how far it was, how
+it counted, and its configuration. Augmentation and the order of the images follow from seed and
+position. The first process reads the file and gives the others what it holds: they need not see it.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+from src.model_utils.config import leaves
+from src.model_utils.device_adapter import Device
+from src.model_utils.errors import UserError
+from src.model_utils.files import PARTIAL_PREFIX
+from src.model_utils.parameters import Config
+from src.training import checkpoints
+from src.training.step import TrainStep
+
+NEWEST = "newest"  # what --resume alone stands for
+PROGRESS = checkpoints.STATE_PREFIX + "progress"
+
+NAME = "centernet"  # of checkpoints, before -EPOCH_STEP.ckpt
+
+_FILE_NAME = re.compile(rf"{NAME}-\d+_(\d+)\.ckpt")
+# The schedule follows from the configuration, and a request to stop was met.
+_NOT_KEPT = ("optimizer.learning_rate", "stop_")
+_OF_HALF_AN_UPDATE = tuple(
+    checkpoints.STATE_PREFIX + name for name in ("accumulated.", "batches", "bad_losses")
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a training is, and how it counts.
+
+    step: batches that each device has trained on.
+    steps_per_epoch, batch_size, rank_size, accumulate_steps: what a step is.
+    """
+
+    step: int
+    steps_per_epoch: int
+    batch_size: int
+    rank_size: int
+    accumulate_steps: int
+
+
+_COUNTS = [field.name for field in fields(Progress)]
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A training as its checkpoint holds it."""
+
+    path: Path
+    progress: Progress
+    config: dict[str, Any]
+    parameters: dict[str, Parameter | str]
+
+
+def save(
+    path: Path, network: nn.Cell, step_cell: TrainStep, progress: Progress, config: Config
+) -> None:
+    """Writes a checkpoint that a training can go on from; raises OSError as `checkpoints.save`."""
+    fact = json.dumps({**asdict(progress), "config": config.model_dump()})
+    parameters = [*network.parameters_and_names(), *_state(step_cell, network)]
+    checkpoints.save(parameters, path, {PROGRESS: fact})
+
+
+def find(where: str, folder: Path) -> Stopped | None:
+    """The training to go on with, from the newest intact checkpoint; damaged ones are named.
+
+    Args:
+        where: --resume: a checkpoint, a folder of them (or the one with its ckpt_0), `NEWEST` for
+            this training's own folder, or empty.
+        folder: this training's own folder.
+
+    Returns:
+        None if there is nothing to go on with: `where` is empty, or `NEWEST` and there is no
+        checkpoint yet.
+
+    Raises:
+        UserError: a path is given and no intact checkpoint of a training is there.
+    """
+    if not where:
+        return None
+    if Path(where).is_file():
+        return _read(Path(where))
+    folders = [folder] if where == NEWEST else [Path(where), Path(where) / "ckpt_0"]
+    for path in (path for place in folders for path in numbered(place)):
+        try:
+            return _read(path)
+        except UserError as error:
+            print(f"resume: {error} Trying the one before.", flush=True)
+    if where == NEWEST:
+        print(f"resume: no checkpoint in {folder}; this training starts anew", flush=True)
+        return None
+    raise UserError(f"{where}: there is no intact checkpoint of a training; check --resume.")
+
+
+def numbered(folder: Path) -> list[Path]:
+    """The checkpoints of a training's steps in a folder, newest first, whatever their times."""
+    steps = {path: _FILE_NAME.fullmatch(path.name) for path in folder.glob("*.ckpt")}
+    found = [path for path, match in steps.items() if match]
+    return sorted(found, key=step_of, reverse=True)
+
+
+def step_of(path: Path) -> int:
+    """The step in a checkpoint's name."""
+    match = _FILE_NAME.fullmatch(path.name)
+    return int(match[1]) if match else 0
+
+
+def clear(folder: Path) -> None:
+    """Removes what a killed training was writing."""
+    for partial in folder.glob(f"{PARTIAL_PREFIX}*"):
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def set_aside(folder: Path, step: int) -> None:
+    """Moves what does not belong to a training that goes on after `step` to FOLDER.N, and says so.
+
+    That is everything if it starts anew, else the checkpoints of later steps; --resume alone would
+    take them for its own.
+    """
+    moved = numbered(folder)
+    if step > 0:
+        moved = [path for path in moved if step_of(path) > step]
+    elif moved:
+        moved = list(folder.iterdir())
+    if not moved:
+        return
+    number = 1
+    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+        number += 1
+    aside.mkdir()
+    for path in moved:
+        path.rename(aside / path.name)
+    print(f"{folder}: files of an earlier training are now in {aside}", flush=True)
+
+
+def shared_progress(stopped: Stopped | None, device: Device) -> Progress | None:
+    """What the first process knows of the training to go on with, on every process."""
+    if device.rank_size == 1:
+        return stopped.progress if stopped else None
+    numbers = [-1] * len(_COUNTS)
+    if stopped:
+        numbers = [getattr(stopped.progress, name) for name in _COUNTS]
+    shared = _from_first(Tensor(np.array(numbers, np.int32))).asnumpy().tolist()
+    counts = dict(zip(_COUNTS, shared, strict=True))
+    return Progress(**counts) if counts["step"] >= 0 else None
+
+
+def start(
+    stopped: Progress | None, config: Config, steps_per_epoch: int, rank_size: int
+) -> Progress:
+    """Where a training of this configuration goes on, as it counts; from 0 if there is none.
+
+    With another number of devices or batch size that is the nearest step of the same part of an
+    epoch: some images of it come twice, some not at all.
+    """
+    recipe = config.train_config
+    unit = recipe.accumulate_steps
+    now = Progress(0, steps_per_epoch, recipe.batch_size, rank_size, unit)
+    if stopped is None:
+        return now
+    if _counts_alike(stopped, now):
+        return stopped
+    step = round(stopped.step / stopped.steps_per_epoch * steps_per_epoch)
+    return replace(now, step=step // unit * unit)
+
+
+def restore(
+    step_cell: TrainStep,
+    network: nn.Cell,
+    stopped: Stopped | None,
+    progress: Progress,
+    now: Progress,
+    config: Config,
+    device: Device,
+) -> None:
+    """Puts the step in the state of a stopped training, and says what is different.
+
+    The network itself has its weights already, `checkpoints.fill`, where `stopped` is given.
+
+    Args:
+        step_cell, network: of this training.
+        stopped: what the first process read; None on the others.
+        progress: where it was stopped.
+        now: where this training, as it counts, goes on.
+        config: of this training.
+        device: this process.
+    """
+    state = dict(_state(step_cell, network))
+    if not _counts_alike(progress, now):
+        # Of an update that was half accumulated each device had its own part.
+        state = {name: p for name, p in state.items() if not name.startswith(_OF_HALF_AN_UPDATE)}
+    if not step_cell.options.is_dynamic:
+        state.pop(checkpoints.STATE_PREFIX + "scale")  # the configuration says it
+    if stopped:
+        fresh = []
+        for name, parameter in state.items():
+            found = stopped.parameters.get(name)
+            if found is not None and found.shape == parameter.shape:
+                parameter.set_data(found)
+            else:
+                fresh.append(name.removeprefix(checkpoints.STATE_PREFIX))
+        _tell(stopped, now, config, fresh)
+    if not _counts_alike(progress, now):
+        updates = np.array([now.step // now.accumulate_steps], np.int32)
+        step_cell.optimizer.global_step.set_data(Tensor(updates))
+    if device.rank_size > 1:
+        for parameter in [*network.get_parameters(), *state.values()]:
+            parameter.set_data(_from_first(parameter))
+
+
+def _tell(stopped: Stopped, now: Progress, config: Config, fresh: list[str]) -> None:
+    then = stopped.progress
+    print(
+        f"resume: {stopped.path}, after step {then.step} (epoch "
+        f"{then.step / then.steps_per_epoch:.2f})",
+        flush=True,
+    )
+    if not _counts_alike(then, now):
+        print(
+            f"resume: {then.rank_size} x {then.batch_size} images a step there, {now.rank_size} x "
+            f"{now.batch_size} here: goes on after step {now.step} of {now.steps_per_epoch} an "
+            "epoch, with the images in another order",
+            flush=True,
+        )
+    elif stopped.config["seed"] != config.seed:
+        print("resume: another seed, so the images come in another order", flush=True)
+    before, after = dict(leaves(stopped.config)), dict(leaves(config.model_dump()))
+    changed = [
+        f"{name} {before.get(name)!r} -> {after[name]!r}"
+        for name in after
+        if before.get(name) != after[name] and name not in ("resume", "load_checkpoint_path")
+    ]
+    if changed:
+        print(f"resume: settings changed: {', '.join(changed)}", flush=True)
+    if fresh:
+        print(f"resume: not in the checkpoint, starting anew: {', '.join(fresh)}", flush=True)
+
+
+def _read(path: Path) -> Stopped:
+    parameters = checkpoints.read(path)
+    fact = parameters.get(PROGRESS)
+    if not isinstance(fact, str):
+        raise UserError(
+            f"{path}: holds weights but no training to go on with; start from them by "
+            "--load_checkpoint_path."
+        )
+    stored = json.loads(fact)
+    progress = Progress(**{name: stored[name] for name in _COUNTS})
+    return Stopped(path, progress, stored["config"], parameters)
+
+
+def _state(step_cell: TrainStep, network: nn.Cell) -> Iterator[tuple[str, Parameter]]:
+    """The step's parameters that are not the network's, by their names in a checkpoint."""
+    weights = {id(parameter) for parameter in network.get_parameters()}
+    for name, parameter in step_cell.parameters_and_names():
+        if id(parameter) not in weights and not name.startswith(_NOT_KEPT):
+            yield checkpoints.STATE_PREFIX + name, parameter
+
+
+def _counts_alike(one: Progress, other: Progress) -> bool:
+    return replace(one, step=0) == replace(other, step=0)
+
+
+def _from_first(value: Tensor) -> Tensor:
+    return ops.Broadcast(0)((value,))[0]
