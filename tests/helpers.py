@@ -14,6 +14,7 @@ from src.data.objects import object_tables
 from src.model_utils.config import load_config
 from src.model_utils.parameters import Config
 from src.models.centernet import CenterNet
+from src.training import checkpoints, resume
 from tests import reference
 from tests.oracles.seeded import seeded_array
 
@@ -26,6 +27,15 @@ PYTORCH_NAMES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+
+
+def assert_same(found: Path, expected: Path) -> None:
+    """Two checkpoints hold the same bits, progress and configuration apart."""
+    one, other = checkpoints.read(found), checkpoints.read(expected)
+    assert list(one) == list(other)
+    for name, value in one.items():
+        if name != resume.PROGRESS:
+            np.testing.assert_array_equal(value.asnumpy(), other[name].asnumpy(), err_msg=name)
 
 
 def oracle(name: str) -> dict[str, np.ndarray]:

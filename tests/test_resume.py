@@ -6,6 +6,7 @@ import random
 import resource
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from types import SimpleNamespace
 
 import mindspore as ms
 import numpy as np
+import psutil
 import pytest
 
 from src.model_utils.errors import UserError
@@ -25,7 +27,7 @@ from src.training.callbacks import CheckpointKeeper
 from src.training.metrics import MetricsFile, read_records
 from src.training.resume import Progress
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
-from tests.helpers import config
+from tests.helpers import assert_same, config
 
 # 20 steps of 8 an epoch, two batches an update, with all that a step may have to remember.
 STEPS = 20
@@ -49,15 +51,6 @@ def unbroken(mindrecord: Path, program: Program, tmp_path_factory: pytest.TempPa
 
 def at(folder: Path, step: int) -> Path:
     return folder / f"centernet-{-(-step // 8)}_{step}.ckpt"
-
-
-def assert_same(found: Path, expected: Path) -> None:
-    """Two checkpoints hold the same bits, configuration apart."""
-    one, other = checkpoints.read(found), checkpoints.read(expected)
-    assert list(one) == list(other)
-    for name, value in one.items():
-        if name != resume.PROGRESS:
-            np.testing.assert_array_equal(value.asnumpy(), other[name].asnumpy(), err_msg=name)
 
 
 @pytest.mark.parametrize("step", [8, 11])  # at an epoch's end, inside one and inside an update
@@ -431,3 +424,91 @@ def test_fine_tuning_refuses_another_network_and_one_of_which_nothing_is_here(tm
     checkpoints.save([("w", ms.Parameter(ms.Tensor([1.0])))], path)
     with pytest.raises(UserError, match="is missing"):
         checkpoints.load_for_fine_tuning(small_network(5), path)
+
+
+# --- several devices ---------------------------------------------------------------------------
+
+
+# Each process in a folder of its own, as the launchers start them: the second sees no checkpoint.
+PROCESS = f"""
+import os, runpy, sys
+os.makedirs(os.environ["RANK_ID"], exist_ok=True)
+os.chdir(os.environ["RANK_ID"])
+sys.argv[0] = {str(PROJECT / "train.py")!r}
+sys.path[0] = {str(PROJECT)!r}
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+class TwoProcesses(Training):
+    """train.py in two processes by msrun; the output is the first one's."""
+
+    def __init__(self, mindrecord: Path, folder: Path, *options: object) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        bin_dir = Path(sys.executable).parent
+        self._logs = folder / "logs"
+        shutil.rmtree(self._logs, ignore_errors=True)
+        folder.mkdir(exist_ok=True)
+        (folder / "process.py").write_text(PROCESS)
+        command = [
+            *(bin_dir / "msrun", "--worker_num=2", "--local_worker_num=2", "--join=True"),
+            *("--master_addr=127.0.0.1", f"--master_port={port}", f"--log_dir={self._logs}"),
+            *(folder / "process.py", *OPTIONS, "--mindrecord_dir", mindrecord, "--train_steps", 40),
+            *options,
+        ]
+        self.process = subprocess.Popen(
+            list(map(str, command)),
+            cwd=folder,
+            env={**os.environ, "PATH": f"{bin_dir}:{os.environ['PATH']}"},  # msrun starts `python`
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+
+    @property
+    def text(self) -> str:
+        log = self._logs / "worker_0.log"
+        return log.read_text() if log.exists() else ""
+
+    def second(self) -> psutil.Process:
+        """The process of rank 1."""
+        found = [
+            process
+            for process in psutil.Process(self.process.pid).children(recursive=True)
+            if process.environ().get("RANK_ID") == "1"
+            and "process.py" in "".join(process.cmdline())
+        ]
+        assert len(found) == 1, found
+        return found[0]
+
+    def ended(self, seconds: float) -> int:
+        return self.process.wait(seconds)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_update_and_they_go_on(
+    mindrecord: Path, tmp_path: Path
+):
+    alone = TwoProcesses(mindrecord, tmp_path / "alone", *EVERY_STEP)
+    assert alone.ended(300) == 0, alone.text
+    folder = tmp_path / "stopped"
+    training = TwoProcesses(mindrecord, folder, "--save_checkpoint_steps", 100)
+    training.wait_for("step: 1,", 300)
+    second = training.second()
+    training.wait_for("step: 3,", 300)
+    second.send_signal(signal.SIGTERM)
+    training.ended(120)
+    (last,) = resume.numbered(folder / "0" / "ckpt_0")
+    stopped = resume.step_of(last)
+    assert stopped < 40 and stopped % 2 == 0  # the end of an update
+    for rank in (0, 1):
+        log = (folder / "logs" / f"worker_{rank}.log").read_text()
+        assert f"training: stopped by SIGTERM after step {stopped};" in log
+    training = TwoProcesses(mindrecord, folder, "--resume")
+    assert training.ended(300) == 0, training.text
+    assert f"after step {stopped} (epoch {stopped / 4:.2f})" in training.text
+    assert_same(
+        folder / "0" / "ckpt_0" / last.name, tmp_path / "alone" / "0" / "ckpt_0" / last.name
+    )
+    name = "centernet-10_40.ckpt"
+    assert_same(folder / "0" / "ckpt_0" / name, tmp_path / "alone" / "0" / "ckpt_0" / name)

@@ -109,8 +109,8 @@ def test_an_evaluation_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]
 def make_log(records: list, first_step: int = 0) -> TrainingLog:
     """Four steps an epoch, ten in all, a record every two."""
     optimizer = SimpleNamespace(global_step=Tensor([7], ms.int32))
-    log = TrainingLog(RATES, optimizer, 4, len(RATES), 2, 16, [records.append], first_step)
-    log.on_train_begin(context(0))
+    log = TrainingLog(RATES, optimizer, 4, len(RATES), 2, 16, [records.append])
+    log.on_train_begin(context(first_step))
     return log
 
 
@@ -138,7 +138,7 @@ def test_steps_count_on_in_a_resumed_training(clock: SimpleNamespace):
     records: list[dict] = []
     log = make_log(records, first_step=4)
     clock.now += 1.0
-    log.on_train_step_end(context(2, outputs()))
+    log.on_train_step_end(context(6, outputs()))
     (record,) = records
     assert (record["step"], record["epoch"], record["epoch_percent"]) == (6, 2, 0.5)
     assert (record["images_per_second"], record["seconds_left"]) == (32.0, 2.0)
@@ -180,7 +180,7 @@ def test_evaluations_come_each_interval_and_at_the_end_and_the_best_is_saved():
     evaluate = Evaluator(step, [0.1, 0.3, 0.2, 0.4])
     recorded, saved = [], []
     log = SimpleNamespace(record_evaluation=lambda at, numbers, _: recorded.append((at, numbers)))
-    callback = PeriodicEvaluation(evaluate, step, log, 4, 14, lambda: saved.append(at), 0.2)
+    callback = PeriodicEvaluation(evaluate, step, log, 4, 14, saved.append, 0.2)
     for at in (1, 3, 5, 7, 9, 11, 13, 14):  # with a data sink, steps leap
         callback.on_train_step_end(context(at))
         assert step.training and step[0].training
@@ -193,9 +193,10 @@ def test_a_resumed_training_evaluates_at_the_steps_of_an_unbroken_one():
     evaluate = Evaluator(step, [0.1, 0.1])
     recorded = []
     log = SimpleNamespace(record_evaluation=lambda at, *_: recorded.append(at))
-    callback = PeriodicEvaluation(evaluate, step, log, 4, 12, lambda: None, first_step=6)
-    for count in range(1, 7):
-        callback.on_train_step_end(context(count))
+    callback = PeriodicEvaluation(evaluate, step, log, 4, 12, lambda at: None)
+    callback.on_train_begin(context(6))
+    for at in range(7, 13):
+        callback.on_train_step_end(context(at))
     assert recorded == [8, 12]
 
 

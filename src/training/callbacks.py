@@ -14,7 +14,7 @@ from types import FrameType
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 from mindspore.train import Callback, RunContext
 
 from src import visual
@@ -380,7 +380,8 @@ class StopOnSignal(Callback):
         if not self._step.is_distributed:
             return self._received > 0
         if self._received:
-            self._step.stop_requested.set_data(Tensor(1.0, ms.float32))
+            # Not set_data, which a branch of the compiled step does not see.
+            ops.assign(self._step.stop_requested, Tensor(1.0, ms.float32))
         return bool(self._step.stop_agreed.asnumpy().item())
 
 
