@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #
-# What the scripts share; sourced, not run. Reads FOREGROUND, DEVICE_TARGET, CONFIG_PATH, PYTHON.
+# What the scripts share; sourced, not run. Reads FOREGROUND, DEVICE_TARGET, CONFIG_PATH, PYTHON,
+# STOP_SECONDS.
 # shellcheck disable=SC2034  # the scripts read what is set here
 
 project_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -99,68 +100,150 @@ run_logged() {
     echo "process: $!"
 }
 
-# started LOG: notes the background process that was started last, leader of its own session.
-processes=() logs=()
-started() {
-    processes+=("$!")
-    logs+=("$1")
+# in_background LOG COMMAND...: starts a script that supervises; it outlives this shell and its
+# terminal.
+in_background() {
+    local log=$1
+    shift
+    set -m # in a process group of its own, and with SIGINT not ignored
+    nohup "$@" > "$log" 2>&1 < /dev/null &
+    set +m
+    echo "process: $!"
+    echo "to stop the training: kill $!"
 }
 
-# supervise: says which processes were started. With FOREGROUND=1 waits for them: the first that
-# fails, or a signal to this shell, ends the others, and its exit code is the function's.
+# The processes of a training, each leader of its own session: "rank N", or "scheduler", which
+# brings the ranks together and ends after them. codes[i] is there when process i has ended.
+processes=() names=() logs=() codes=()
+
+# started NAME LOG: notes the background process that was started last.
+started() {
+    processes+=("$!")
+    names+=("$1")
+    logs+=("$2")
+}
+
+# has_ended I: whether process I has, with its exit code in codes[I].
+has_ended() {
+    [[ -z "${codes[$1]:-}" ]] || return 0
+    ! kill -0 "${processes[$1]}" 2> /dev/null || return 1
+    codes[$1]=0
+    wait "${processes[$1]}" 2> /dev/null || codes[$1]=$?
+}
+
+# catch_signals: from now on a signal ends this shell only when supervise sees it.
+stop=0 signals=0
+catch_signals() {
+    trap 'stop=130 signals=$((signals + 1))' INT
+    trap 'stop=143 signals=$((signals + 1))' TERM
+    trap 'stop=129 signals=$((signals + 1))' HUP
+}
+
+# supervise: waits for the processes to end; 0 if all end well.
+# The first rank that fails is named and ends the others, which can finish no step without it; the
+# exit code is its own. A signal to this shell stops the training: each rank gets SIGTERM and
+# STOP_SECONDS (120) to finish its step and write what it has to; a second signal kills at once. The
+# exit code is then 143 after SIGTERM, 130 after SIGINT, 129 after SIGHUP, 137 if a rank was killed.
 supervise() {
-    local running=("${processes[@]}") code=0 stop=0 i ended
+    local running failed ranks asked='' deadline='' code=0 i
+    catch_signals
     echo "logs: ${logs[*]}"
     echo "processes: ${processes[*]}"
-    if [[ "${FOREGROUND:-0}" != 1 ]]; then
-        # With what they started themselves, as compilers on Ascend.
-        echo "to stop them: kill -- ${processes[*]/#/-}"
-        return
-    fi
-    trap 'stop=130' INT
-    trap 'stop=143' TERM
-    trap 'stop=129' HUP
-    while [[ ${#running[@]} -gt 0 && $code -eq 0 && $stop -eq 0 ]]; do
-        pause
-        for i in "${!running[@]}"; do
-            kill -0 "${running[i]}" 2> /dev/null && continue
-            ended=0
-            wait "${running[i]}" || ended=$?
-            unset "running[i]"
-            if [[ $ended -ne 0 ]]; then
-                code=$ended
-                echo "error: process ${processes[i]} ended with exit code $ended;" \
-                    "its log ${logs[i]} ends:" >&2
-                tail -n 10 "${logs[i]}" >&2 || true
+    while true; do
+        look
+        if [[ $code -eq 0 && ${#failed[@]} -gt 0 ]]; then
+            code=${codes[${failed[0]}]}
+            for i in "${failed[@]}"; do
+                report_end "$i"
+            done
+        fi
+        [[ ${#running[@]} -gt 0 && $signals -lt 2 ]] || break
+        if [[ $code -ne 0 || $stop -ne 0 ]]; then
+            # Ranks agree on the step they stop after, whomever of them the signal has reached.
+            if [[ $code =~ ^(0|130|143)$ ]]; then
+                end_within "${STOP_SECONDS:-120}"
+                [[ ${#ranks[@]} -gt 0 ]] || end_within 10 # for the scheduler
+            else
+                end_within 10
+                [[ ${#ranks[@]} -gt 0 ]] || break
             fi
-        done
+            [[ -n "$asked" ]] || ask_to_stop
+            [[ $SECONDS -lt $deadline ]] || break
+        fi
+        pause
     done
+    if [[ $code -eq 0 && ${#ranks[@]} -gt 0 ]]; then
+        code=137
+        for i in "${ranks[@]}"; do
+            echo "error: ${names[i]} (process ${processes[i]}) is killed before it has stopped;" \
+                "log: ${logs[i]}" >&2
+        done
+    fi
     if [[ $code -ne 0 || $stop -ne 0 ]]; then
-        stop_processes
+        kill_processes
     fi
     [[ $code -ne 0 ]] || code=$stop
     return "$code"
 }
 
-# stop_processes: ends all that were started and what they started; ten seconds for a clean end.
-stop_processes() {
-    local signal process alive
-    for signal in TERM 0 0 0 0 0 0 0 0 0 KILL 0 0 0; do
-        alive=
-        for process in "${processes[@]}"; do
-            # The second form is for one that has not come to have its own session yet.
-            if kill -s "$signal" -- "-$process" 2> /dev/null \
-                || kill -s "$signal" "$process" 2> /dev/null; then
-                alive=1
-            fi
-        done
-        [[ -n "$alive" ]] || return 0
-        pause
+# The parts of supervise; they share its variables.
+
+# look: sorts the processes into `running`, `ranks` that run, and `failed`.
+look() {
+    local i
+    running=() ranks=() failed=()
+    for i in "${!processes[@]}"; do
+        if ! has_ended "$i"; then
+            running+=("$i")
+            [[ "${names[i]}" == scheduler ]] || ranks+=("$i")
+        elif [[ ${codes[i]} -ne 0 ]]; then
+            # In a stop these are no failures: a rank that stops, and the scheduler that misses it.
+            [[ $stop -ne 0 && "${names[i]} ${codes[i]}" =~ ^scheduler|\ (130|143)$ ]] || failed+=("$i")
+        fi
     done
 }
 
-# pause: a second in which signals are acted on at once.
+# report_end I: says which process ended badly, and shows the end of its log.
+report_end() {
+    local signal=''
+    [[ ${codes[$1]} -le 128 ]] || signal=" (SIG$(kill -l "${codes[$1]}" 2> /dev/null || true))"
+    echo "error: ${names[$1]} (process ${processes[$1]}) ended with exit code ${codes[$1]}$signal;" \
+        "its log ${logs[$1]} ends:" >&2
+    tail -n 10 "${logs[$1]}" >&2 || true
+}
+
+# ask_to_stop: SIGTERM to the ranks. Not to the scheduler, without which they could not go on, and
+# not to what ranks have started, as compilers on Ascend, which their step may need.
+ask_to_stop() {
+    local i
+    asked=1
+    for i in "${ranks[@]}"; do
+        kill -s TERM "${processes[i]}" 2> /dev/null || true
+    done
+    echo "stopping ${#ranks[@]} rank(s) of this server, by force in $((deadline - SECONDS)) seconds" >&2
+}
+
+# end_within SECONDS: `deadline`, if it is not earlier already.
+end_within() {
+    if [[ -z "$deadline" || $((SECONDS + $1)) -lt $deadline ]]; then
+        deadline=$((SECONDS + $1))
+    fi
+}
+
+# kill_processes: all that were started and what they started.
+kill_processes() {
+    local i
+    for i in "${processes[@]}"; do
+        # The second form is for one that has not come to have its own session yet.
+        kill -s KILL -- "-$i" 2> /dev/null || kill -s KILL "$i" 2> /dev/null || true
+    done
+    for i in "${!processes[@]}"; do
+        has_ended "$i" || pause
+    done
+}
+
+# pause: a second in which signals are acted on at once. bash tells here which processes were killed.
 pause() {
     sleep 1 &
-    wait "$!" || true
+    wait "$!" 2> /dev/null || true
 }

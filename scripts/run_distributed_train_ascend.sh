@@ -2,7 +2,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #
 # Trains on the devices of a rank table; run on each of its servers. Writes distributed_cmd.sh with
-# a command for each device of this server, and runs it.
+# a command for each device of this server, runs it, and watches the processes; launcher.log says what
+# becomes of them.
 set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -30,4 +31,8 @@ launcher=$project_dir/scripts/ascend_distributed_launcher
     -- "${config_options[@]}" "${recipe[@]}" --mindrecord_dir "$(realpath -m "${positional[0]}")" \
     "${load_options[@]}" "${extra_options[@]}"
 [[ -z "$dry_run" ]] || exit 0
-exec bash distributed_cmd.sh # exec, so that a signal to this process id reaches the supervision
+if [[ "${FOREGROUND:-0}" == 1 ]]; then
+    exec bash distributed_cmd.sh # exec, so that a signal to this process id reaches the supervision
+fi
+echo "logs: $PWD/launcher.log, $PWD/LOG*/training_log.txt"
+in_background launcher.log bash distributed_cmd.sh

@@ -2,7 +2,9 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #
 # Trains on devices of one or many nodes by msrun, MindSpore's own launcher, without a rank table;
-# run on each node. Everything is written to LOG_msrun/ of the current folder.
+# run on each node. Everything is written to LOG_msrun/ of the current folder. msrun starts the
+# processes and leaves; watched by itself they would be killed in their checkpoint when one of them
+# has been stopped.
 set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -67,8 +69,8 @@ if [[ -n "${positional[2]:-}" ]]; then
 fi
 command=(msrun --worker_num="$worker_num" --local_worker_num="$device_num" "${node_options[@]}"
     --master_addr="${master_addr:-127.0.0.1}" --master_port="$master_port"
-    --bind_core=True --join=True --log_dir="$log_dir"
-    python3 "$project_dir/train.py" "${device_options[@]}" --distribute true "${recipe[@]}"
+    --bind_core=True --log_dir="$log_dir"
+    python3 "$project_dir/scripts/msrun_worker.py" "$log_dir/processes" "$project_dir/train.py" "${device_options[@]}" --distribute true "${recipe[@]}"
     --mindrecord_dir "$(realpath -m "${positional[0]}")" "${load_options[@]}" "${extra_options[@]}")
 # Seconds. HCCL's own 120 are fewer than nodes may differ in compiling the network.
 export HCCL_CONNECT_TIMEOUT=${HCCL_CONNECT_TIMEOUT:-1200}
@@ -84,35 +86,55 @@ command -v msrun > /dev/null \
 
 mkdir -p "$log_dir"
 if [[ "${FOREGROUND:-0}" != 1 ]]; then
-    # The background is this script in the foreground of nobody, so both end in the same way.
-    FOREGROUND=1 nohup bash "${BASH_SOURCE[0]}" "$@" > "$log_dir/msrun.log" 2>&1 < /dev/null &
     echo "logs: $log_dir/msrun.log, $log_dir/worker_*.log"
-    echo "process: $!"
+    FOREGROUND=1 in_background "$log_dir/msrun.log" bash "${BASH_SOURCE[0]}" "$@"
     exit 0
 fi
-rm -f "$log_dir"/worker_*.log "$log_dir/scheduler.log" # of an earlier run
+rm -f "$log_dir"/worker_*.log "$log_dir/scheduler.log" "$log_dir/processes" # of an earlier run
 cd "$log_dir"
-"${command[@]}" &
-launcher=$!
-stop=0 code=0
-trap 'stop=130' INT
-trap 'stop=143' TERM
-trap 'stop=129' HUP
+
+# read_processes: the scheduler and the ranks that msrun_worker.py has noted so far.
+read_processes() {
+    local event process name log
+    processes=() names=() logs=()
+    while IFS=$'\t' read -r event process name log; do
+        [[ "$event" == started ]] || continue
+        processes+=("$process") names+=("$name") logs+=("$log")
+    done < processes
+}
+
+# has_ended I: as in common.sh, for processes that are not this shell's own.
+has_ended() {
+    local process=${processes[$1]} try
+    [[ -z "${codes[$1]:-}" ]] || return 0
+    ! kill -0 "$process" 2> /dev/null || return 1
+    for try in 1 2; do
+        codes[$1]=$(sed -n "s/^ended\t$process\t//p" processes)
+        [[ -z "${codes[$1]}" && $try -eq 1 ]] || break
+        pause # its code is noted soon, unless msrun_worker.py was killed too
+    done
+    codes[$1]=${codes[$1]:-1}
+}
+
+catch_signals
+touch processes
+setsid "${command[@]}" & # apart from the terminal: Ctrl-C is for this script to act on
+launcher=$! code=0
 while kill -0 "$launcher" 2> /dev/null; do
-    # msrun ends its workers on SIGINT only, and not before it waits for them: so, again and again.
-    [[ $stop -eq 0 ]] || kill -INT "$launcher" 2> /dev/null || true
     pause
 done
 wait "$launcher" || code=$?
-[[ $stop -eq 0 ]] || exit "$stop"
-if [[ $code -ne 0 ]]; then
-    # Those that msrun killed because of another say nothing of an error.
-    failed=()
-    while IFS= read -r log; do
-        failed+=("$log")
-    done < <(grep -lE '^Traceback|^error: |^\[(ERROR|CRITICAL)\]' worker_*.log)
-    [[ ${#failed[@]} -gt 0 ]] || failed=(worker_*.log)
-    tail -n 10 "${failed[@]}" >&2 || true
-    echo "error: msrun ended with exit code $code; logs: $log_dir" >&2
-fi
-exit "$code"
+count=$device_num
+[[ ! -f scheduler.log ]] || count=$((count + 1)) # msrun has started it on this node
+for ((i = 0; i < 60 && code == 0; i++)); do
+    read_processes
+    if [[ ${#processes[@]} -ge $count ]]; then
+        supervise || code=$?
+        exit "$code"
+    fi
+    pause
+done
+pause # for the one that msrun started last
+read_processes
+kill_processes
+fail "msrun has not started $count processes (its exit code: $code); logs: $log_dir"

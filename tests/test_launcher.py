@@ -526,8 +526,9 @@ def test_dry_run_of_msrun(
     assert words == [
         *("mkdir", "-p", log_dir, "&&", "(cd", log_dir, "&&", f"PATH={bin_dir}:$PATH"),
         *("HCCL_CONNECT_TIMEOUT=1200", "msrun", expected[0], "--local_worker_num=8"),
-        *(*expected[1:], "--bind_core=True", "--join=True", f"--log_dir={log_dir}"),
-        *("python3", f"{blank_project}/train.py", "--device_target", "Ascend"),
+        *(*expected[1:], "--bind_core=True", f"--log_dir={log_dir}"),
+        *("python3", f"{blank_project}/scripts/msrun_worker.py", f"{log_dir}/processes"),
+        *(f"{blank_project}/train.py", "--device_target", "Ascend"),
         *("--distribute", "true", *RECIPE, "--mindrecord_dir", f"{folder}/my data"),
         *("--load_checkpoint_path", f"{folder}/my.ckpt", "--train_steps", "5"),
     ]
@@ -638,22 +639,63 @@ def test_a_config_brings_its_own_recipe(config: str, program: Program, tmp_path:
 
 # What becomes of the processes. A stand-in for train.py is enough here, and fast.
 
+RANKS = 3
 WORKER = """\
 import os, pathlib, signal, subprocess, sys, time
+
+def noted():
+    files = pathlib.Path("..").glob("rank_*")
+    return [int(file.read_text().split()[0]) for file in files if file.read_text()]
+
+def is_there(process):
+    return pathlib.Path(f"/proc/{process}").exists()
+
+if os.environ.get("MS_ROLE") == "MS_SCHED":  # ends after the others, as MindSpore's
+    while len(noted()) < 3 or any(map(is_there, noted())):
+        time.sleep(0.05)
+    sys.exit()
 rank = os.environ["RANK_ID"]
 print(f"rank {rank} works", flush=True)
 helper = subprocess.Popen(["sleep", "600"])  # as a worker on Ascend starts compilers
+
+def finish_the_step(*_):
+    time.sleep(1.5)
+    if helper.poll() is None:  # the step needs it
+        pathlib.Path(f"../checkpoint_{rank}").touch()
+    if "--hangs" not in sys.argv:
+        helper.kill()
+        sys.exit(143)
+
 if "--stubborn" in sys.argv:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-pathlib.Path("processes").write_text(f"{os.getpid()} {helper.pid}")
+else:
+    signal.signal(signal.SIGTERM, finish_the_step)
+pathlib.Path(f"../rank_{rank}").write_text(f"{os.getpid()} {helper.pid}")
 if f"--fails={rank}" in sys.argv:
-    while not all(pathlib.Path(f"../LOG{i}/processes").exists() for i in range(3)):
+    while len(noted()) < 3:
         time.sleep(0.05)
     helper.kill()
     sys.exit("out of patience")
-if "--ends" not in sys.argv:
-    time.sleep(600)
+while "--ends" not in sys.argv:
+    time.sleep(0.05)
 helper.kill()
+"""
+
+# As MindSpore's msrun without --join: starts the scheduler and the ranks, and leaves.
+MSRUN = """\
+#!{python}
+import os, subprocess, sys
+command = sys.argv[sys.argv.index("python3"):]
+options = dict(word[2:].split("=") for word in sys.argv[1 : sys.argv.index("python3")])
+def start(log, **environment):
+    with open(os.path.join(options["log_dir"], log), "w") as file:
+        subprocess.Popen(command, stdout=file, stderr=file, env={{**os.environ, **environment}},
+                         start_new_session=True)
+start("scheduler.log", MS_ROLE="MS_SCHED", RANK_ID="0")
+for rank in range(int(options["local_worker_num"])):
+    start(f"worker_{{rank}}.log", MS_ROLE="MS_WORKER", MS_NODE_ID=str(rank), RANK_ID=str(rank))
+if "--msrun-fails" in command:
+    sys.exit(7)
 """
 
 
@@ -665,79 +707,203 @@ def is_alive(process: int) -> bool:
     return state != "Z"
 
 
+def rank_processes(folder: Path) -> list[int]:
+    """The processes of the ranks of WORKER, in their order."""
+    return [int(path.read_text().split()[0]) for path in sorted(folder.glob("rank_*"))]
+
+
 def left_over(folder: Path) -> list[int]:
-    started = " ".join(path.read_text() for path in folder.glob("LOG*/processes"))
+    """The ranks' processes and their helpers that are alive."""
+    started = " ".join(path.read_text() for path in folder.glob("rank_*"))
     return [process for process in map(int, started.split()) if is_alive(process)]
 
 
-def wait_until(condition, seconds: float = 20) -> bool:
+def wait_until(condition, seconds: float = 30) -> bool:
     until = time.monotonic() + seconds
     while not condition() and time.monotonic() < until:
         time.sleep(0.05)
     return bool(condition())
 
 
-@pytest.fixture
-def stand_in(tmp_path: Path) -> Iterator[list[str]]:
-    """The launcher's command for three processes of WORKER in place of train.py."""
-    project = tmp_path / "my project"
-    project.mkdir()
-    (project / "scripts").symlink_to(PROJECT / "scripts")
-    (project / "train.py").write_text(WORKER)
-    script = str(project / "scripts" / "run_distributed_train_ascend.sh")
-    yield ["bash", script, "data", str(rank_table(tmp_path, devices=3))]
+class Launcher:
+    """A launcher's command for three processes of WORKER in place of train.py."""
+
+    def __init__(self, kind: str, folder: Path) -> None:
+        project, bin_dir = folder / "my project", folder / "env with blank" / "bin"
+        for path in (project, bin_dir):
+            path.mkdir(parents=True)
+        (project / "scripts").symlink_to(PROJECT / "scripts")
+        (project / "train.py").write_text(WORKER)
+        for name, text in {
+            "python3": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
+            "msrun": MSRUN.format(python=sys.executable),
+        }.items():
+            (bin_dir / name).write_text(text)
+            (bin_dir / name).chmod(0o755)
+        if kind == "ascend":
+            self.said_in = folder / "launcher.log"
+            self.rank_logs = [folder / f"LOG{i}" / "training_log.txt" for i in range(RANKS)]
+            arguments = ["data", str(rank_table(folder, devices=RANKS))]
+        else:
+            self.said_in = folder / "LOG_msrun" / "msrun.log"
+            self.rank_logs = [folder / "LOG_msrun" / f"worker_{i}.log" for i in range(RANKS)]
+            arguments = ["data", str(RANKS)]
+        script = project / "scripts" / f"run_distributed_train_{kind}.sh"
+        self.folder = folder
+        self.command = ["bash", str(script), *arguments]
+        self.environment = {"PYTHON": str(bin_dir / "python3")}
+
+    def run(self, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """To its end."""
+        return run([*self.command, *options], self.folder, **self.environment, **environment)
+
+    def start(self, *options: str, **environment: str) -> "subprocess.Popen[str]":
+        """In the foreground, until all ranks work."""
+        launcher = subprocess.Popen(
+            [*self.command, *options],
+            cwd=self.folder,
+            env={"PATH": os.environ["PATH"], "FOREGROUND": "1", **self.environment, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.all_work()
+        return launcher
+
+    def start_in_background(self) -> int:
+        """Until all ranks work; the process that watches them, as printed."""
+        done = self.run()
+        assert done.returncode == 0, done.stderr
+        assert str(self.said_in) in done.stdout
+        (process,) = re.findall(r"^process: (\d+)$", done.stdout, flags=re.MULTILINE)
+        assert f"\nto stop the training: kill {process}\n" in done.stdout
+        assert self.all_work()
+        return int(process)
+
+    def all_work(self) -> bool:
+        return wait_until(lambda: len(left_over(self.folder)) == 2 * RANKS)
+
+    def checkpoints(self) -> list[str]:
+        return sorted(path.name for path in self.folder.glob("checkpoint_*"))
+
+
+ALL_CHECKPOINTS = [f"checkpoint_{rank}" for rank in range(RANKS)]
+
+
+@pytest.fixture(params=["ascend", "msrun"])
+def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Launcher]:
+    yield Launcher(request.param, tmp_path)
     for process in left_over(tmp_path):  # of a test that fails
         os.kill(process, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("stubborn", [False, True], ids=["", "SIGTERM ignored"])
-def test_a_worker_that_dies_takes_the_others_with_it(
-    stubborn: bool, stand_in: list[str], tmp_path: Path
-):
-    options = ["--fails=1", *(["--stubborn"] if stubborn else [])]
-    environment = {"PYTHON": sys.executable, "FOREGROUND": "1"}
-    done = run([*stand_in, *options], tmp_path, **environment)
+def test_a_rank_that_fails_takes_the_others_with_it(launcher: Launcher, tmp_path: Path):
+    done = launcher.run("--fails=1", FOREGROUND="1")
+    rank_1 = rank_processes(tmp_path)[1]
     assert done.returncode == 1
-    assert f"ended with exit code 1; its log {tmp_path}/LOG1/training_log.txt ends:" in done.stderr
-    assert "rank 1 works\nout of patience\n" in done.stderr
+    said = f"error: rank 1 (process {rank_1}) ended with exit code 1; its log"
+    assert f"{said} {launcher.rank_logs[1]} ends:\nrank 1 works\nout of patience\n" in done.stderr
+    assert done.stderr.count("error: ") == 1
     assert "rank 0 works" not in done.stderr
-    assert len(list(tmp_path.glob("LOG*/processes"))) == 3
     assert not left_over(tmp_path)
 
 
-def test_workers_that_end_well_end_the_launcher_well(stand_in: list[str], tmp_path: Path):
-    done = run([*stand_in, "--ends"], tmp_path, PYTHON=sys.executable, FOREGROUND="1")
+def test_a_rank_that_is_killed_is_named_and_the_others_have_ten_seconds(
+    launcher: Launcher, tmp_path: Path
+):
+    process = launcher.start("--stubborn")
+    rank_2 = rank_processes(tmp_path)[2]
+    since = time.monotonic()
+    os.kill(rank_2, signal.SIGKILL)
+    _, stderr = process.communicate(timeout=60)
+    assert 10 <= time.monotonic() - since < 30
+    assert process.returncode == 137
+    assert f"error: rank 2 (process {rank_2}) ended with exit code 137 (SIGKILL); its log" in stderr
+    assert f"{launcher.rank_logs[2]} ends:\nrank 2 works\n" in stderr
+    assert not left_over(tmp_path)
+
+
+def test_in_the_background_a_rank_that_is_killed_ends_the_others(
+    launcher: Launcher, tmp_path: Path
+):
+    supervisor = launcher.start_in_background()
+    rank_0 = rank_processes(tmp_path)[0]
+    os.kill(rank_0, signal.SIGKILL)
+    assert wait_until(lambda: not left_over(tmp_path) and not is_alive(supervisor))
+    said = f"error: rank 0 (process {rank_0}) ended with exit code 137 (SIGKILL); its log"
+    assert f"{said} {launcher.rank_logs[0]} ends:\nrank 0 works\n" in launcher.said_in.read_text()
+
+
+def test_ranks_that_end_well_end_the_launcher_well(launcher: Launcher, tmp_path: Path):
+    done = launcher.run("--ends", FOREGROUND="1")
     assert (done.returncode, done.stderr) == (0, "")
-    assert (tmp_path / "LOG2" / "training_log.txt").read_text() == "rank 2 works\n"
+    assert launcher.rank_logs[2].read_text() == "rank 2 works\n"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_to_the_launcher_ends_the_workers(
-    sent: signal.Signals, stand_in: list[str], tmp_path: Path
+def test_a_signal_to_the_launcher_lets_the_ranks_finish_their_step(
+    sent: signal.Signals, launcher: Launcher, tmp_path: Path
 ):
-    with subprocess.Popen(
-        stand_in,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHON": sys.executable, "FOREGROUND": "1"},
-        stdout=subprocess.DEVNULL,
-    ) as launcher:
-        assert wait_until(lambda: len(left_over(tmp_path)) == 6)
-        launcher.send_signal(sent)
-        assert launcher.wait(30) == 128 + sent
+    process = launcher.start()
+    process.send_signal(sent)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + sent
+    assert stderr.startswith("stopping 3 rank(s) of this server, by force in 120 seconds\n")
+    assert "error: " not in stderr
+    assert launcher.checkpoints() == ALL_CHECKPOINTS
     assert not left_over(tmp_path)
 
 
-def test_in_the_background_the_printed_command_ends_all(stand_in: list[str], tmp_path: Path):
-    done = run(stand_in, tmp_path, PYTHON=sys.executable)
-    assert done.returncode == 0
-    assert f"{tmp_path}/LOG0/training_log.txt" in done.stdout
-    (stop,) = re.findall("^to stop them: (kill -- .*)$", done.stdout, flags=re.MULTILINE)
-    (printed,) = re.findall("^processes: (.*)$", done.stdout, flags=re.MULTILINE)
-    assert wait_until(lambda: len(left_over(tmp_path)) == 6)
-    own = {int(path.read_text().split()[0]) for path in tmp_path.glob("LOG*/processes")}
-    assert set(map(int, printed.split())) == own  # the programs', not those of shells around them
-    run(["bash", "-c", stop], tmp_path)
-    assert wait_until(lambda: not left_over(tmp_path))
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_in_the_background_a_signal_lets_the_ranks_finish_their_step(
+    sent: signal.Signals, launcher: Launcher, tmp_path: Path
+):
+    supervisor = launcher.start_in_background()
+    os.kill(supervisor, sent)
+    assert wait_until(lambda: not left_over(tmp_path) and not is_alive(supervisor))
+    assert launcher.checkpoints() == ALL_CHECKPOINTS
+
+
+def test_a_rank_that_does_not_stop_is_killed(launcher: Launcher, tmp_path: Path):
+    process = launcher.start("--hangs", STOP_SECONDS="4")
+    process.terminate()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 137
+    for rank, number in enumerate(rank_processes(tmp_path)):
+        said = f"error: rank {rank} (process {number}) is killed before it has stopped; log: "
+        assert f"{said}{launcher.rank_logs[rank]}\n" in stderr
+    assert launcher.checkpoints() == ALL_CHECKPOINTS  # it had the time
+    assert not left_over(tmp_path)
+
+
+def test_a_second_signal_kills_at_once(launcher: Launcher, tmp_path: Path):
+    process = launcher.start("--stubborn")
+    process.send_signal(signal.SIGINT)
+    assert process.stderr.readline().startswith("stopping 3 rank(s)")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 137
+    process.stderr.close()
+    assert not left_over(tmp_path)
+
+
+def test_a_rank_that_is_stopped_alone_stops_the_others_like_it(launcher: Launcher, tmp_path: Path):
+    process = launcher.start()
+    rank_1 = rank_processes(tmp_path)[1]
+    os.kill(rank_1, signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert f"error: rank 1 (process {rank_1}) ended with exit code 143 (SIGTERM)" in stderr
+    assert launcher.checkpoints() == ALL_CHECKPOINTS
+    assert not left_over(tmp_path)
+
+
+def test_msrun_that_fails_leaves_nothing(tmp_path: Path):
+    launcher = Launcher("msrun", tmp_path)
+    done = launcher.run("--msrun-fails", "--stubborn", FOREGROUND="1")
+    assert done.returncode == 2
+    assert f"(its exit code: 7); logs: {tmp_path}/LOG_msrun" in done.stderr
+    time.sleep(1)
+    assert not left_over(tmp_path)
 
 
 def test_printed_commands_run_as_they_are(tmp_path: Path):
@@ -751,66 +917,6 @@ def test_printed_commands_run_as_they_are(tmp_path: Path):
     assert run(["bash", "-c", f"{done.stdout}\nwait"], Path("/")).returncode == 0
     logs = sorted(folder.glob("LOG*/training_log.txt"))
     assert [log.read_text() for log in logs] == [f"rank {i} works\n" for i in range(3)]
-
-
-MSRUN = """\
-#!{python}
-import os, pathlib, signal, sys, time
-print("msrun started", flush=True)
-pathlib.Path("process").write_text(str(os.getpid()))
-pathlib.Path("worker_0.log").write_text("from an earlier step\\nkilled without a word\\n")
-pathlib.Path("worker_1.log").write_text("error: no such data\\n")
-signal.signal(signal.SIGTERM, signal.SIG_IGN)  # so that only SIGINT ends it, as msrun's workers
-if "--fails" in sys.argv:
-    sys.exit(1)
-signal.signal(signal.SIGINT, lambda *_: sys.exit(0))
-time.sleep(600)
-"""
-
-
-@pytest.fixture
-def msrun_stand_in(tmp_path: Path) -> str:
-    """An interpreter with an msrun beside it that starts nothing."""
-    bin_dir = tmp_path / "env with blank" / "bin"
-    bin_dir.mkdir(parents=True)
-    for name, text in {
-        "python3": f'#!/bin/sh\nexec {sys.executable} "$@"\n',
-        "msrun": MSRUN.format(python=sys.executable),
-    }.items():
-        (bin_dir / name).write_text(text)
-        (bin_dir / name).chmod(0o755)
-    return str(bin_dir / "python3")
-
-
-def test_msrun_that_fails_shows_the_log_with_the_error(msrun_stand_in: str, tmp_path: Path):
-    done = launch(
-        *(PROJECT, "run_distributed_train_msrun.sh", "data", 2, "--fails"),
-        cwd=tmp_path,
-        PYTHON=msrun_stand_in,
-        FOREGROUND="1",
-    )
-    assert done.returncode == 1
-    assert "error: no such data" in done.stderr
-    assert "killed without a word" not in done.stderr
-    assert f"msrun ended with exit code 1; logs: {tmp_path}/LOG_msrun" in done.stderr
-
-
-def test_msrun_in_the_background_ends_when_its_process_is_killed(
-    msrun_stand_in: str, tmp_path: Path
-):
-    done = launch(
-        *(PROJECT, "run_distributed_train_msrun.sh", "data", 2),
-        cwd=tmp_path,
-        PYTHON=msrun_stand_in,
-    )
-    assert done.returncode == 0, done.stderr
-    assert f"logs: {tmp_path}/LOG_msrun/msrun.log" in done.stdout
-    (printed,) = re.findall(r"^process: (\d+)$", done.stdout, flags=re.MULTILINE)
-    noted = tmp_path / "LOG_msrun" / "process"
-    assert wait_until(lambda: noted.exists() and noted.read_text())
-    assert is_alive(int(printed))
-    os.kill(int(printed), signal.SIGTERM)
-    assert wait_until(lambda: not is_alive(int(noted.read_text())) and not is_alive(int(printed)))
 
 
 def test_an_interpreter_that_msrun_would_not_start_is_refused(tmp_path: Path):

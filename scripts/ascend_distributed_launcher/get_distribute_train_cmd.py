@@ -15,6 +15,7 @@ import os
 import shlex
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a script, started by its path
@@ -25,6 +26,15 @@ from src.model_utils.errors import UserError, run_program
 
 COMMON_SH = Path(__file__).resolve().parents[1] / "common.sh"
 SCHEDULER_PORT = 8118  # msrun's default, for servers that cannot agree on a free one
+
+
+@dataclass(frozen=True)
+class Start:
+    """A process: its name in messages, its log, and a shell line that starts it."""
+
+    name: str
+    log: Path
+    line: str
 
 
 def main() -> None:
@@ -40,7 +50,7 @@ def main() -> None:
     else:
         starts = scheduler_starts(command, servers, server)
     if arguments.dry_run:
-        print("\n".join(line for _, line in starts))
+        print("\n".join(start.line for start in starts))
     else:
         Path(arguments.cmd_file).write_text(command_file(starts), encoding="utf-8")
 
@@ -66,8 +76,8 @@ def read_options(path: Path) -> list[str]:
 
 def ascend_starts(
     command: list[str], servers: list[Server], server: Server, table: Path
-) -> list[tuple[Path, str]]:
-    """Log and shell line of each device's process, which HCCL joins by the rank table."""
+) -> list[Start]:
+    """Each device's process, which HCCL joins by the rank table."""
     shared = {
         "RANK_TABLE_FILE": str(table),
         "RANK_SIZE": str(sum(len(server.devices) for server in servers)),
@@ -76,6 +86,7 @@ def ascend_starts(
     }
     return [
         _start(
+            f"rank {device.rank}",
             [*command, f"--device_id={device.device_id}"],
             f"LOG{device.device_id}",
             {**shared, "RANK_ID": str(device.rank), "DEVICE_ID": str(device.device_id)},
@@ -85,9 +96,7 @@ def ascend_starts(
     ]
 
 
-def scheduler_starts(
-    command: list[str], servers: list[Server], server: Server
-) -> list[tuple[Path, str]]:
+def scheduler_starts(command: list[str], servers: list[Server], server: Server) -> list[Start]:
     """The same without HCCL, and before them MindSpore's scheduler on the server of rank 0.
 
     MASTER_ADDR and MASTER_PORT of the environment win over rank 0's server_id and 8118, or
@@ -105,7 +114,8 @@ def scheduler_starts(
     }
     starts = []
     if server == first:
-        starts.append(_start(command, "LOG_scheduler", {**shared, "MS_ROLE": "MS_SCHED"}, []))
+        environment = {**shared, "MS_ROLE": "MS_SCHED"}
+        starts.append(_start("scheduler", command, "LOG_scheduler", environment, []))
     for device, cores in zip(server.devices, _own_cores(server), strict=True):
         environment = {
             **shared,
@@ -115,16 +125,17 @@ def scheduler_starts(
             "DEVICE_ID": str(device.device_id),
         }
         own = [*command, f"--device_id={device.device_id}"]
-        starts.append(_start(own, f"LOG{device.device_id}", environment, cores))
+        folder_name = f"LOG{device.device_id}"
+        starts.append(_start(f"rank {device.rank}", own, folder_name, environment, cores))
     return starts
 
 
-def command_file(starts: list[tuple[Path, str]]) -> str:
-    """A shell script that starts the processes and, with FOREGROUND=1, waits for them."""
+def command_file(starts: list[Start]) -> str:
+    """A shell script that starts the processes and waits for them."""
     lines = ["#!/usr/bin/env bash", "# Written by get_distribute_train_cmd.py."]
     lines.append(f"source {shlex.quote(str(COMMON_SH))}")
-    for log, line in starts:
-        lines += [line, f"started {shlex.quote(str(log))}"]
+    for start in starts:
+        lines += [start.line, shlex.join(["started", start.name, str(start.log)])]
     return "\n".join([*lines, "supervise", ""])
 
 
@@ -152,9 +163,13 @@ def _own_cores(server: Server) -> list[list[int]]:
 
 
 def _start(
-    command: list[str], folder_name: str, environment: dict[str, str], cores: list[int]
-) -> tuple[Path, str]:
-    """The process's log, and a line that starts it in the background from any folder."""
+    name: str,
+    command: list[str],
+    folder_name: str,
+    environment: dict[str, str],
+    cores: list[int],
+) -> Start:
+    """A process that the line starts in the background, from any folder."""
     folder = Path.cwd() / folder_name
     settings = {**environment, "GLOG_log_dir": "ms_log", "GLOG_logtostderr": "0"}
     words = ["env", *(f"{name}={value}" for name, value in settings.items())]
@@ -167,7 +182,7 @@ def _start(
         f"(mkdir -p {shlex.quote(str(folder / 'ms_log'))} && cd {shlex.quote(str(folder))} && "
         f"exec setsid {shlex.join(words)} > training_log.txt 2>&1 < /dev/null) &"
     )
-    return folder / "training_log.txt", line
+    return Start(name, folder / "training_log.txt", line)
 
 
 def _free_port() -> int:
