@@ -504,7 +504,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_update_and_t
     for rank in (0, 1):
         log = (folder / "logs" / f"worker_{rank}.log").read_text()
         assert f"training: stopped by SIGTERM after step {stopped};" in log
-    training = TwoProcesses(mindrecord, folder, "--resume")
+    training = TwoProcesses(mindrecord, folder, "--resume", "--save_checkpoint_num", 2)
     assert training.ended(300) == 0, training.text
     assert f"after step {stopped} (epoch {stopped / 4:.2f})" in training.text
     assert_same(
