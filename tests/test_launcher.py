@@ -6,16 +6,18 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.conftest import PROJECT, QUICKSTART, Program
@@ -997,49 +999,245 @@ def test_msrun_trains_on_a_cpu(devices: int, mindrecord: Path, tmp_path: Path):
     assert [path.name for path in log_dir.glob("ckpt_*")] == ["ckpt_0"]
 
 
-@pytest.mark.slow  # MindSpore's scheduler misses a worker only after half a minute
-def test_msrun_ends_all_when_a_worker_is_killed(mindrecord: Path, tmp_path: Path):
-    with subprocess.Popen(
-        [
-            *("bash", str(PROJECT / "scripts" / "run_distributed_train_msrun.sh")),
-            *(str(mindrecord), "2", "--epoch_size", "1000", "--train_config.batch_size", "4"),
-            *("--master_port", str(free_port())),
-        ],
+def real_training(kind: str, mindrecord: Path, folder: Path, *options: str) -> list[str]:
+    """A launcher's command for two CPU processes of the quick start's training."""
+    script = str(PROJECT / "scripts" / f"run_distributed_train_{kind}.sh")
+    second = str(rank_table(folder, devices=2)) if kind == "ascend" else "2"
+    port = ["--master_port", str(free_port())] if kind == "msrun" else []
+    small = ["--train_config.batch_size", "4", *options]
+    return ["bash", script, str(mindrecord), second, *port, *small]
+
+
+CPU_TRAINING = {"PYTHON": sys.executable, "CONFIG_PATH": str(QUICKSTART), "DEVICE_TARGET": "CPU"}
+
+
+def programs_below(folder: Path) -> dict[str, int]:
+    """Processes of train.py that work below the folder, by their rank, and the scheduler."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            here = (process / "cwd").readlink().is_relative_to(folder)
+            command = (process / "cmdline").read_text()
+            variables = (process / "environ").read_text().split("\0")
+        except OSError:
+            continue
+        environment = dict(v.partition("=")[::2] for v in variables)
+        if here and "train.py" in command and "msrun_worker.py" not in command:
+            is_scheduler = environment.get("MS_ROLE") == "MS_SCHED"
+            name = "scheduler" if is_scheduler else environment.get("RANK_ID", "not yet")
+            found[name] = int(process.name)
+    return found
+
+
+def training_logs(folder: Path, rank: int) -> str:
+    names = (f"LOG{rank}/training_log.txt", f"LOG_msrun/worker_{rank}.log")
+    return "".join((folder / name).read_text() for name in names if (folder / name).exists())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("foreground", [True, False], ids=["foreground", "background"])
+@pytest.mark.parametrize("kind", ["ascend", "msrun"])
+def test_training_ends_within_a_minute_of_a_ranks_death(
+    kind: str, foreground: bool, mindrecord: Path, tmp_path: Path
+):
+    command = real_training(kind, mindrecord, tmp_path, "--epoch_size", "1000")
+    environment = {**os.environ, **CPU_TRAINING, "FOREGROUND": str(int(foreground))}
+    launcher = subprocess.Popen(
+        command,
         cwd=tmp_path,
-        env={
-            **os.environ,
-            "PYTHON": sys.executable,
-            "CONFIG_PATH": str(QUICKSTART),
-            "DEVICE_TARGET": "CPU",
-            "FOREGROUND": "1",
-        },
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert wait_until(lambda: "step: " in training_logs(tmp_path, 1), 180)
+        rank_1 = programs_below(tmp_path)["1"]
+        os.kill(rank_1, signal.SIGKILL)
+        assert wait_until(lambda: not programs_below(tmp_path), 60)
+        out, said = launcher.communicate(timeout=60)
+        if foreground:
+            assert launcher.returncode == 137
+        else:
+            (log,) = re.findall(r"^logs: ([^,]*),", out, flags=re.MULTILINE)
+            (supervisor,) = re.findall(r"^process: (\d+)$", out, flags=re.MULTILINE)
+            assert wait_until(lambda: not is_alive(int(supervisor)))
+            said = Path(log).read_text()
+        assert f"error: rank 1 (process {rank_1}) ended with exit code 137 (SIGKILL)" in said
+    finally:
+        for process in programs_below(tmp_path).values():
+            os.kill(process, signal.SIGKILL)
+        launcher.communicate(timeout=60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("kind", ["ascend", "msrun"])
+def test_training_that_is_stopped_says_so_by_its_exit_code(
+    kind: str, sent: signal.Signals, mindrecord: Path, tmp_path: Path
+):
+    command = real_training(kind, mindrecord, tmp_path, "--epoch_size", "1000")
+    launcher = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, **CPU_TRAINING, "FOREGROUND": "1"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-    ) as launcher:
-        log = tmp_path / "LOG_msrun" / "worker_1.log"
-        assert wait_until(lambda: log.exists() and "step: " in log.read_text(), 120)
-        mine = tmp_path / "LOG_msrun"
+    )
+    try:
+        assert wait_until(lambda: "step: " in training_logs(tmp_path, 1), 180)
+        launcher.send_signal(sent)
+        _, said = launcher.communicate(timeout=180)
+        assert launcher.returncode == 128 + sent, said
+        assert "error: " not in said
+        assert not programs_below(tmp_path)
+    finally:
+        for process in programs_below(tmp_path).values():
+            os.kill(process, signal.SIGKILL)
+        launcher.communicate(timeout=60)
 
-        def workers() -> list[int]:
-            """Processes that work in our folder and train."""
-            found = []
-            for folder in Path("/proc").glob("[0-9]*"):
-                try:
-                    here = (folder / "cwd").readlink() == mine
-                    if here and b"train.py" in (folder / "cmdline").read_bytes():
-                        found.append(int(folder.name))
-                except OSError:
-                    continue
-            return found
 
-        ranked = {
-            process: Path(f"/proc/{process}/environ").read_bytes().split(b"\0")
-            for process in workers()
-        }
-        (first,) = (p for p, values in ranked.items() if b"MS_NODE_ID=1" in values)
-        os.kill(first, signal.SIGKILL)
-        _, stderr = launcher.communicate(timeout=120)
-        assert launcher.returncode == 1
-        assert "msrun ended with exit code 1" in stderr
-        assert not workers()
+# Two hosts: network namespaces that see each other, and nothing else, through one cable.
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[list[str]]:
+    """Names of two namespaces, 10.203.0.1 and 10.203.0.2."""
+    if not shutil.which("ip"):
+        pytest.skip("network namespaces need the command ip (iproute2)")
+    names = [f"centernet-{os.getpid()}-{number}" for number in (1, 2)]
+    commands = [f"ip netns add {name}" for name in names]
+    commands.append(
+        "ip link add name cable netns {} type veth peer name cable netns {}".format(*names)
+    )
+    for number, name in enumerate(names, 1):
+        commands += [
+            f"ip -n {name} addr add 10.203.0.{number}/24 dev cable",
+            f"ip -n {name} link set cable up",
+            f"ip -n {name} link set lo up",
+        ]
+    try:
+        for command in commands:
+            done = run(command.split(), tmp_path)
+            if done.returncode != 0:
+                pytest.skip(f"no network namespaces here: {command}: {done.stderr.strip()}")
+        yield names
+    finally:
+        for name in names:
+            run(["ip", "netns", "delete", name], tmp_path)
+
+
+# train.py, and then this rank's weights.
+NOTING_TRAIN = """\
+import os, runpy, sys
+sys.path.insert(0, {project!r})
+import mindspore, numpy
+train = mindspore.Model.train
+
+def train_and_note(self, *arguments, **options):
+    train(self, *arguments, **options)
+    weights = {{p.name: p.asnumpy() for p in self.train_network.trainable_params()}}
+    numpy.savez("../weights.npz", **weights)
+
+mindspore.Model.train = train_and_note
+runpy.run_path({program!r}, run_name="__main__")
+"""
+
+
+@pytest.fixture
+def host_commands(mindrecord: Path, tmp_path: Path) -> Callable[[str, list[str]], list[list[str]]]:
+    """Gives the commands that start a training of NOTING_TRAIN on two hosts."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "scripts").symlink_to(PROJECT / "scripts")
+    text = NOTING_TRAIN.format(project=str(PROJECT), program=str(PROJECT / "train.py"))
+    (project / "train.py").write_text(text)
+    table = rank_table(tmp_path, servers=2, devices=1, network="10.203.0")
+
+    def commands(kind: str, options: list[str]) -> list[list[str]]:
+        script = str(project / "scripts" / f"run_distributed_train_{kind}.sh")
+        small = ["--train_config.batch_size", "4", *options]
+        commands = []
+        for host in (0, 1):
+            server = [str(table), "--server_id", f"10.203.0.{host + 1}"]
+            node = ["1", "--node_num", "2", "--node_rank", str(host), "--master_addr", "10.203.0.1"]
+            place = server if kind == "ascend" else node
+            commands.append(["bash", script, str(mindrecord), *place, *small])
+        return commands
+
+    return commands
+
+
+def start_on_hosts(
+    hosts: list[str], commands: list[list[str]], tmp_path: Path
+) -> "list[subprocess.Popen[str]]":
+    launchers = []
+    for number, (host, command) in enumerate(zip(hosts, commands, strict=True)):
+        folder = tmp_path / f"host {number}"
+        folder.mkdir()
+        launchers.append(
+            subprocess.Popen(
+                ["ip", "netns", "exec", host, *command],
+                cwd=folder,
+                env={**os.environ, **CPU_TRAINING, "FOREGROUND": "1"},
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    return launchers
+
+
+def end_all(launchers: "list[subprocess.Popen[str]]", folder: Path) -> None:
+    for launcher in launchers:
+        launcher.kill()
+    for process in programs_below(folder).values():
+        os.kill(process, signal.SIGKILL)
+    for launcher in launchers:
+        launcher.communicate(timeout=60)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ascend", "msrun"])
+def test_two_hosts_train_together_and_end_in_the_same_weights(
+    kind: str, hosts: list[str], host_commands, tmp_path: Path
+):
+    launchers = start_on_hosts(hosts, host_commands(kind, ["--train_steps", "6"]), tmp_path)
+    try:
+        said = [launcher.communicate(timeout=240)[1] for launcher in launchers]
+    finally:
+        end_all(launchers, tmp_path)
+    assert [launcher.returncode for launcher in launchers] == [0, 0], said
+    logs = [training_logs(tmp_path / f"host {rank}", 0) for rank in (0, 1)]
+    logs[1] += training_logs(tmp_path / "host 1", 1)  # msrun's names tell the rank
+    losses = [re.findall(r"step: (\d+), loss: ([\d.]+)", log) for log in logs]
+    assert [step for step, _ in losses[0]] == [step for step, _ in losses[1]] == ["2", "4", "6"]
+    assert losses[0] != losses[1]  # each has its own half of the data
+    first, second = (dict(np.load(tmp_path / f"host {rank}" / "weights.npz")) for rank in (0, 1))
+    assert list(first) == list(second)
+    assert len(first) > 20
+    for name, weights in first.items():
+        np.testing.assert_array_equal(second[name], weights, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dies", [0, 1])
+@pytest.mark.parametrize("kind", ["ascend", "msrun"])
+def test_a_rank_that_dies_on_one_host_ends_the_training_on_both(
+    kind: str, dies: int, hosts: list[str], host_commands, tmp_path: Path
+):
+    launchers = start_on_hosts(hosts, host_commands(kind, ["--epoch_size", "1000"]), tmp_path)
+    try:
+        folder = tmp_path / "host 0"
+        assert wait_until(lambda: "step: " in training_logs(folder, 0), 180)
+        rank = programs_below(tmp_path / f"host {dies}")[str(dies)]
+        os.kill(rank, signal.SIGKILL)
+        said = [launcher.communicate(timeout=90)[1] for launcher in launchers]
+        assert launchers[dies].returncode == 137
+        assert launchers[1 - dies].returncode != 0
+        assert f"error: rank {dies} (process {rank}) ended with exit code 137" in said[dies]
+        assert re.search(rf"error: (rank {1 - dies}|scheduler) \(process \d+\)", said[1 - dies])
+        assert not programs_below(tmp_path)
+    finally:
+        end_all(launchers, tmp_path)
