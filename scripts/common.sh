@@ -33,6 +33,9 @@ fail() {
     exit 2
 }
 
+[[ "${STOP_SECONDS:=120}" =~ ^(0|[1-9][0-9]*)$ ]] \
+    || fail "STOP_SECONDS is '$STOP_SECONDS', not a number of seconds."
+
 # split_arguments ARGUMENT...: positional ones to `positional`, those from the first --option on to
 # `extra_options`, which the program gets as they are. --dry-run, wherever it stands, sets
 # `dry_run`.
@@ -161,7 +164,7 @@ supervise() {
         if [[ $code -ne 0 || $stop -ne 0 ]]; then
             # Ranks agree on the step they stop after, whomever of them the signal has reached.
             if [[ $code =~ ^(0|130|143)$ ]]; then
-                end_within "${STOP_SECONDS:-120}"
+                end_within "$STOP_SECONDS"
                 [[ ${#ranks[@]} -gt 0 ]] || end_within 10 # for the scheduler
             else
                 end_within 10
@@ -172,7 +175,7 @@ supervise() {
         fi
         pause
     done
-    if [[ $code -eq 0 && ${#ranks[@]} -gt 0 ]]; then
+    if [[ $code =~ ^(0|130|143)$ && ${#ranks[@]} -gt 0 ]]; then
         code=137
         for i in "${ranks[@]}"; do
             echo "error: ${names[i]} (process ${processes[i]}) is killed before it has stopped;" \
@@ -217,6 +220,7 @@ report_end() {
 ask_to_stop() {
     local i
     asked=1
+    [[ ${#ranks[@]} -gt 0 ]] || return 0
     for i in "${ranks[@]}"; do
         kill -s TERM "${processes[i]}" 2> /dev/null || true
     done

@@ -899,6 +899,13 @@ def test_a_rank_that_is_stopped_alone_stops_the_others_like_it(launcher: Launche
     assert not left_over(tmp_path)
 
 
+def test_a_grace_time_that_is_no_number_starts_nothing(launcher: Launcher, tmp_path: Path):
+    done = launcher.run(FOREGROUND="1", STOP_SECONDS="2m")
+    assert done.returncode == 2
+    assert done.stderr == "error: STOP_SECONDS is '2m', not a number of seconds.\n"
+    assert not rank_processes(tmp_path)
+
+
 def test_msrun_that_fails_leaves_nothing(tmp_path: Path):
     launcher = Launcher("msrun", tmp_path)
     done = launcher.run("--msrun-fails", "--stubborn", FOREGROUND="1")
