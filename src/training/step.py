@@ -107,6 +107,7 @@ class TrainStep(nn.Cell):
         super().__init__()
         self.network, self.optimizer, self.options = network, optimizer, options
         self.is_distributed = rank_size > 1
+        self.is_cpu = ms.get_context("device_target") == "CPU"
         self.accumulates = options.accumulate_steps > 1
         self.clips, self.averages_weights = options.clip_norm > 0, options.ema_decay > 0
         self.scale = _state("scale", options.loss_scale, ms.float32)
@@ -117,7 +118,7 @@ class TrainStep(nn.Cell):
             self._scaled_loss, None, optimizer.parameters, has_aux=True
         )
         self.hyper_map = ops.HyperMap()
-        self.multiply = ops.Mul()
+        self.multiply, self.half_squares = ops.Mul(), ops.L2Loss()
         self.share = 1.0 / options.accumulate_steps  # of a batch in the mean gradient
         if options.is_dynamic:
             self.good_updates = _state("good_updates", 0, ms.int32)
@@ -193,7 +194,7 @@ class TrainStep(nn.Cell):
         gradients = self.hyper_map(ops.partial(self.multiply, factor), gradients)
         is_skipped = is_bad
         if self.options.skip_overflow:
-            is_skipped = ops.logical_or(is_bad, ops.logical_not(amp.all_finite(gradients)))
+            is_skipped = ops.logical_or(is_bad, ops.logical_not(self._are_finite(gradients)))
         if self.is_distributed:
             # Losses differ, and where the hardware saturates, an overflow shows on its own device.
             flags = (ops.cast(is_bad, ms.float32), ops.cast(is_skipped, ms.float32))
@@ -214,6 +215,15 @@ class TrainStep(nn.Cell):
         else:
             self._count_bad(is_skipped)
         return is_skipped
+
+    def _are_finite(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        """Whether all values are finite. On a CPU also a norm above 1e19 counts as an overflow.
+
+        There `amp.all_finite` reduces booleans, for 48 M values in 270 ms; the squares take 73 ms.
+        """
+        if not self.is_cpu:
+            return amp.all_finite(gradients)
+        return ops.isfinite(ops.addn(self.hyper_map(self.half_squares, gradients)))
 
     def _apply(self, gradients: tuple[Tensor, ...]) -> bool:
         if self.clips:
