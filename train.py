@@ -39,6 +39,7 @@ def train(config: Config) -> None:
     from src.evaluation.run import Evaluation
     from src.models.centernet import create_network, with_loss
     from src.training import checkpoints, resume
+    from src.training.graph_cache import use_graph_cache
     from src.training.mixed_precision import set_precision
     from src.training.optimizer import create_optimizer, learning_rates
     from src.training.run import checkpoint_folder, draw_first_batch, run_training
@@ -82,6 +83,8 @@ def train(config: Config) -> None:
         evaluate = Evaluation(config, network, "val").numbers
     loss = with_loss(network, config.net_config, classes, tuple(config.dataset_config.output_res))
     rates = learning_rates(recipe, total_steps, epoch, device.rank_size)
+    if config.compile_cache_dir:
+        use_graph_cache(config, device, rates)
     optimizer = create_optimizer(recipe, loss, rates)
     step = TrainStep(loss, optimizer, step_options(config), device.rank_size)
     if progress:

@@ -216,6 +216,7 @@ class Config(Section):
     save_checkpoint_num: Count
     eval_interval: Index
     enable_tensorboard: bool
+    compile_cache_dir: str
     save_result_dir: str
 
     data_dir: str
@@ -243,6 +244,11 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _check(self) -> "Config":
+        if self.compile_cache_dir and self.eval_interval > 0:
+            raise ValueError(
+                "compile_cache_dir keeps the graph of the training, and with eval_interval there "
+                "are others; leave out one of them"
+            )
         dataset, ratio = self.dataset_config, self.net_config.down_ratio
         if [side / ratio for side in dataset.input_res_train] != dataset.output_res:
             raise ValueError(
