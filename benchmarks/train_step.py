@@ -216,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             cache = folder / f"graphs-{number}"
             first, second = (in_new_process(measure_step, config, 1, str(cache)) for _ in range(2))
             starts.append((first, second))
+    check_losses(runs)
     numbers = numbers_of(config, runs, starts) | {
         "threads": cores, "rounds": options.rounds, "steps": options.steps,
     }  # fmt: skip
@@ -271,6 +272,18 @@ def benchmark_config(config_path: str, batch_size: int, side: int) -> Config:
             *("--dataset_config.output_res", f"[{side // ratio}, {side // ratio}]"),
         ],
     )
+
+
+def check_losses(runs: dict[str, list[Measurement]]) -> None:
+    """Shows that all trained the same network on the same batch.
+
+    Raises:
+        UserError: they did not.
+    """
+    for name, each in runs.items():
+        expected, found = runs["mindspore"][0].losses, each[0].losses
+        if not np.allclose(found, expected, rtol=1e-3):
+            raise UserError(f"losses of {name}, {found}, are not MindSpore's, {expected}.")
 
 
 def numbers_of(

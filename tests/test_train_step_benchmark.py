@@ -1,0 +1,88 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The benchmarks of the training step and of several processes run and measure what they say."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.train_step import benchmark_config, random_batch
+from tests.conftest import PROJECT, QUICKSTART, assert_refused
+
+has_torch = importlib.util.find_spec("torch") is not None
+
+
+def benchmark(name: str, *options: object) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [
+            *(sys.executable, "-m", f"benchmarks.{name}", "--config_path", QUICKSTART),
+            *map(str, options),
+        ],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+def test_the_step_benchmark_measures_steps_memory_and_compilation(tmp_path: Path):
+    file = tmp_path / "numbers.json"
+    done = benchmark(
+        "train_step", *("--input", 64, "--steps", 2, "--rounds", 1, "--threads", 1, "--json", file)
+    )
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(file.read_text(encoding="utf-8"))
+    names = ("step_seconds", "compile_seconds", "second_compile_seconds", "peak_rss_mb")
+    assert {name: numbers[name] for name in names if not numbers[name] > 0} == {}
+    assert numbers["step_seconds"] == min(numbers["step_seconds_of_each_round"]["mindspore"][0])
+    ratio = numbers["second_compile_seconds"] / numbers["compile_seconds"]
+    assert numbers["second_over_first_compile"] == pytest.approx(ratio)
+    assert (numbers["threads"], numbers["batch_size"], numbers["input"]) == (1, 2, [64, 64])
+    losses = numbers["losses"]
+    assert len(losses) == 3 and losses[2] < losses[0]  # it trains
+    assert numbers["cached_losses"] == losses[:2]
+    assert (numbers["torch_step_seconds"] is None) == (not has_torch)
+    if has_torch:
+        np.testing.assert_allclose(numbers["torch_losses"], losses, rtol=1e-3)
+        ratio = numbers["step_seconds"] / numbers["torch_step_seconds"]
+        assert numbers["step_over_torch"] == pytest.approx(ratio)
+    else:
+        assert "PyTorch is left out" in done.stdout
+
+
+def test_random_batches_are_of_the_loaders_kind():
+    config = benchmark_config(str(QUICKSTART), 2, 128)
+    image, colour, objects = random_batch(config, 2)
+    assert (image.shape, image.dtype) == ((2, 128, 128, 3), np.uint8)
+    assert (colour.shape, colour.dtype) == ((2, 3, 4), np.float32)
+    assert (objects.shape, objects.dtype) == ((2, 8, 8), np.float32)
+    assert (np.count_nonzero(objects[:, :, 7] >= 0, axis=1) > 4).all()
+    for first, second in zip((image, colour, objects), random_batch(config, 2), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.slow
+def test_the_scaling_benchmark_measures_one_process_and_two(tmp_path: Path):
+    file = tmp_path / "numbers.json"
+    done = benchmark("scaling", *("--input", 64, "--steps", 2, "--rounds", 1, "--json", file))
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(file.read_text(encoding="utf-8"))
+    speeds = [numbers[f"images_per_second_{name}"] for name in ("one_process", "several_processes")]
+    for name, speed in zip(("one_process", "several_processes"), speeds, strict=True):
+        (steps,) = numbers["step_seconds_of_each_round"][name]
+        assert len(steps) == 2
+        assert speed == pytest.approx(4 / min(steps))
+    assert numbers["several_over_one"] == pytest.approx(speeds[1] / speeds[0])
+    assert numbers["threads_of_one_process"] == 2 * numbers["threads_of_each_of_several"]
+
+
+def test_wrong_options_end_in_one_sentence(tmp_path: Path):
+    assert_refused(benchmark("train_step", "--threads", 1000), "--threads", "lower it")
+    assert_refused(benchmark("scaling", "--images", 3), "--images 3")
+    no_python = ("--torch_python", tmp_path / "nowhere")
+    assert_refused(benchmark("train_step", *no_python), "--torch_python", "nowhere")
