@@ -38,58 +38,46 @@ def train(config: Config) -> None:
     from src.data.mindrecord import read_manifest
     from src.evaluation.run import Evaluation
     from src.models.centernet import create_network, with_loss
-    from src.training import checkpoints, resume
+    from src.training import resume
     from src.training.graph_cache import use_graph_cache
     from src.training.mixed_precision import set_precision
     from src.training.optimizer import create_optimizer, learning_rates
-    from src.training.run import checkpoint_folder, draw_first_batch, run_training
+    from src.training.run import draw_first_batch, run_training
     from src.training.step import TrainStep, step_options
 
+    data, net, recipe = config.dataset_config, config.net_config, config.train_config
+    mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
     if config.enable_save_ckpt and device.rank == 0:
         make_writable(Path(config.save_checkpoint_path))  # before the work, not after it
     ms.set_seed(config.seed)  # the same first weights on every device
-    mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
-    classes, recipe = config.dataset_config.num_classes, config.train_config
-    images = read_manifest(mindrecord_dir, prefix, config.dataset_config.coco_classes).images
+
+    images = read_manifest(mindrecord_dir, prefix, data.coco_classes).images
     epoch = steps_per_epoch(images, recipe.batch_size, device.rank_size)
     total_steps = config.train_steps if config.train_steps > 0 else epoch * config.epoch_size
-    is_first = device.rank == 0  # it reads the checkpoint, for all
-    stopped = resume.find(config.resume, checkpoint_folder(config)) if is_first else None
-    progress = resume.shared_progress(stopped, device)
-    start = resume.start(progress, config, epoch, device.rank_size)
+    beginning = resume.begin(config, device, epoch)
     dataset = create_train_dataset(
-        config.dataset_config,
-        mindrecord_dir,
-        prefix,
-        recipe.batch_size,
-        config.do_shuffle,
-        config.seed,
-        device.rank,
-        device.rank_size,
-        start.step,
-    )
+        data, mindrecord_dir, prefix, recipe.batch_size, config.do_shuffle, config.seed,
+        device.rank, device.rank_size, beginning.at.step,
+    )  # fmt: skip
     if config.visual_image and device.rank == 0:
         folder = Path(config.save_result_dir)
-        names, ratio = config.dataset_config.coco_classes, config.net_config.down_ratio
-        draw_first_batch(dataset, names, ratio, folder)
-    network = create_network(config.net_config, classes)
+        draw_first_batch(dataset, data.coco_classes, net.down_ratio, folder)
+
+    network = create_network(net, data.num_classes)
     set_precision(network, recipe.amp_level, device.target)
-    if stopped:
-        checkpoints.fill(network, stopped.parameters, stopped.path)
-    elif config.load_checkpoint_path and not progress:
-        checkpoints.load_for_fine_tuning(network, Path(config.load_checkpoint_path))
-    evaluate = None
-    if config.eval_interval > 0 and device.rank == 0:
-        evaluate = Evaluation(config, network, "val").numbers
-    loss = with_loss(network, config.net_config, classes, tuple(config.dataset_config.output_res))
+    resume.set_first_weights(network, beginning, config)
+    loss = with_loss(network, net, data.num_classes, tuple(data.output_res))
     rates = learning_rates(recipe, total_steps, epoch, device.rank_size)
-    if config.compile_cache_dir:
-        use_graph_cache(config, device, rates)
     optimizer = create_optimizer(recipe, loss, rates)
     step = TrainStep(loss, optimizer, step_options(config), device.rank_size)
-    if progress:
-        resume.restore(step, network, stopped, progress, start, config, device)
-    run_training(config, device, dataset, network, step, rates, start, evaluate)
+    resume.restore(step, network, beginning, config, device)
+
+    evaluation = None
+    if config.eval_interval > 0 and device.rank == 0:
+        evaluation = Evaluation(config, network, "val")
+    if config.compile_cache_dir:
+        use_graph_cache(config, device, rates)
+    run_training(config, device, dataset, network, step, rates, beginning.at, evaluation)
 
 
 if __name__ == "__main__":

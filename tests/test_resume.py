@@ -23,7 +23,7 @@ import pytest
 from src.model_utils.errors import UserError
 from src.models.centernet import create_network
 from src.training import checkpoints, resume
-from src.training.callbacks import CheckpointKeeper
+from src.training.callbacks import CheckpointKeeper, StopOnSignal
 from src.training.metrics import MetricsFile, read_records
 from src.training.resume import Progress
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
@@ -426,6 +426,20 @@ def test_fine_tuning_refuses_another_network_and_one_of_which_nothing_is_here(tm
         checkpoints.load_for_fine_tuning(small_network(5), path)
 
 
+def test_a_damaged_image_ends_a_training_in_one_sentence_and_leaves_its_checkpoints(
+    mindrecord: Path, program: Program, tmp_path: Path
+):
+    damaged = tmp_path / "mindrecord"
+    shutil.copytree(mindrecord, damaged)
+    shard = damaged / "coco_det.train.mind0"
+    content = bytearray(shard.read_bytes())
+    start = content.rindex(b"\xff\xd8\xff")  # of a JPEG file
+    content[start : start + 3] = bytes(3)
+    shard.write_bytes(content)
+    done = program("train.py", *OPTIONS, *EVERY_STEP, "--mindrecord_dir", damaged, cwd=tmp_path)
+    assert_refused(done, "does not decode", "convert again")
+
+
 # --- several devices ---------------------------------------------------------------------------
 
 
@@ -470,16 +484,15 @@ class TwoProcesses(Training):
         log = self._logs / "worker_0.log"
         return log.read_text() if log.exists() else ""
 
-    def second(self) -> psutil.Process:
-        """The process of rank 1."""
-        found = [
+    def process_of(self, rank: int) -> psutil.Process:
+        wanted = {"RANK_ID": str(rank), "MS_ROLE": "MS_WORKER"}
+        (found,) = (
             process
             for process in psutil.Process(self.process.pid).children(recursive=True)
-            if process.environ().get("RANK_ID") == "1"
+            if wanted.items() <= process.environ().items()
             and "process.py" in "".join(process.cmdline())
-        ]
-        assert len(found) == 1, found
-        return found[0]
+        )
+        return found
 
     def ended(self, seconds: float) -> int:
         return self.process.wait(seconds)
@@ -494,7 +507,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_update_and_t
     folder = tmp_path / "stopped"
     training = TwoProcesses(mindrecord, folder, "--save_checkpoint_steps", 100)
     training.wait_for("step: 1,", 300)
-    second = training.second()
+    second = training.process_of(1)
     training.wait_for("step: 3,", 300)
     second.send_signal(signal.SIGTERM)
     training.ended(120)
@@ -512,3 +525,22 @@ def test_a_signal_to_one_of_two_processes_stops_both_after_the_same_update_and_t
     )
     name = "centernet-10_40.ckpt"
     assert_same(folder / "0" / "ckpt_0" / name, tmp_path / "alone" / "0" / "ckpt_0" / name)
+
+
+@pytest.mark.slow
+def test_a_process_that_waits_for_one_that_hangs_ends_after_sigterm(
+    mindrecord: Path, tmp_path: Path
+):
+    training = TwoProcesses(mindrecord, tmp_path, *EVERY_STEP)
+    training.wait_for("step: 3,", 300)
+    first, second = training.process_of(0), training.process_of(1)
+    second.suspend()
+    try:
+        first.send_signal(signal.SIGTERM)
+        first.wait(StopOnSignal.patience + 10)  # MindSpore itself would take 30 s and more
+    finally:
+        second.resume()
+        training.process.terminate()
+        training.ended(60)
+    assert "no step ended in 20 s: another process is gone or hangs" in training.text
+    assert resume.numbered(tmp_path / "0" / "ckpt_0")

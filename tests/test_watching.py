@@ -163,15 +163,19 @@ def test_speeds_and_epoch_times_leave_out_evaluations(
 
 
 class Evaluator:
-    """An evaluation that leaves the network in inference mode and finds the AP it was given."""
+    """An evaluation that leaves the network in inference mode and finds the AP it was given.
 
-    def __init__(self, cell: nn.Cell, found: list[float]) -> None:
+    Where that is None it is broken off.
+    """
+
+    def __init__(self, cell: nn.Cell, found: list[float | None]) -> None:
         self.cell, self.found, self.calls = cell, iter(found), 0
 
-    def __call__(self) -> dict[str, float]:
+    def __call__(self) -> dict[str, float] | None:
         self.cell.set_train(False)
         self.calls += 1
-        return {"AP": next(self.found)}
+        found = next(self.found)
+        return None if found is None else {"AP": found}
 
 
 def test_evaluations_come_each_interval_and_at_the_end_and_the_best_is_saved():
@@ -186,6 +190,19 @@ def test_evaluations_come_each_interval_and_at_the_end_and_the_best_is_saved():
         assert step.training and step[0].training
     assert [at for at, _ in recorded] == [5, 9, 13, 14]
     assert saved == [9, 14]
+
+
+def test_an_evaluation_that_is_broken_off_leaves_no_numbers(capsys):
+    step = nn.SequentialCell(nn.BatchNorm2d(2))
+    evaluate = Evaluator(step, [None, 0.3])
+    recorded, saved = [], []
+    log = SimpleNamespace(record_evaluation=lambda at, *_: recorded.append(at))
+    callback = PeriodicEvaluation(evaluate, step, log, 4, 8, saved.append)
+    callback.on_train_step_end(context(4))
+    assert step.training and (recorded, saved) == ([], [])
+    assert capsys.readouterr().out == "evaluation after step 4: broken off\n"
+    callback.on_train_step_end(context(8))
+    assert (recorded, saved) == ([8], [8])
 
 
 def test_a_resumed_training_evaluates_at_the_steps_of_an_unbroken_one():
@@ -209,6 +226,8 @@ def test_an_evaluation_sees_the_weights_of_its_moment_in_inference_mode(shapes: 
         network = set_seeded_parameters(create_network(settings.net_config, 5))
         evaluation = Evaluation(settings, network, "val")
         first = evaluation.detect()
+        asked = iter([False, True])
+        assert evaluation.numbers(lambda: next(asked)) is None
         network.set_train(True)
         assert evaluation.detect() == first
         network.set_train(True)

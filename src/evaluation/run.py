@@ -1,7 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Evaluation of a whole data set."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,8 +40,10 @@ class Evaluation:
         )
         self._detector = create_detector(config, network)
 
-    def detect(self, picture_dir: Path | None = None) -> list[dict[str, Any]]:
-        """Entries of a COCO result file; leaves the network in inference mode."""
+    def detect(
+        self, picture_dir: Path | None = None, is_stopped: Callable[[], bool] | None = None
+    ) -> list[dict[str, Any]] | None:
+        """Entries of a COCO result file, None if stopped; leaves the network in inference mode."""
         self._network.set_train(False)
         dataset = self._config.dataset_config
         return detect_all(
@@ -51,6 +53,7 @@ class Evaluation:
             dataset.coco_classes,
             picture_dir,
             self._config.eval_config.score_thresh,
+            is_stopped,
         )
 
     def average_precision(self, results: list[dict[str, Any]]) -> tuple[dict[str, float], str]:
@@ -59,9 +62,15 @@ class Evaluation:
         stats, table = average_precision(self.set.annotation_path, results, image_ids)
         return dict(zip(COCO_NUMBERS, stats.tolist(), strict=True)), table
 
-    def numbers(self) -> dict[str, float]:
-        """COCO's numbers of the network as it is now, by name; leaves it in inference mode."""
-        return self.average_precision(self.detect())[0]
+    def numbers(self, is_stopped: Callable[[], bool]) -> dict[str, float] | None:
+        """COCO's numbers of the network as it is now, by name; leaves it in inference mode.
+
+        Args:
+            is_stopped: asked before each image; once it is true the rest is left, and there are no
+                numbers.
+        """
+        results = self.detect(is_stopped=is_stopped)
+        return None if results is None else self.average_precision(results)[0]
 
 
 def detect_all(
@@ -71,7 +80,8 @@ def detect_all(
     class_names: Sequence[str],
     picture_dir: Path | None,
     score_thresh: float,
-) -> list[dict[str, Any]]:
+    is_stopped: Callable[[], bool] | None = None,
+) -> list[dict[str, Any]] | None:
     """Runs the detector over the set.
 
     Args:
@@ -79,12 +89,15 @@ def detect_all(
         class_names: names of the classes, for pictures.
         picture_dir: folder for a picture of each image with its true and predicted boxes, or None.
         score_thresh: smallest score drawn.
+        is_stopped: asked before each image.
 
     Returns:
-        Entries of a COCO result file.
+        Entries of a COCO result file; None once `is_stopped` is true.
     """
     results = []
     for record in tqdm(evaluation_set.records, desc="detect", unit="image", mininterval=1):
+        if is_stopped is not None and is_stopped():
+            return None
         image = read_image(record, decode)
         boxes = detector(image)
         results += to_results(record.image_id, boxes, evaluation_set.category_ids)

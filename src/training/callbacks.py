@@ -5,10 +5,13 @@ Steps count from the beginning of the training, also where a run continues anoth
 comes first and sees to it.
 """
 
+import contextlib
 import math
+import os
 import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -144,22 +147,23 @@ class PeriodicEvaluation(Callback):
     the all-reduce of their next step.
 
     Args:
-        evaluate: gives COCO's numbers of the network as it is, by their names.
+        evaluate: gives COCO's numbers of the network as it is, by their names; None if it was
+            broken off, as the training is about to be.
         step: the training step, which goes on in training mode.
         log: takes the numbers.
         every_steps, total_steps: when.
-        save_best: called with the step when AP is higher than ever before.
+        save_best: called with the step when AP is higher than ever before; None to write nothing.
         best_ap: the highest AP of the run that this one continues.
     """
 
     def __init__(
         self,
-        evaluate: Callable[[], dict[str, float]],
+        evaluate: Callable[[], dict[str, float] | None],
         step: nn.Cell,
         log: TrainingLog,
         every_steps: int,
         total_steps: int,
-        save_best: Callable[[int], None],
+        save_best: Callable[[int], None] | None,
         best_ap: float = -math.inf,
     ) -> None:
         super().__init__()
@@ -182,10 +186,14 @@ class PeriodicEvaluation(Callback):
         # MindSpore sets the mode once, before the first step. The compiled step stays as it is, but
         # whatever compiles it again would find BatchNorm in inference mode.
         self._step.set_train(True)
+        if numbers is None:
+            print(f"evaluation after step {step}: broken off", flush=True)
+            return
         self._log.record_evaluation(step, numbers, time.monotonic() - start)
         if numbers["AP"] > self._best_ap:
             self._best_ap = numbers["AP"]
-            self._save_best(step)
+            if self._save_best is not None:
+                self._save_best(step)
 
 
 class TrainingPicture(Callback):
@@ -334,9 +342,13 @@ class StopAtBadSteps(Callback):
 class StopOnSignal(Callback):
     """Ends the training after the step in which SIGTERM or SIGINT comes, with a checkpoint.
 
-    As a context it takes SIGTERM over; SIGINT has to be held, see `src.model_utils.signals`. Of
+    Within `handling` SIGTERM is its own; SIGINT has to be held, see `src.model_utils.signals`. Of
     several processes all stop after the same step, whichever of them the signal reaches. Further
     signals change nothing: a terminal and a launcher may both send theirs.
+
+    A process may be waiting for one that is gone: MindSpore, when it has lost another server, sends
+    its own process a SIGTERM. So one of several ends, without a checkpoint, if after the signal no
+    step ends in three times the longest, or `patience` seconds if that is longer.
 
     Args:
         step_cell: the training step, over which processes agree.
@@ -344,30 +356,42 @@ class StopOnSignal(Callback):
         save: writes the checkpoint of a step; None where this process writes none.
     """
 
+    patience = 20.0
+
     def __init__(
         self, step_cell: TrainStep, total_steps: int, save: Callable[[int], None] | None
     ) -> None:
         super().__init__()
         self._step, self._total_steps, self._save = step_cell, total_steps, save
-        self._before: object = None
         self._received = 0
+        self._step_ended, self._step_start, self._longest = threading.Event(), math.nan, 0.0
         self.exit_code = 0  # 128 + the signal's number, once it has ended the training
 
-    def __enter__(self) -> "StopOnSignal":
-        self._before = signal.signal(signal.SIGTERM, self._receive)
-        return self
+    @contextlib.contextmanager
+    def handling(self) -> Iterator[None]:
+        """While SIGTERM is this object's. (MindSpore enters and leaves callbacks themselves.)"""
+        before = signal.signal(signal.SIGTERM, self._receive)
+        try:
+            with self._watching() if self._step.is_distributed else contextlib.nullcontext():
+                yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
-    def __exit__(self, *error: object) -> None:
-        signal.signal(signal.SIGTERM, self._before)
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self._received = self._received or number
-
-    def on_train_step_end(self, run_context: RunContext) -> None:
-        step = run_context.original_args().cur_step_num
+    def is_requested(self) -> bool:
+        """Whether the training is to stop, as far as this process knows."""
         if taken_interrupt():
             self._receive(signal.SIGINT, None)
-        if step >= self._total_steps or not self._stops():
+        return self._received > 0
+
+    def on_train_step_end(self, run_context: RunContext) -> None:
+        self._step_ended.set()
+        now = time.monotonic()
+        if not math.isnan(self._step_start):  # the first compiles
+            self._longest = max(self._longest, now - self._step_start)
+        self._step_start = now
+        step = run_context.original_args().cur_step_num
+        is_requested = self.is_requested()
+        if step >= self._total_steps or not self._stops(is_requested):
             return
         if self._save is not None:
             self._save(step)
@@ -376,13 +400,46 @@ class StopOnSignal(Callback):
         print(f"training: stopped by {name} after step {step}; --resume goes on", flush=True)
         run_context.request_stop()
 
-    def _stops(self) -> bool:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received = self._received or number
+
+    def _stops(self, is_requested: bool) -> bool:
         if not self._step.is_distributed:
-            return self._received > 0
-        if self._received:
+            return is_requested
+        if is_requested:
             # Not set_data, which a branch of the compiled step does not see.
             ops.assign(self._step.stop_requested, Tensor(1.0, ms.float32))
         return bool(self._step.stop_agreed.asnumpy().item())
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        # The handler waits until a step has ended; what comes through this pipe does not.
+        signals, signalled = os.pipe()
+        os.set_blocking(signalled, False)  # as set_wakeup_fd wants it
+        before = signal.set_wakeup_fd(signalled)
+        watcher = threading.Thread(target=self._watch, args=(signals,), daemon=True)
+        watcher.start()
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(before)
+            self._step_ended.set()
+            os.close(signalled)
+            watcher.join()
+            os.close(signals)
+
+    def _watch(self, signals: int) -> None:
+        """Ends the process if no step ends after a SIGTERM."""
+        while number := os.read(signals, 1):
+            self._step_ended.clear()
+            patience = max(self.patience, 3 * self._longest)
+            if number[0] == signal.SIGTERM and not self._step_ended.wait(patience):
+                print(
+                    f"training: SIGTERM, and no step ended in {patience:.0f} s: another process "
+                    "is gone or hangs; --resume goes on from the last checkpoint",
+                    flush=True,
+                )
+                os._exit(128 + signal.SIGTERM)  # what waits in C++ cannot be stopped otherwise
 
 
 class StopAt(Callback):

@@ -67,6 +67,38 @@ class Stopped:
     parameters: dict[str, Parameter | str]
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """Where a training begins, on one of its processes.
+
+    at: this training's counts, before its first step here.
+    continued: the counts of the training that it continues; None if it starts anew.
+    stopped: that training; only the first process reads it, for all.
+    """
+
+    at: Progress
+    continued: Progress | None = None
+    stopped: Stopped | None = None
+
+
+def begin(config: Config, device: Device, steps_per_epoch: int) -> Beginning:
+    """Where the configured training begins: as --resume says, or with step 0.
+
+    Raises:
+        UserError: as `find`.
+    """
+    stopped = find(config.resume, checkpoint_folder(config)) if device.rank == 0 else None
+    continued = shared_progress(stopped, device)
+    return Beginning(
+        start(continued, config, steps_per_epoch, device.rank_size), continued, stopped
+    )
+
+
+def checkpoint_folder(config: Config) -> Path:
+    """Where the first process writes, and looks for what --resume alone goes on from."""
+    return Path(config.save_checkpoint_path) / "ckpt_0"
+
+
 def save(
     path: Path, network: nn.Cell, step_cell: TrainStep, progress: Progress, config: Config
 ) -> None:
@@ -179,27 +211,36 @@ def start(
     return replace(now, step=step // unit * unit)
 
 
+def set_first_weights(network: nn.Cell, beginning: Beginning, config: Config) -> None:
+    """Gives the network the weights of the checkpoint that it goes on or starts from, if any.
+
+    Raises:
+        UserError: the checkpoint does not fit, or cannot be read.
+    """
+    if beginning.stopped:
+        checkpoints.fill(network, beginning.stopped.parameters, beginning.stopped.path)
+    elif config.load_checkpoint_path and not beginning.continued:
+        checkpoints.load_for_fine_tuning(network, Path(config.load_checkpoint_path))
+
+
 def restore(
     step_cell: TrainStep,
     network: nn.Cell,
-    stopped: Stopped | None,
-    progress: Progress,
-    now: Progress,
+    beginning: Beginning,
     config: Config,
     device: Device,
 ) -> None:
-    """Puts the step in the state of a stopped training, and says what is different.
-
-    The network itself has its weights already, `checkpoints.fill`, where `stopped` is given.
+    """Puts the step in the state of the training that it continues, and says what is different.
 
     Args:
-        step_cell, network: of this training.
-        stopped: what the first process read; None on the others.
-        progress: where it was stopped.
-        now: where this training, as it counts, goes on.
+        step_cell, network: of this training; `set_first_weights` has been called.
+        beginning: where it begins; nothing is done for one that starts anew.
         config: of this training.
         device: this process.
     """
+    progress, stopped, now = beginning.continued, beginning.stopped, beginning.at
+    if progress is None:
+        return
     state = dict(_state(step_cell, network))
     if not _counts_alike(progress, now):
         # Of an update that was half accumulated each device had its own part.

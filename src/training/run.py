@@ -4,7 +4,7 @@
 import contextlib
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from mindspore.profiler import tensorboard_trace_handler
 
 from src import visual
 from src.data.objects import table_boxes
+from src.evaluation.run import Evaluation
 from src.model_utils.device_adapter import Device
 from src.model_utils.parameters import Config
 from src.training import checkpoints, resume
@@ -68,7 +69,7 @@ def run_training(
     step: TrainStep,
     rates: np.ndarray,
     start: resume.Progress,
-    evaluate: Callable[[], dict[str, float]] | None = None,
+    evaluation: Evaluation | None = None,
 ) -> None:
     """Trains for as many batches as `rates` has updates for.
 
@@ -80,92 +81,37 @@ def run_training(
         step: the training step around `network`.
         rates: learning rate of every update.
         start: where this run begins.
-        evaluate: gives COCO's numbers of `network`, by their names, where this process evaluates.
+        evaluation: of `network`, where this process evaluates.
 
     Raises:
         UserError: TensorBoard's files are asked for and tensorboardX is not installed, or the loss
             stays bad for max_bad_steps batches.
         SystemExit: SIGTERM or SIGINT has stopped the training: 143 or 130.
     """
-    steps_per_epoch = start.steps_per_epoch
     total_steps = len(rates) * start.accumulate_steps
     if start.step >= total_steps:
         print(f"training: all {total_steps} steps are done", flush=True)
         return
-    stride = steps_between_returns(config, total_steps, steps_per_epoch, start.step)
+    stride = steps_between_returns(config, total_steps, start.steps_per_epoch, start.step)
     print(
-        f"training: {total_steps} steps, {steps_per_epoch} an epoch, batch {start.batch_size} on "
-        f"each of {device.rank_size} {device.target} device(s)",
+        f"training: {total_steps} steps, {start.steps_per_epoch} an epoch, batch "
+        f"{start.batch_size} on each of {device.rank_size} {device.target} device(s)",
         flush=True,
     )
-    folder = checkpoint_folder(config)
-    metrics_path = folder / "metrics.jsonl"
-    writes_files = config.enable_save_ckpt and device.rank == 0
-    recorders: list[Recorder] = [print_record]
-    if writes_files:
-        resume.clear(folder)
-        resume.set_aside(folder, start.step)
-        recorders.append(MetricsFile(metrics_path, start.step))
-    if config.enable_tensorboard and device.rank == 0:
-        recorders.append(TensorBoardLog(folder / "tensorboard", start.step))
-    log = TrainingLog(
-        rates, step.optimizer, steps_per_epoch, total_steps, stride,
-        start.batch_size * device.rank_size, recorders,
-    )  # fmt: skip
-
-    def save(path: Path, steps: int) -> None:
-        resume.save(path, network, step, replace(start, step=steps), config)
-
-    def save_averages(path: Path, steps: int) -> None:
-        checkpoints.save(step.ema_weights(network), path)
-
-    writers = {resume.NAME: save}
-    if config.train_config.ema_decay > 0:
-        writers[f"{resume.NAME}_ema"] = save_averages
-    keeper = CheckpointKeeper(
-        writers, folder, config.save_checkpoint_steps, config.save_checkpoint_num,
-        steps_per_epoch, total_steps, start.accumulate_steps if device.rank_size > 1 else 1,
-    )  # fmt: skip
-    callbacks: list[ms.Callback] = [CountFrom(start.step), log]
-    if evaluate is not None:
-
-        def save_best(steps: int) -> None:
-            if writes_files:
-                save(folder / "best.ckpt", steps)
-                print(f"best checkpoint so far: {folder / 'best.ckpt'}", flush=True)
-
-        best_ap = best_average_precision(read_records(metrics_path)) if writes_files else -math.inf
-        callbacks.append(
-            PeriodicEvaluation(
-                evaluate, step, log, config.eval_interval * steps_per_epoch, total_steps,
-                save_best, best_ap,
-            )
-        )  # fmt: skip
-    if writes_files:
-        picture_path = folder / "training.png"
-        callbacks.append(TrainingPicture(metrics_path, picture_path, steps_per_epoch, total_steps))
-        callbacks.append(keeper)
-    if config.train_config.max_bad_steps > 0:
-
-        def save_apart(steps: int) -> None:
-            save(folder / "bad.ckpt", steps)
-            print(f"checkpoint of the bad state: {folder / 'bad.ckpt'}", flush=True)
-
-        callbacks.append(
-            StopAtBadSteps(
-                step, config.train_config.max_bad_steps, save_apart if writes_files else None
-            )
-        )
-    stopper = StopOnSignal(step, total_steps, keeper.save if writes_files else None)
-    callbacks += [stopper, StopAt(total_steps)]
+    saver = None
+    if config.enable_save_ckpt and device.rank == 0:
+        saver = Saver(config, network, step, start)
+        resume.clear(saver.folder)
+        resume.set_aside(saver.folder, start.step)
+    callbacks, stopper = _callbacks(config, device, step, rates, start, stride, evaluation, saver)
     # What MindSpore calls an epoch is, with a data sink, one return from it. A CPU has no sink.
     sinks = config.enable_data_sink and device.target != "CPU"
-    round_steps = stride if sinks else steps_per_epoch
+    round_steps = stride if sinks else start.steps_per_epoch
     profile = contextlib.nullcontext()
     if config.need_profiler:
         write = tensorboard_trace_handler(config.profiler_path or "./profiler")
         profile = ms.profiler.profile(on_trace_ready=write)
-    with profile, stopper:
+    with profile, stopper.handling():
         ms.Model(step).train(
             math.ceil(total_steps / round_steps), dataset, callbacks, dataset_sink_mode=sinks,
             sink_size=stride if sinks else -1, initial_epoch=start.step // round_steps,
@@ -174,9 +120,94 @@ def run_training(
         sys.exit(stopper.exit_code)
 
 
-def checkpoint_folder(config: Config) -> Path:
-    """Where the first process writes, and looks for what --resume alone goes on from."""
-    return Path(config.save_checkpoint_path) / "ckpt_0"
+class Saver:
+    """Writes the files that hold a training after a step: with all, or the averaged weights alone.
+
+    Args:
+        config: of the training.
+        network, step: what is trained, and the training step around it.
+        start: where this run begins.
+    """
+
+    def __init__(
+        self, config: Config, network: nn.Cell, step: TrainStep, start: resume.Progress
+    ) -> None:
+        self._config, self._network, self._step, self._start = config, network, step, start
+        self.folder = resume.checkpoint_folder(config)
+
+    def save(self, path: Path, steps: int) -> None:
+        progress = replace(self._start, step=steps)
+        resume.save(path, self._network, self._step, progress, self._config)
+
+    def save_averages(self, path: Path, steps: int) -> None:
+        checkpoints.save(self._step.ema_weights(self._network), path)
+
+    def save_best(self, steps: int) -> None:
+        self.save(self.folder / "best.ckpt", steps)
+        print(f"best checkpoint so far: {self.folder / 'best.ckpt'}", flush=True)
+
+    def save_bad(self, steps: int) -> None:
+        self.save(self.folder / "bad.ckpt", steps)
+        print(f"checkpoint of the bad state: {self.folder / 'bad.ckpt'}", flush=True)
+
+
+def _callbacks(
+    config: Config,
+    device: Device,
+    step: TrainStep,
+    rates: np.ndarray,
+    start: resume.Progress,
+    stride: int,
+    evaluation: Evaluation | None,
+    saver: Saver | None,
+) -> tuple[list[ms.Callback], StopOnSignal]:
+    """What is configured, in the order in which a step's end calls it; the one that takes signals.
+
+    Args:
+        stride: steps between two results that Python sees.
+        saver: where this process writes files.
+        config, device, step, rates, start, evaluation: as of `run_training`.
+    """
+    recipe, epoch = config.train_config, start.steps_per_epoch
+    total_steps = len(rates) * start.accumulate_steps
+    folder = resume.checkpoint_folder(config)
+    metrics_path = folder / "metrics.jsonl"
+    best_ap = -math.inf
+    recorders: list[Recorder] = [print_record]
+    writers: list[ms.Callback] = []
+    save = save_best = save_bad = None
+    if saver:
+        recorders.append(MetricsFile(metrics_path, start.step))
+        best_ap = best_average_precision(read_records(metrics_path))
+        files = {resume.NAME: saver.save}
+        if recipe.ema_decay > 0:
+            files[f"{resume.NAME}_ema"] = saver.save_averages
+        keeper = CheckpointKeeper(
+            files, folder, config.save_checkpoint_steps, config.save_checkpoint_num,
+            epoch, total_steps, start.accumulate_steps if start.rank_size > 1 else 1,
+        )  # fmt: skip
+        picture = TrainingPicture(metrics_path, folder / "training.png", epoch, total_steps)
+        writers = [picture, keeper]
+        save, save_best, save_bad = keeper.save, saver.save_best, saver.save_bad
+    if config.enable_tensorboard and device.rank == 0:
+        recorders.append(TensorBoardLog(folder / "tensorboard", start.step))
+    log = TrainingLog(
+        rates, step.optimizer, epoch, total_steps, stride,
+        start.batch_size * start.rank_size, recorders,
+    )  # fmt: skip
+    stopper = StopOnSignal(step, total_steps, save)
+    callbacks: list[ms.Callback] = [CountFrom(start.step), log]
+    if evaluation:
+        callbacks.append(
+            PeriodicEvaluation(
+                lambda: evaluation.numbers(stopper.is_requested), step, log,
+                config.eval_interval * epoch, total_steps, save_best, best_ap,
+            )
+        )  # fmt: skip
+    callbacks += writers
+    if recipe.max_bad_steps > 0:
+        callbacks.append(StopAtBadSteps(step, recipe.max_bad_steps, save_bad))
+    return [*callbacks, stopper, StopAt(total_steps)], stopper
 
 
 def draw_first_batch(
