@@ -72,12 +72,12 @@ def train(config: Config) -> None:
     step = TrainStep(loss, optimizer, step_options(config), device.rank_size)
     resume.restore(step, network, beginning, config, device)
 
-    evaluation = None
+    evaluate = None
     if config.eval_interval > 0 and device.rank == 0:
-        evaluation = Evaluation(config, network, "val")
+        evaluate = Evaluation(config, network, "val").numbers
     if config.compile_cache_dir:
         use_graph_cache(config, device, rates)
-    run_training(config, device, dataset, network, step, rates, beginning.at, evaluation)
+    run_training(config, device, dataset, network, step, rates, beginning.at, evaluate)
 
 
 if __name__ == "__main__":

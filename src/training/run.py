@@ -4,7 +4,7 @@
 import contextlib
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from mindspore.profiler import tensorboard_trace_handler
 
 from src import visual
 from src.data.objects import table_boxes
-from src.evaluation.run import Evaluation
 from src.model_utils.device_adapter import Device
 from src.model_utils.parameters import Config
 from src.training import checkpoints, resume
@@ -39,6 +38,9 @@ from src.training.metrics import (
     read_records,
 )
 from src.training.step import TrainStep
+
+# Asks now and then whether to break off; gives COCO's numbers by their names, or None if it did.
+Evaluate = Callable[[Callable[[], bool]], dict[str, float] | None]
 
 
 def steps_between_returns(
@@ -69,7 +71,7 @@ def run_training(
     step: TrainStep,
     rates: np.ndarray,
     start: resume.Progress,
-    evaluation: Evaluation | None = None,
+    evaluate: Evaluate | None = None,
 ) -> None:
     """Trains for as many batches as `rates` has updates for.
 
@@ -81,7 +83,7 @@ def run_training(
         step: the training step around `network`.
         rates: learning rate of every update.
         start: where this run begins.
-        evaluation: of `network`, where this process evaluates.
+        evaluate: evaluates `network`, where this process does.
 
     Raises:
         UserError: TensorBoard's files are asked for and tensorboardX is not installed, or the loss
@@ -103,7 +105,7 @@ def run_training(
         saver = Saver(config, network, step, start)
         resume.clear(saver.folder)
         resume.set_aside(saver.folder, start.step)
-    callbacks, stopper = _callbacks(config, device, step, rates, start, stride, evaluation, saver)
+    callbacks, stopper = _callbacks(config, device, step, rates, start, stride, evaluate, saver)
     # What MindSpore calls an epoch is, with a data sink, one return from it. A CPU has no sink.
     sinks = config.enable_data_sink and device.target != "CPU"
     round_steps = stride if sinks else start.steps_per_epoch
@@ -158,7 +160,7 @@ def _callbacks(
     rates: np.ndarray,
     start: resume.Progress,
     stride: int,
-    evaluation: Evaluation | None,
+    evaluate: Evaluate | None,
     saver: Saver | None,
 ) -> tuple[list[ms.Callback], StopOnSignal]:
     """What is configured, in the order in which a step's end calls it; the one that takes signals.
@@ -166,7 +168,7 @@ def _callbacks(
     Args:
         stride: steps between two results that Python sees.
         saver: where this process writes files.
-        config, device, step, rates, start, evaluation: as of `run_training`.
+        config, device, step, rates, start, evaluate: as of `run_training`.
     """
     recipe, epoch = config.train_config, start.steps_per_epoch
     total_steps = len(rates) * start.accumulate_steps
@@ -197,10 +199,10 @@ def _callbacks(
     )  # fmt: skip
     stopper = StopOnSignal(step, total_steps, save)
     callbacks: list[ms.Callback] = [CountFrom(start.step), log]
-    if evaluation:
+    if evaluate:
         callbacks.append(
             PeriodicEvaluation(
-                lambda: evaluation.numbers(stopper.is_requested), step, log,
+                lambda: evaluate(stopper.is_requested), step, log,
                 config.eval_interval * epoch, total_steps, save_best, best_ap,
             )
         )  # fmt: skip
