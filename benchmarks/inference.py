@@ -81,7 +81,7 @@ def measure(config_path: str, images: list[bytes], way: str, batch_size: int) ->
     boxes = list(detector.detect(images))
     whole = time.perf_counter() - start
     if any(isinstance(found, UserError) for found in boxes):
-        raise UserError(f"{[found for found in boxes if isinstance(found, UserError)][0]}")
+        raise UserError(str(next(found for found in boxes if isinstance(found, UserError))))
     latencies = []
     for image in images[:8]:
         start = time.perf_counter()
