@@ -44,8 +44,8 @@ def evaluate(config: Config) -> None:
     if config.visual_image:
         print(f"pictures: {result_dir / 'pictures'}")
     if config.run_mode == "val" and config.enable_eval:
-        _, table = evaluation.average_precision(results)
-        print(f"overall performance on {evaluation.set.annotation_path}\n{table}")
+        scores = evaluation.score(results)
+        print(f"overall performance on {evaluation.set.annotation_path}\n{scores.table}")
 
 
 if __name__ == "__main__":

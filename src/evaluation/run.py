@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from src import visual
 from src.data.images import Decoder, decoder
-from src.evaluation.coco_results import COCO_NUMBERS, average_precision, to_results
+from src.evaluation.coco_results import Scores, import_backend, score, to_results
 from src.evaluation.detector import Detector, create_detector
 from src.evaluation.evaluation_set import EvaluationSet, read_evaluation_set, read_image
 from src.model_utils.parameters import Config
@@ -26,10 +26,11 @@ class Evaluation:
         run_mode: val or test.
 
     Raises:
-        UserError: as `read_evaluation_set`.
+        UserError: as `read_evaluation_set` and `import_backend`.
     """
 
     def __init__(self, config: Config, network: nn.Cell, run_mode: str) -> None:
+        import_backend(config.eval_config.coco_backend)  # absent: said before the work
         self._config, self._network = config, network
         self.set = read_evaluation_set(
             config.dataset_config,
@@ -56,11 +57,15 @@ class Evaluation:
             is_stopped,
         )
 
-    def average_precision(self, results: list[dict[str, Any]]) -> tuple[dict[str, float], str]:
-        """COCO's numbers by name, and pycocotools' table; raises as the function it calls."""
-        image_ids = [record.image_id for record in self.set.records]
-        stats, table = average_precision(self.set.annotation_path, results, image_ids)
-        return dict(zip(COCO_NUMBERS, stats.tolist(), strict=True)), table
+    def score(self, results: list[dict[str, Any]]) -> Scores:
+        """COCO's numbers of what `detect` gave; raises as `coco_results.score`."""
+        return score(
+            self.set.annotation_path,
+            results,
+            [record.image_id for record in self.set.records],
+            self._config.dataset_config.coco_classes,
+            self._config.eval_config.coco_backend,
+        )
 
     def numbers(self, is_stopped: Callable[[], bool]) -> dict[str, float] | None:
         """COCO's numbers of the network as it is now, by name; leaves it in inference mode.
@@ -70,7 +75,7 @@ class Evaluation:
                 numbers.
         """
         results = self.detect(is_stopped=is_stopped)
-        return None if results is None else self.average_precision(results)[0]
+        return None if results is None else self.score(results).numbers
 
 
 def detect_all(
