@@ -4,7 +4,9 @@
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from src.evaluation.coco_results import class_table, upload_name
 from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
@@ -30,7 +32,6 @@ def evaluate(config: Config) -> None:
     set_up_device(config)
 
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.
-    from src.evaluation.coco_results import class_table, upload_name
     from src.evaluation.run import Evaluation
     from src.models.centernet import create_network
     from src.training import checkpoints
@@ -47,6 +48,33 @@ def evaluate(config: Config) -> None:
     results = evaluation.detect(result_dir / "pictures" if config.visual_image else None)
     seconds = {"detection": time.monotonic() - start}
     images = len(evaluation.set.records)
+    write_results(config, results, images, result_dir)
+    lacking = sum(category_id < 0 for category_id in evaluation.set.category_ids)
+    if lacking:
+        print(f"boxes of {lacking} class(es) that the data set lacks are left out")
+
+    report = {"images": images, "boxes": len(results), "numbers": None, "classes": None}
+    if config.run_mode == "val" and config.enable_eval:
+        start = time.monotonic()
+        scores = evaluation.score(results)
+        seconds["scoring"] = time.monotonic() - start
+        print(f"overall performance on {evaluation.set.annotation_path}\n{scores.table}")
+        print(f"by class\n{class_table(scores.classes)}")
+        if not any(found.objects for found in scores.classes.values()):
+            print("these images hold no object: there is nothing to find, and every number is -1")
+        report["numbers"] = scores.numbers
+        report["classes"] = {name: asdict(found) for name, found in scores.classes.items()}
+    report["seconds"] = seconds
+    report["checkpoint"] = {"path": str(checkpoint_path.absolute()), "sha256": digest}
+    report["config"] = config.model_dump()
+    write_json(result_dir / "eval.json", report)
+    print(f"numbers, checkpoint and configuration: {result_dir / 'eval.json'}")
+
+
+def write_results(
+    config: Config, results: list[dict[str, Any]], images: int, result_dir: Path
+) -> None:
+    """Writes the entries of a COCO result file, for run_mode test also as COCO's server asks."""
     result_path = result_dir / f"results_{config.run_mode}.json"
     write_json(result_path, results)
     print(f"{len(results)} boxes of {images} images written to {result_path}")
@@ -57,29 +85,8 @@ def evaluate(config: Config) -> None:
         write_json(upload_path, results)
         print(
             f"to upload: zip {upload_path}, the json at the top of a zip of the same name; "
-            "https://cocodataset.org/#upload says where (its server on CodaLab takes no more)"
+            "https://cocodataset.org/#upload says where (CodaLab takes no more submissions)"
         )
-
-    scores = None
-    if config.run_mode == "val" and config.enable_eval:
-        start = time.monotonic()
-        scores = evaluation.score(results)
-        seconds["scoring"] = time.monotonic() - start
-        print(f"overall performance on {evaluation.set.annotation_path}\n{scores.table}")
-        print(f"by class\n{class_table(scores.classes)}")
-        if not any(found.objects for found in scores.classes.values()):
-            print("these images hold no object: there is nothing to find, and every number is -1")
-    report = {
-        "numbers": scores and scores.numbers,
-        "classes": scores and {name: asdict(found) for name, found in scores.classes.items()},
-        "images": images,
-        "boxes": len(results),
-        "seconds": seconds,
-        "checkpoint": {"path": str(checkpoint_path.absolute()), "sha256": digest},
-        "config": config.model_dump(),
-    }
-    write_json(result_dir / "eval.json", report)
-    print(f"numbers, checkpoint and configuration: {result_dir / 'eval.json'}")
 
 
 if __name__ == "__main__":

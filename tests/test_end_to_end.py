@@ -272,15 +272,18 @@ def test_evaluation_writes_results_pictures_and_numbers(
     assert Config.model_validate(report["config"]).data_dir == str(shapes)
 
 
-def test_evaluation_of_images_without_objects_says_so(
+def test_evaluation_says_what_the_data_set_lacks(
     checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
 ):
     data = Path(shutil.copytree(shapes, tmp_path / "data"))
     path = data / "annotations" / "instances_val2017.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "annotations": []}))
+    content = json.loads(path.read_text())
+    assert content["categories"].pop()["id"] == 9
+    path.write_text(json.dumps({**content, "annotations": []}))
     options = ("--load_checkpoint_path", checkpoint, "--data_dir", data)
     done = program("eval.py", *CPU, *options, "--eval_config.num_images", 1, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "boxes of 1 class(es) that the data set lacks are left out" in done.stdout
     assert "these images hold no object" in done.stdout
     report = json.loads((tmp_path / "eval.json").read_text())
     assert set(report["numbers"].values()) == {-1}
