@@ -1,13 +1,17 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Evaluates a checkpoint: python eval.py --load_checkpoint_path F.ckpt --data_dir DIR."""
 
+import time
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from src.evaluation.coco_results import class_table, upload_name
 from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
-from src.model_utils.files import make_writable, write_json
+from src.model_utils.files import make_writable, sha256, write_json
 from src.model_utils.parameters import Config
 
 
@@ -36,16 +40,53 @@ def evaluate(config: Config) -> None:
     evaluation = Evaluation(config, network, config.run_mode)
     result_dir = Path(config.save_result_dir)
     make_writable(result_dir)  # before the work, not after it
-    checkpoints.load(network, Path(config.load_checkpoint_path))
+    checkpoint_path = Path(config.load_checkpoint_path)
+    checkpoints.load(network, checkpoint_path)
+    digest = sha256(checkpoint_path)  # now: a training may remove the file meanwhile
+
+    start = time.monotonic()
     results = evaluation.detect(result_dir / "pictures" if config.visual_image else None)
+    seconds = {"detection": time.monotonic() - start}
+    images = len(evaluation.set.records)
+    write_results(config, results, images, result_dir)
+    lacking = sum(category_id < 0 for category_id in evaluation.set.category_ids)
+    if lacking:
+        print(f"boxes of {lacking} class(es) that the data set lacks are left out")
+
+    report = {"images": images, "boxes": len(results), "numbers": None, "classes": None}
+    if config.run_mode == "val" and config.enable_eval:
+        start = time.monotonic()
+        scores = evaluation.score(results)
+        seconds["scoring"] = time.monotonic() - start
+        print(f"overall performance on {evaluation.set.annotation_path}\n{scores.table}")
+        print(f"by class\n{class_table(scores.classes)}")
+        if not any(found.objects for found in scores.classes.values()):
+            print("these images hold no object: there is nothing to find, and every number is -1")
+        report["numbers"] = scores.numbers
+        report["classes"] = {name: asdict(found) for name, found in scores.classes.items()}
+    report["seconds"] = seconds
+    report["checkpoint"] = {"path": str(checkpoint_path.absolute()), "sha256": digest}
+    report["config"] = config.model_dump()
+    write_json(result_dir / "eval.json", report)
+    print(f"numbers, checkpoint and configuration: {result_dir / 'eval.json'}")
+
+
+def write_results(
+    config: Config, results: list[dict[str, Any]], images: int, result_dir: Path
+) -> None:
+    """Writes the entries of a COCO result file, for run_mode test also as COCO's server asks."""
     result_path = result_dir / f"results_{config.run_mode}.json"
     write_json(result_path, results)
-    print(f"{len(results)} boxes of {len(evaluation.set.records)} images written to {result_path}")
+    print(f"{len(results)} boxes of {images} images written to {result_path}")
     if config.visual_image:
         print(f"pictures: {result_dir / 'pictures'}")
-    if config.run_mode == "val" and config.enable_eval:
-        _, table = evaluation.average_precision(results)
-        print(f"overall performance on {evaluation.set.annotation_path}\n{table}")
+    if config.run_mode == "test":
+        upload_path = result_dir / upload_name(config.dataset_config.test_annotation)
+        write_json(upload_path, results)
+        print(
+            f"to upload: zip {upload_path}, the json at the top of a zip of the same name; "
+            "https://cocodataset.org/#upload says where (CodaLab takes no more submissions)"
+        )
 
 
 if __name__ == "__main__":

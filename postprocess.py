@@ -10,7 +10,7 @@ import numpy as np
 
 from src.data.coco import class_of_category, read_annotation_file
 from src.deploy import bin_files
-from src.evaluation.coco_results import average_precision, category_ids, to_results
+from src.evaluation.coco_results import category_ids, import_backend, score, to_results
 from src.evaluation.postprocess import PostProcessing
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
@@ -23,7 +23,8 @@ def main() -> None:
         raise UserError(
             "command line: give --result_path, --meta_path and --label_path (or --val_data_dir)."
         )
-    dataset = config.dataset_config
+    dataset, backend = config.dataset_config, config.eval_config.coco_backend
+    import_backend(backend)  # absent: said before the work
     label_path = Path(config.label_path or f"{config.val_data_dir}/{dataset.val_annotation}")
     metas = bin_files.read_metas(Path(config.meta_path))
     categories = read_annotation_file(label_path)["categories"]
@@ -37,8 +38,9 @@ def main() -> None:
         boxes = post_process([detections], [np.array(meta.affine)])
         results += to_results(meta.image_id, boxes, ids)
     write_json(Path(config.save_path) / "results_310.json", results)
-    _, table = average_precision(label_path, results, [meta.image_id for meta in metas])
-    print(f"============= {len(metas)} images, 310 infer result =============\n{table}")
+    image_ids = [meta.image_id for meta in metas]
+    scores = score(label_path, results, image_ids, dataset.coco_classes, backend)
+    print(f"============= {len(metas)} images, 310 infer result =============\n{scores.table}")
 
 
 if __name__ == "__main__":

@@ -38,8 +38,9 @@ install_requirements() {
         }
     fi
     local stamp=$venv/installed-${1//\//-}
-    # test.txt includes requirements.txt, so either file's change counts.
-    if cat "$project_dir"/requirements.txt "$file" | cmp -s - "$stamp"; then
+    # test.txt includes other files: a change in any counts.
+    local files=("$file" "$project_dir"/requirements.txt "$project_dir"/requirements/*.txt)
+    if cat "${files[@]}" | cmp -s - "$stamp"; then
         echo "$1 is installed in .venv"
         return
     fi
@@ -47,6 +48,6 @@ install_requirements() {
         echo "error: pip could not install $1; check the network and the free space." >&2
         return 2
     }
-    cat "$project_dir"/requirements.txt "$file" > "$stamp"
+    cat "${files[@]}" > "$stamp"
     echo "$1 installed in .venv"
 }

@@ -111,6 +111,24 @@ def test_evaluation_refuses_a_broken_image(
     assert not list((tmp_path / "out").iterdir())
 
 
+def test_evaluation_refuses_an_absent_library_before_the_work(
+    checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    absent = tmp_path / "absent" / "faster_coco_eval.py"  # found first, where it is installed
+    absent.parent.mkdir()
+    absent.write_text("raise ImportError('as if it were not there')")
+    options = ("--load_checkpoint_path", checkpoint, "--data_dir", shapes)
+    done = program(
+        "eval.py",
+        *(*CPU, *options, "--save_result_dir", "out"),
+        *("--eval_config.coco_backend", "faster-coco-eval"),
+        cwd=tmp_path,
+        PYTHONPATH=str(absent.parent),
+    )
+    assert_refused(done, "pip install -r requirements/faster-coco-eval.txt")
+    assert not (tmp_path / "out").exists()
+
+
 def test_preprocess_refuses_a_folder_that_is_no_data_set(program: Program, tmp_path: Path):
     done = program("preprocess.py", "--val_data_dir", tmp_path, "--predict_dir", "p", cwd=tmp_path)
     assert_refused(done, tmp_path / "annotations", "annotation file not found")

@@ -917,7 +917,7 @@ def test_verify_and_training_end_with_exit_code_2(
 def test_evaluation_refuses_bad_records_or_leaves_them_out(
     coco_set: CocoSet, capsys: pytest.CaptureFixture
 ):
-    from src.evaluation.coco_results import average_precision
+    from src.evaluation.coco_results import score
     from src.evaluation.evaluation_set import read_evaluation_set
 
     coco_set.annotations[0]["bbox"] = None
@@ -932,5 +932,5 @@ def test_evaluation_refuses_bad_records_or_leaves_them_out(
     assert "unusable records: 3" in capsys.readouterr().err
     assert [record.image_id for record in evaluation_set.records] == [1, 2]
     result = {"image_id": 2, "category_id": 4, "bbox": [5, 5, 20, 10], "score": 0.5}
-    statistics, _ = average_precision(coco_set.annotation_path, [result], [1, 2])
-    assert statistics[0] == pytest.approx(1)
+    scores = score(coco_set.annotation_path, [result], [1, 2], config.coco_classes)
+    assert scores.numbers["AP"] == pytest.approx(1)

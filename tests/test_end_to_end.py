@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The whole path on small data: converter, training, evaluation, export, C++ application."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -10,9 +11,11 @@ import cv2
 import mindspore as ms
 import numpy as np
 import pytest
+from pycocotools.coco import COCO
 
 from src.deploy.mindir import largest_difference
 from src.evaluation.coco_results import COCO_NUMBERS
+from src.model_utils.parameters import Config
 from src.training.metrics import read_records
 from tests.conftest import QUICKSTART, Program, assert_refused
 from tests.helpers import assert_same
@@ -229,7 +232,7 @@ def test_no_program_runs_onednns_reference_convolution(
     assert not [line for line in convolutions if "ref:any" in line]
 
 
-def test_evaluation_writes_results_pictures_and_ap(
+def test_evaluation_writes_results_pictures_and_numbers(
     checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
 ):
     done = program(
@@ -240,26 +243,81 @@ def test_evaluation_writes_results_pictures_and_ap(
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    assert "Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=100 ]" in done.stdout
     results = json.loads((tmp_path / "results_val.json").read_text())
     assert {entry["image_id"] for entry in results} == {1000001, 1000002, 1000003}
     assert {entry["category_id"] for entry in results} <= {1, 2, 4, 7, 9}
     assert len(list((tmp_path / "pictures").glob("*.jpg"))) == 3
 
+    report = json.loads((tmp_path / "eval.json").read_text())
+    assert tuple(report["numbers"]) == COCO_NUMBERS
+    printed = re.findall(r"^ Average .* = (\S+)$", done.stdout, re.MULTILINE)
+    assert printed == [f"{number:.3f}" for number in report["numbers"].values()]
+    truth = json.loads((shapes / "annotations" / "instances_val2017.json").read_text())
+    for category in truth["categories"]:
+        own = [
+            entry["image_id"]
+            for entry in truth["annotations"]
+            if entry["category_id"] == category["id"] and entry["image_id"] <= 1000003
+        ]
+        found = report["classes"].pop(category["name"])
+        assert (found["images"], found["objects"]) == (len(set(own)), len(own))
+        row = rf"^{category['name']} +{found['images']} +{found['objects']} "
+        assert re.search(row, done.stdout, re.MULTILINE)
+    assert not report["classes"]
+    assert (report["images"], report["boxes"]) == (3, len(results))
+    assert report["seconds"]["detection"] > 0 and report["seconds"]["scoring"] > 0
+    digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
+    assert report["checkpoint"] == {"path": str(checkpoint), "sha256": digest}
+    assert report["config"]["eval_config"]["multi_scales"] == [0.75, 1.0]
+    assert Config.model_validate(report["config"]).data_dir == str(shapes)
 
-def test_run_mode_test_needs_no_annotations(
+
+def test_evaluation_says_what_the_data_set_lacks(
+    checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    data = Path(shutil.copytree(shapes, tmp_path / "data"))
+    path = data / "annotations" / "instances_val2017.json"
+    content = json.loads(path.read_text())
+    assert content["categories"].pop()["id"] == 9
+    path.write_text(json.dumps({**content, "annotations": []}))
+    options = ("--load_checkpoint_path", checkpoint, "--data_dir", data)
+    done = program("eval.py", *CPU, *options, "--eval_config.num_images", 1, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "boxes of 1 class(es) that the data set lacks are left out" in done.stdout
+    assert "these images hold no object" in done.stdout
+    report = json.loads((tmp_path / "eval.json").read_text())
+    assert set(report["numbers"].values()) == {-1}
+    nothing = {"AP": None, "AP50": None, "images": 0, "objects": 0}
+    assert set(map(str, report["classes"].values())) == {str(nothing)}
+
+
+def test_run_mode_test_writes_what_cocos_server_takes(
     checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
 ):
     data = Path(shutil.copytree(shapes, tmp_path / "data"))
     content = json.loads((data / "annotations" / "instances_val2017.json").read_text())
     del content["annotations"]
-    (data / "annotations" / "image_info_test-dev2017.json").write_text(json.dumps(content))
+    image_list = data / "annotations" / "image_info_test-dev2017.json"
+    image_list.write_text(json.dumps(content))
     (data / "val2017").rename(data / "test2017")
     options = ("--load_checkpoint_path", checkpoint, "--data_dir", data, "--run_mode", "test")
     done = program("eval.py", *CPU, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Average Precision" not in done.stdout
-    assert json.loads((tmp_path / "results_test.json").read_text())
+    path = tmp_path / "detections_test-dev2017_centernet_results.json"
+    assert f"to upload: zip {path.name}" in done.stdout
+    assert "https://cocodataset.org/#upload" in done.stdout
+    entries = json.loads(path.read_text())
+    assert json.loads((tmp_path / "results_test.json").read_text()) == entries
+    loaded = COCO(str(image_list)).loadRes(str(path))  # as the server does
+    assert len(loaded.anns) == len(entries) > 0
+    for entry in entries:
+        assert set(entry) == {"image_id", "category_id", "bbox", "score"}
+        assert {type(entry["image_id"]), type(entry["category_id"])} == {int}
+        assert entry["category_id"] in {1, 2, 4, 7, 9}
+        assert len(entry["bbox"]) == 4 and np.isfinite([*entry["bbox"], entry["score"]]).all()
+    report = json.loads((tmp_path / "eval.json").read_text())
+    assert report["numbers"] is report["classes"] is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])

@@ -152,7 +152,7 @@ def test_convert_train_evaluate_export_by_urls_alone(modelarts: ModelArts, shape
     urls = ("--data_url=s3://b/coco", "--train_url=s3://b/eval", "--checkpoint_url=s3://b/train")
     done = job("eval.py", *urls, "--eval_config.num_images=2")
     assert "overall performance" in done.out
-    assert names(store / "b" / "eval") == ["results_val.json"]
+    assert names(store / "b" / "eval") == ["eval.json", "results_val.json"]
 
     urls = ("--data_url=s3://b/coco", "--train_url=s3://b/model", "--checkpoint_url=s3://b/train")
     name = ("--export_load_ckpt=checkpoints/ckpt_0/centernet-1_1.ckpt", "--export_name=shapes")

@@ -1,13 +1,10 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""From detections to an image's boxes, COCO results and AP."""
-
-import json
+"""From detections to an image's boxes."""
 
 import numpy as np
 import pytest
 
 from src.data import geometry
-from src.evaluation.coco_results import average_precision, category_ids, to_results
 from src.evaluation.postprocess import PostProcessing, soft_nms, to_image
 from tests import reference
 
@@ -107,63 +104,3 @@ def test_soft_nms_of_a_single_scale_is_optional(on, second_score):
     found = PostProcessing(soft_nms=on, k=5, down_ratio=4)([detections], AFFINES[:1])
     np.testing.assert_allclose(found[:, 4], [0.9, second_score], rtol=1e-6)
     np.testing.assert_allclose(found[:, :4], [[0, 0, 20, 20]] * 2)
-
-
-def test_category_ids_are_the_inverse_of_the_classes():
-    assert category_ids({90: 0, 1: 3, 7: 2}, 4) == [90, -1, 7, 1]
-
-
-def test_results_are_xywh_with_category_ids_and_leave_out_classes_the_set_lacks():
-    boxes = np.array([[10, 20, 15, 40, 0.25, 2], [0, 0, 1, 1, 0.9, 1]], np.float32)
-    results = to_results(42, boxes, [90, -1, 7])
-    assert results == [
-        {"image_id": 42, "category_id": 7, "bbox": [10.0, 20.0, 5.0, 20.0], "score": 0.25}
-    ]
-    json.dumps(results)  # plain numbers only
-
-
-BOXES = {1: [10.0, 10.0, 40.0, 50.0], 2: [5.0, 5.0, 100.0, 120.0]}  # image id: xywh
-
-
-@pytest.fixture
-def ground_truth(tmp_path):
-    annotations = [
-        {"id": i, "image_id": i, "category_id": 3, "bbox": box, "area": box[2] * box[3],
-         "iscrowd": 0}
-        for i, box in BOXES.items()
-    ]  # fmt: skip
-    content = {
-        "images": [{"id": i, "width": 200, "height": 200, "file_name": f"{i}.jpg"} for i in BOXES],
-        "annotations": annotations,
-        "categories": [{"id": 3, "name": "cat"}],
-    }
-    path = tmp_path / "truth.json"
-    path.write_text(json.dumps(content))
-    return path
-
-
-def results_of(*image_ids: int) -> list[dict]:
-    rows = {i: (*BOXES[i][:2], *np.add(BOXES[i][:2], BOXES[i][2:])) for i in image_ids}
-    return [r for i, row in rows.items() for r in to_results(i, np.array([[*row, 0.9, 0]]), [3])]
-
-
-def test_perfect_results_have_ap_one(ground_truth, capsys):
-    stats, table = average_precision(ground_truth, results_of(1, 2), [1, 2])
-    assert len(stats) == 12
-    assert stats[:3] == pytest.approx(1.0)
-    assert len(table.splitlines()) == 12 and "Average Precision" in table
-    assert capsys.readouterr().out == ""
-
-
-def test_no_results_have_ap_zero(ground_truth):
-    stats, table = average_precision(ground_truth, [], [1, 2])
-    assert stats[:3] == pytest.approx(0.0) and stats[8] == 0
-    assert len(table.splitlines()) == 12
-
-
-def test_only_the_images_asked_for_count(ground_truth):
-    # Image 2 has no result: half the recall, or none missing when only image 1 counts.
-    assert average_precision(ground_truth, results_of(1), [1])[0][0] == pytest.approx(1.0)
-    # Precision is 1 at the 51 of 101 recall levels up to one half.
-    both = average_precision(ground_truth, results_of(1), [1, 2])[0][0]
-    assert both == pytest.approx(51 / 101)

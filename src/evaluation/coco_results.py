@@ -1,17 +1,19 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""COCO's result format and its AP."""
+"""COCO's result format and its numbers."""
 
 import contextlib
+import functools
 import io
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
+import pycocotools.coco
+import pycocotools.cocoeval
 
-from src.data.coco import is_box, is_id, read_annotation_file
+from src.data.coco import class_of_category, is_box, is_id, read_annotation_file
 from src.model_utils.errors import UserError
 
 # pycocotools' order.
@@ -19,6 +21,38 @@ COCO_NUMBERS = (
     "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
     "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large",
 )  # fmt: skip
+_ALL_AREAS, _MAX_DETS_100 = 0, 2  # indices of COCOeval's area ranges and numbers of boxes
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """COCO's numbers of one class; None where its images hold no object of it.
+
+    images: number of images with an object of the class; objects: their number. `iscrowd` boxes,
+    which can be neither found nor missed, are not counted.
+    """
+
+    AP: float | None
+    AP50: float | None
+    images: int
+    objects: int
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What COCO's evaluation says of a set of results.
+
+    numbers: the twelve of `COCO_NUMBERS`, 0 to 1; -1, as COCO has it, where nothing is to be found.
+    table: pycocotools' text of them, a line each.
+    classes: for each class by name, in the order of the classes.
+    precision: float (10,101,C), at IoU 0.5 to 0.95 and recall 0 to 1, of objects of any size and
+        the 100 best boxes of an image; nan where no object of the class is.
+    """
+
+    numbers: dict[str, float]
+    table: str
+    classes: dict[str, ClassScore]
+    precision: np.ndarray
 
 
 def to_results(
@@ -52,18 +86,81 @@ def category_ids(class_of_category: dict[int, int], num_classes: int) -> list[in
     return ids
 
 
-def average_precision(
-    annotation_path: Path, results: list[dict[str, Any]], image_ids: Sequence[int]
-) -> tuple[np.ndarray, str]:
-    """COCO's twelve numbers over the images of `image_ids`, and pycocotools' table of them.
+def upload_name(test_annotation: str) -> str:
+    """The file name that COCO's server asks for, detections_[testset]_[alg]_results.json.
+
+    Args:
+        test_annotation: the list of test images, annotations/image_info_test-dev2017.json.
+    """
+    test_set = Path(test_annotation).stem.removeprefix("image_info_")
+    return f"detections_{test_set}_centernet_results.json"
+
+
+def import_backend(name: str) -> tuple[Any, Any]:
+    """The classes COCO and COCOeval of `eval_config.coco_backend`.
+
+    faster-coco-eval gives the numbers of pycocotools, the reference, by C++ and in less time.
+
+    Raises:
+        UserError: faster-coco-eval is asked for and not installed.
+    """
+    if name == "pycocotools":
+        return pycocotools.coco.COCO, pycocotools.cocoeval.COCOeval
+    try:
+        import faster_coco_eval
+    except ImportError as error:
+        raise UserError(
+            f"eval_config.coco_backend is faster-coco-eval, which does not import ({error}); run "
+            "pip install -r requirements/faster-coco-eval.txt or choose pycocotools."
+        ) from None
+    evaluate = functools.partial(faster_coco_eval.COCOeval_faster, print_function=print)
+    return faster_coco_eval.COCO, evaluate
+
+
+def score(
+    annotation_path: Path,
+    results: Sequence[dict[str, Any]],
+    image_ids: Sequence[int],
+    class_names: Sequence[str],
+    backend: str = "pycocotools",
+) -> Scores:
+    """COCO's numbers of results over the images of `image_ids`; results of others do not count.
 
     Annotations without `iscrowd` count as single objects, without `area` with their box's. Without
     any result, every number that has ground truth is 0. Entries that pycocotools would stumble over
     are left out: --on_bad_record has let them pass before.
 
+    Args:
+        annotation_path: the ground truth.
+        results: entries of a COCO result file.
+        image_ids: COCO's ids of the images that were looked at.
+        class_names: C names; the file may have some of them only.
+        backend: a choice of `eval_config.coco_backend`.
+
     Raises:
-        UserError: the file has no annotations, or not those of these images.
+        UserError: the file has no annotations, not those of these images, or a category that is not
+            in `class_names`; a result is of an image or a category that the file does not list;
+            the backend is not installed.
     """
+    content = _read_truth(annotation_path, image_ids)
+    mapping = class_of_category(content["categories"], class_names, annotation_path)
+    _check_results(results, content, annotation_path)
+    evaluation, table = _evaluated(content, results, image_ids, backend)
+    precision = np.full((10, 101, len(class_names)), np.nan)
+    classes = [mapping[category_id] for category_id in evaluation.params.catIds]
+    precision[:, :, classes] = evaluation.eval["precision"][:, :, :, _ALL_AREAS, _MAX_DETS_100]
+    precision[precision < 0] = np.nan
+    return Scores(
+        # faster-coco-eval adds two numbers and their lines to the twelve.
+        dict(zip(COCO_NUMBERS, map(float, evaluation.stats[:12]), strict=True)),
+        "\n".join(table.splitlines()[:12]),
+        _class_scores(content["annotations"], image_ids, mapping, class_names, precision),
+        precision,
+    )
+
+
+def _read_truth(annotation_path: Path, image_ids: Sequence[int]) -> dict[str, Any]:
+    """The content of an annotation file that has these images, as COCOeval can take it."""
     content = read_annotation_file(annotation_path)
     content["images"] = [entry for entry in content["images"] if is_id(entry.get("id"))]
     missing = set(image_ids) - {entry["id"] for entry in content["images"]}
@@ -77,18 +174,90 @@ def average_precision(
         and all(is_id(entry.get(name)) for name in ("id", "image_id", "category_id"))
         and is_box(entry.get("bbox"))
     ]
-    truth = COCO()
+    for position, entry in enumerate(content["annotations"]):
+        entry["id"] = position + 1  # COCOeval takes a match with id 0 for none
+        entry["iscrowd"] = int(entry.get("iscrowd") == 1)
+        if not isinstance(entry.get("area"), int | float):
+            entry["area"] = entry["bbox"][2] * entry["bbox"][3]
+    return content
+
+
+def _check_results(
+    results: Sequence[dict[str, Any]], content: dict[str, Any], annotation_path: Path
+) -> None:
+    """Every result is of an image and a category that the annotation file lists, or a UserError."""
+    lists = (("image_id", "images"), ("category_id", "categories"))
+    listed = {name: {entry["id"] for entry in content[key]} for name, key in lists}
+    for position, result in enumerate(results):
+        for name, ids in listed.items():
+            if result[name] not in ids:
+                raise UserError(
+                    f"{annotation_path}: result {position} has {name} {result[name]}, which the "
+                    "file does not list; give the annotation file that the results were made for."
+                )
+
+
+def _evaluated(
+    content: dict[str, Any],
+    results: Sequence[dict[str, Any]],
+    image_ids: Sequence[int],
+    backend: str,
+) -> tuple[Any, str]:
+    """The backend's COCOeval after its work, and the text of its summary."""
+    make_dataset, make_evaluation = import_backend(backend)
+    truth = make_dataset()
     truth.dataset = content
     with contextlib.redirect_stdout(io.StringIO()):
-        for entry in content["annotations"]:
-            entry.setdefault("iscrowd", 0)
-            entry.setdefault("area", entry["bbox"][2] * entry["bbox"][3])
         truth.createIndex()
-        evaluation = COCOeval(truth, truth.loadRes(results) if results else COCO(), "bbox")
+        # Copies: loadRes writes into what it is given. pycocotools' takes no empty list.
+        found = truth.loadRes([dict(result) for result in results]) if results else make_dataset()
+        evaluation = make_evaluation(truth, found, "bbox")
         evaluation.params.imgIds = list(image_ids)
         evaluation.evaluate()
         evaluation.accumulate()
     table = io.StringIO()
     with contextlib.redirect_stdout(table):
         evaluation.summarize()
-    return evaluation.stats, table.getvalue().rstrip("\n")
+    return evaluation, table.getvalue()
+
+
+def _class_scores(
+    annotations: Sequence[dict[str, Any]],
+    image_ids: Sequence[int],
+    mapping: dict[int, int],
+    class_names: Sequence[str],
+    precision: np.ndarray,
+) -> dict[str, ClassScore]:
+    """The numbers of each class; `precision` as in `Scores`."""
+    scored = set(image_ids)
+    images_of_objects: list[list[int]] = [[] for _ in class_names]
+    for entry in annotations:
+        is_counted = entry["image_id"] in scored and not entry["iscrowd"]
+        if is_counted and entry["category_id"] in mapping:
+            images_of_objects[mapping[entry["category_id"]]].append(entry["image_id"])
+    scores = {}
+    for index, name in enumerate(class_names):
+        mean, mean50 = precision[:, :, index].mean(), precision[0, :, index].mean()
+        scores[name] = ClassScore(
+            None if np.isnan(mean) else float(mean),
+            None if np.isnan(mean50) else float(mean50),
+            images=len(set(images_of_objects[index])),
+            objects=len(images_of_objects[index]),
+        )
+    return scores
+
+
+def class_table(classes: dict[str, ClassScore]) -> str:
+    """A text with a line for each class, the highest AP first, those without an object last."""
+
+    def rank(name: str) -> float:
+        ap = classes[name].AP
+        return 1.0 if ap is None else -ap
+
+    width = max(len("class"), *map(len, classes))
+    lines = [f"{'class':<{width}}  images  objects     AP   AP50"]
+    for name in sorted(classes, key=rank):
+        of = classes[name]
+        ap, ap50 = ("-" if value is None else f"{value:.3f}" for value in (of.AP, of.AP50))
+        lines.append(f"{name:<{width}}  {of.images:>6}  {of.objects:>7}  {ap:>5}  {ap50:>5}")
+    return "\n".join(lines)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from src import visual
 from src.data.coco import BadRecords, ImageRecord
 from src.data.images import decoder
-from src.evaluation.coco_results import COCO_NUMBERS, average_precision, to_results
+from src.evaluation.coco_results import Scores, import_backend, score, to_results
 from src.evaluation.detector import create_detector
 from src.evaluation.evaluation_set import read_evaluation_set, read_image
 from src.model_utils.errors import UserError
@@ -29,10 +29,11 @@ class Evaluation:
         run_mode: val or test.
 
     Raises:
-        UserError: as `read_evaluation_set`.
+        UserError: as `read_evaluation_set` and `import_backend`.
     """
 
     def __init__(self, config: Config, network: nn.Cell, run_mode: str) -> None:
+        import_backend(config.eval_config.coco_backend)  # absent: said before the work
         self._config, self._network = config, network
         self.set = read_evaluation_set(
             config.dataset_config,
@@ -92,11 +93,15 @@ class Evaluation:
         picture = visual.side_by_side(pictures, ["ground truth", "prediction"])
         visual.write_picture(picture_dir / f"{record.path.stem}.jpg", picture)
 
-    def average_precision(self, results: list[dict[str, Any]]) -> tuple[dict[str, float], str]:
-        """COCO's numbers by name, and pycocotools' table; raises as the function it calls."""
-        image_ids = [record.image_id for record in self.detected]
-        stats, table = average_precision(self.set.annotation_path, results, image_ids)
-        return dict(zip(COCO_NUMBERS, stats.tolist(), strict=True)), table
+    def score(self, results: list[dict[str, Any]]) -> Scores:
+        """COCO's numbers of what `detect` gave; raises as `coco_results.score`."""
+        return score(
+            self.set.annotation_path,
+            results,
+            [record.image_id for record in self.detected],
+            self._config.dataset_config.coco_classes,
+            self._config.eval_config.coco_backend,
+        )
 
     def numbers(self, is_stopped: Callable[[], bool]) -> dict[str, float] | None:
         """COCO's numbers of the network as it is now, by name; leaves it in inference mode.
@@ -105,4 +110,4 @@ class Evaluation:
             is_stopped: as of `detect`; there are no numbers then.
         """
         results = self.detect(is_stopped=is_stopped)
-        return None if results is None else self.average_precision(results)[0]
+        return None if results is None else self.score(results).numbers

@@ -172,6 +172,7 @@ class EvalConfig(Section):
     K: Count
     score_thresh: Probability
     num_images: CountOrAll
+    coco_backend: str
 
 
 class ExportConfig(Section):
