@@ -1,8 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Images a second and latency of evaluation, whole and by stage, beside PyTorch's forward pass.
 
-python -m benchmarks.inference [--config_path FILE] [--image_dir DIR] [--count 32] [--json FILE]
-    [--torch_python PATH]
+python -m benchmarks.inference [--config_path FILE] [--input 512] [--image_dir DIR] [--count 32]
+    [--json FILE] [--torch_python PATH]
 
 Without --config_path the network is that of configs/resnet18.yaml; its weights are random, which
 changes no time. Without --image_dir the images are noise of COCO's usual sizes. Measured are
@@ -44,7 +44,9 @@ KEEP, FIXED = "keep resolution", "fixed resolution"
 WAYS = [(KEEP, 1), (FIXED, 1), (FIXED, 8)]
 
 
-def measure(config_path: str, images: list[bytes], way: str, batch_size: int) -> dict[str, Any]:
+def measure(
+    config_path: str, side: int, images: list[bytes], way: str, batch_size: int
+) -> dict[str, Any]:
     """Milliseconds an image of each stage and of all; see the fields of the result."""
     config = load_config(
         "",
@@ -52,6 +54,7 @@ def measure(config_path: str, images: list[bytes], way: str, batch_size: int) ->
             *("--config_path", config_path, "--device_target", "CPU"),
             *("--eval_config.keep_res", str(way == KEEP)),
             *("--eval_config.batch_size", str(batch_size)),
+            *("--dataset_config.input_res_test", f"[{side}, {side}]"),
         ],
     )
     set_up_device(config)
@@ -101,9 +104,8 @@ def measure(config_path: str, images: list[bytes], way: str, batch_size: int) ->
     }
 
 
-def measure_pytorch(config_path: str, python: str, batch_size: int) -> float | None:
+def measure_pytorch(config_path: str, side: int, python: str, batch_size: int) -> float | None:
     """Milliseconds an image of PyTorch's forward pass, in its faster memory layout."""
-    side = load_config("", ["--config_path", config_path]).dataset_config.input_res_test[0]
     config = benchmark_config(config_path, batch_size, side)
     seconds = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
@@ -125,10 +127,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     images = read_images(options.image_dir, options.count)
     ways = []
     for way, batch_size in WAYS:
-        numbers = in_new_process(measure, options.config_path, images, way, batch_size)
+        numbers = in_new_process(
+            measure, options.config_path, options.input, images, way, batch_size
+        )
         if way == FIXED:
             numbers["torch_forward_ms"] = measure_pytorch(
-                options.config_path, options.torch_python, batch_size
+                options.config_path, options.input, options.torch_python, batch_size
             )
         ways.append(numbers)
     print(f"{len(images)} images; ms an image; latency is the median of a single image")
@@ -151,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--config_path", default=str(RESNET18), help="the model")
+    parser.add_argument("--input", type=count, default=512, help="height and width if fixed")
     parser.add_argument("--image_dir", type=Path, help="folder of JPEG images")
     parser.add_argument("--count", type=count, default=32, help="images; a folder's come again")
     parser.add_argument(
