@@ -82,12 +82,13 @@ def draw_boxes(
     colours = {index: class_colour(int(boxes[index, -1])) for index in order}
 
     line = max(1, round(max(height, width) / 320))
+    dashes = np.where(is_wrong, 5 * line, 0)
     shadow = picture.copy()
     for index in order:
-        _rectangle(shadow, corners[index], (0, 0, 0), line + 2, is_wrong[index])
+        _rectangle(shadow, corners[index], (0, 0, 0), line + 2, dashes[index])
     picture = cv2.addWeighted(shadow, 0.5, picture, 0.5, 0)
     for index in order[::-1]:  # the best on top
-        _rectangle(picture, corners[index], colours[index], line, is_wrong[index])
+        _rectangle(picture, corners[index], colours[index], line, dashes[index])
 
     font = _font(_letter_size(width, height))
     margin = max(2, round(font.size / 5))
@@ -299,7 +300,7 @@ def precision_recall_curves(precision: np.ndarray, class_names: Sequence[str]) -
             ("IoU 0.50", of_known[0].mean(axis=1), 1.5),
             ("IoU 0.75", of_known[5].mean(axis=1), 1.5),
         ):
-            means.plot(recall, curve, label=f"{label}: {curve.mean():.3f}", linewidth=width)
+            means.plot(recall, curve, label=f"{label}: AP {curve.mean():.3f}", linewidth=width)
         at_half = precision[0].mean(axis=0)
         order = known[np.argsort(-at_half[known], kind="stable")]
         best = order[: min(_EXTREME_CLASSES, (len(order) + 1) // 2)]
@@ -307,9 +308,9 @@ def precision_recall_curves(precision: np.ndarray, class_names: Sequence[str]) -
         for classes, style, colours in ((best, "-", "Greens_r"), (worst, "--", "Reds")):
             shades = _shades(colours, len(classes))
             for index, colour in zip(classes, shades, strict=True):
-                label = f"{_plain(class_names[index])}: {at_half[index]:.3f}"
+                label = f"{_plain(class_names[index])}: AP {at_half[index]:.3f}"
                 single.plot(recall, precision[0, :, index], style, label=label, color=colour)
-    means.set_title("mean of the classes (and its AP)", fontsize=11)
+    means.set_title("mean of the classes", fontsize=11)
     single.set_title("best and worst classes at IoU 0.50", fontsize=11)
     single.set_xlabel("recall")
     for axes in (means, single):
@@ -417,7 +418,7 @@ def _fitted(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _letter_size(width: int, height: int, factor: float = 1.0) -> int:
     """Pixels from one line to the next: the same share of each picture that is not very narrow."""
-    return max(11, round(factor * min(max(width, height) / 46, min(width, height) / 12)))
+    return max(11, round(factor * min(max(width, height) / 44, min(width, height) / 12)))
 
 
 @functools.cache
@@ -457,18 +458,18 @@ def _rectangle(
     corners: np.ndarray,
     colour: tuple[int, int, int],
     thickness: int,
-    is_dashed: bool,
+    dash: int,
 ) -> None:
-    """Draws a box into the picture; lines of small boxes are thin."""
+    """Draws a box into the picture, dashed unless `dash` is 0; lines of small boxes are thin."""
     # OpenCV takes no coordinates beyond 16 bits, and lines outside are not seen.
     height, width = picture.shape[:2]
     limits = np.array([width, height, width, height]) + 2 * thickness
     x1, y1, x2, y2 = np.clip(np.round(corners), -2 * thickness, limits).astype(int).tolist()
     thickness = min(thickness, max(1, min(x2 - x1, y2 - y1) // 8))
-    if not is_dashed:
+    if dash == 0:
         cv2.rectangle(picture, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA)
         return
-    dash = 4 * thickness + 2
+    dash = min(dash, max(2, max(x2 - x1, y2 - y1) // 5))
     for left in range(x1, x2, 2 * dash):
         for y in (y1, y2):
             cv2.line(picture, (left, y), (min(left + dash, x2), y), colour, thickness)
