@@ -467,7 +467,7 @@ def _rectangle(
     x1, y1, x2, y2 = np.clip(np.round(corners), -2 * thickness, limits).astype(int).tolist()
     thickness = min(thickness, max(1, min(x2 - x1, y2 - y1) // 8))
     if dash == 0:
-        cv2.rectangle(picture, (x1, y1), (x2, y2), colour, thickness, cv2.LINE_AA)
+        cv2.rectangle(picture, (x1, y1), (x2, y2), colour, thickness)
         return
     dash = min(dash, max(2, max(x2 - x1, y2 - y1) // 5))
     for left in range(x1, x2, 2 * dash):

@@ -285,7 +285,7 @@ def _image(
         f'<figure>\n<div class="pair">\n<p><span>truth</span>{_photo(truth, of_truth)}</p>\n'
         f"<p><span>prediction</span>{_photo(predicted, of_boxes)}</p>\n</div>\n"
         f"<figcaption><b>{name}</b>: {verdict.found} found, {verdict.missed} missed, "
-        f"{verdict.false} false{mixed}; F1 {verdict.f1:.2f}</figcaption>\n</figure>"
+        f"{verdict.false} false{mixed}; F1&#160;{verdict.f1:.2f}</figcaption>\n</figure>"
     )
 
 
