@@ -81,7 +81,7 @@ def draw_boxes(
     is_wrong = np.zeros(len(boxes), bool) if wrong is None else wrong
     colours = {index: class_colour(int(boxes[index, -1])) for index in order}
 
-    line = max(1, round(max(height, width) / 320))
+    line = max(1, round(max(height, width) / 400))
     dashes = np.where(is_wrong, 5 * line, 0)
     shadow = picture.copy()
     for index in order:
