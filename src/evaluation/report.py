@@ -250,7 +250,8 @@ def _classes(classes: Mapping[str, Mapping[str, Any]]) -> str:
     return (
         '<section id="classes">\n<h2>Classes</h2>\n<p class="note">By AP, best first; '
         f"{_NONE} where there is no ground truth. Colours are those of the boxes above.</p>\n"
-        '<div class="scroll" tabindex="0" role="region" aria-label="Classes">\n<table>\n<thead><tr><th scope="col">class</th>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Classes">\n'
+        '<table>\n<thead><tr><th scope="col">class</th>'
         '<th scope="col">images</th><th scope="col">objects</th><th scope="col">AP</th>'
         f'<th scope="col">AP50</th></tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n'
         "</section>"
