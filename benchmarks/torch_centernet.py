@@ -1,7 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The same training step in PyTorch, for `benchmarks.train_step`, which runs it.
 
-python -m benchmarks.torch_centernet FOLDER [--layout channels_last]
+python -m benchmarks.torch_centernet FOLDER [--layout channels_last] [--forward]
 
 Needs PyTorch and NumPy only. FOLDER holds network.json, weights.npz and batch.npz; the times go to
 standard output as one json object. Eager mode; ReLUs in place and Adam fused, as that is fastest.
@@ -160,10 +160,27 @@ def loss_of(
     )
 
 
+def forward_seconds(
+    network: CenterNet, layout: torch.memory_format, images: np.ndarray
+) -> list[float]:
+    """Seconds of some forward passes over normalised images, after a first."""
+    network.eval()
+    image = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    image = image.contiguous(memory_format=layout)
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(6):
+            start = time.perf_counter()
+            network(image)
+            seconds.append(time.perf_counter() - start)
+    return seconds[1:]
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--layout", default="contiguous", choices=list(LAYOUTS))
+    parser.add_argument("--forward", action="store_true", help="the forward pass alone, to infer")
     options = parser.parse_args(arguments)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     settings = json.loads((options.folder / "network.json").read_text(encoding="utf-8"))
@@ -177,6 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     network = network.to(memory_format=layout)
     with np.load(options.folder / "batch.npz") as stored:
         batch = dict(stored)
+    if options.forward:
+        print(json.dumps({"forward_seconds": forward_seconds(network, layout, batch["image"])}))
+        return
     optimizer = torch.optim.Adam(network.parameters(), eps=settings["eps"], fused=True)
     losses, seconds = [], []
     for rate in settings["rates"]:

@@ -1,61 +1,223 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Boxes of an image: warp, network, post-processing."""
+"""Boxes of images: warp, network, post-processing."""
 
-from collections.abc import Sequence
+import contextlib
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
 from src.data.augment import colour_statistics, normalisation
 from src.data.geometry import InputGeometry
+from src.data.images import Decoder, decoder, is_truncated_jpeg
 from src.evaluation.postprocess import PostProcessing
+from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.centernet import with_decode
 
+# uint8 (height, width, 3) BGR, an encoded image, a file, or what gives the first of these.
+Image = np.ndarray | bytes | str | Path | Callable[[], np.ndarray]
+
+_READERS = 2  # threads; decoding and warping release Python's lock
+_GROUPS_AHEAD = 2  # batches that are read while one is in the network
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image as network input: for each scale uint8 (3,H,W), and the affine (2,3) to it."""
+
+    inputs: list[np.ndarray]
+    affines: list[np.ndarray]
+
 
 class Detector:
-    """Detects objects in one image at a time.
+    """Detects objects in images.
 
     Args:
         model: uint8 images (B,3,H,W) to detections (B,K,6), see `CenterNetDetector`.
         input_geometry: how images become network input.
         scales: scales at which each image is detected.
         post_processing: how detections become boxes of the image.
+        decode: reads encoded images.
+        batch_size: images to the network at once. One batch has one shape: with keep_res, 1.
+        eager: run the network operator by operator, without compiling it for each shape.
     """
 
     def __init__(
         self,
-        model: nn.Cell,
+        model: Callable[[Tensor], Tensor],
         input_geometry: InputGeometry,
         scales: Sequence[float],
         post_processing: PostProcessing,
+        decode: Decoder,
+        batch_size: int = 1,
+        eager: bool = False,
     ) -> None:
         self._model, self._input_geometry = model, input_geometry
         self._scales, self._post_processing = scales, post_processing
+        self._decode, self._batch_size, self._eager = decode, batch_size, eager
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
-        """Boxes of a uint8 (height, width, 3) BGR image.
+    def __call__(self, image: Image) -> np.ndarray:
+        """Boxes of one image.
 
         Returns:
             float32 (n,6), best first: x1 y1 x2 y2 score class in image pixels.
+
+        Raises:
+            UserError: the image cannot be read.
         """
-        detections, affines = [], []
-        for scale in self._scales:
-            warped, affine = self._input_geometry(image, scale)
-            detections.append(self._model(Tensor(warped[None])).asnumpy()[0])
-            affines.append(affine)
-        return self._post_processing(detections, affines)
+        prepared = self.prepare(image)
+        (detections,) = self.run([prepared])
+        return self.finish(detections, prepared)
+
+    def detect(self, images: Iterable[Image]) -> Iterator[np.ndarray | UserError]:
+        """Boxes of each image, in their order; for one that cannot be read, the error.
+
+        While the network works, the next images are read and warped, and the boxes of the last ones
+        made, in other threads.
+        """
+        finished: deque[Future[np.ndarray] | UserError] = deque()
+        with ThreadPoolExecutor(_READERS) as readers, ThreadPoolExecutor(1) as finisher:
+            ahead = (_GROUPS_AHEAD + 1) * self._batch_size
+            prepared = _in_order(readers, self._prepared_or_error, images, ahead)
+            while group := list(itertools.islice(prepared, self._batch_size)):
+                readable = [image for image in group if isinstance(image, Prepared)]
+                detections = iter(self.run(readable) if readable else [])
+                yield from map(_result, finished)
+                finished.clear()
+                for image in group:
+                    if isinstance(image, Prepared):
+                        finished.append(finisher.submit(self.finish, next(detections), image))
+                    else:
+                        finished.append(image)
+            yield from map(_result, finished)
+
+    def prepare(self, image: Image) -> Prepared:
+        """An image read and warped; raises UserError if it cannot be read."""
+        pixels = _pixels(image, self._decode)
+        warped = [self._input_geometry(pixels, scale) for scale in self._scales]
+        return Prepared([image for image, _ in warped], [affine for _, affine in warped])
+
+    def run(self, images: Sequence[Prepared]) -> list[list[np.ndarray]]:
+        """For each of at most `batch_size` images and each scale, detections (K,6).
+
+        A smaller batch is filled up with black images, as another shape would be another graph.
+        """
+        of_scales = []
+        for inputs in zip(*(image.inputs for image in images), strict=True):
+            batch = np.zeros((self._batch_size, *inputs[0].shape), np.uint8)
+            batch[: len(inputs)] = inputs
+            with self._mode():
+                found = self._model(Tensor(batch)).asnumpy()
+            of_scales.append(found[: len(inputs)])
+        return [list(detections) for detections in zip(*of_scales, strict=True)]
+
+    def finish(self, detections: Sequence[np.ndarray], image: Prepared) -> np.ndarray:
+        """The boxes of an image, as `__call__` returns them, from its detections at each scale."""
+        return self._post_processing(detections, image.affines)
+
+    def _prepared_or_error(self, image: Image) -> Prepared | UserError:
+        try:
+            return self.prepare(image)
+        except UserError as error:
+            return error
+
+    @contextlib.contextmanager
+    def _mode(self) -> Iterator[None]:
+        """MindSpore's mode for the network; back to what it was outside."""
+        before = ms.get_context("mode")
+        if self._eager:
+            ms.set_context(mode=ms.PYNATIVE_MODE)
+        try:
+            yield
+        finally:
+            ms.set_context(mode=before)
 
 
 def create_detector(config: Config, network: nn.Cell) -> Detector:
-    """The configured detector around a network with its weights."""
+    """The configured detector around a network with its weights.
+
+    On a CPU with keep_res the network runs operator by operator: compiling takes longer there than
+    running, and each padded size would be compiled. On other devices a size is compiled once.
+    """
     dataset, evaluation = config.dataset_config, config.eval_config
     colour = normalisation(colour_statistics(dataset))
-    model = with_decode(network, config.net_config, dataset.num_classes, evaluation.K, colour)
+    model = with_decode(
+        network, config.net_config, dataset.num_classes, evaluation.K, colour, evaluation.flip_test
+    )
+    is_cpu = ms.get_context("device_target") == "CPU"
+    return detector_of(config, model, evaluation.keep_res, evaluation.keep_res and is_cpu)
+
+
+def detector_of(
+    config: Config,
+    model: Callable[[Tensor], Tensor],
+    keep_res: bool,
+    eager: bool = False,
+    batch_size: int | None = None,
+) -> Detector:
+    """The configured detector around anything that takes images to detections.
+
+    Args:
+        config: sections dataset_config, net_config and eval_config are read.
+        model: uint8 images (B,3,H,W) to detections (B,K,6).
+        keep_res: instead of the configured one.
+        eager: see `Detector`.
+        batch_size: of the model; None for the configured one.
+    """
+    dataset, evaluation = config.dataset_config, config.eval_config
     fixed_size = (dataset.input_res_test[0], dataset.input_res_test[1])
     return Detector(
         model,
-        InputGeometry(evaluation.keep_res, evaluation.pad, fixed_size),
+        InputGeometry(keep_res, evaluation.pad, fixed_size),
         evaluation.multi_scales,
         PostProcessing(evaluation.SOFT_NMS, evaluation.K, config.net_config.down_ratio),
+        decoder(dataset.image_backend),
+        1 if keep_res else batch_size or evaluation.batch_size,
+        eager,
     )
+
+
+def _pixels(image: Image, decode: Decoder) -> np.ndarray:
+    """The image as uint8 (height, width, 3) BGR; raises UserError if it cannot be read."""
+    if isinstance(image, np.ndarray):
+        return image
+    if callable(image):
+        return image()
+    name = "image"
+    if not isinstance(image, bytes):
+        name = str(image)
+        try:
+            image = Path(image).read_bytes()
+        except OSError as error:
+            raise UserError(f"{name}: cannot be read ({error.strerror}); check it.") from None
+    pixels = decode(image)
+    if pixels is None or is_truncated_jpeg(image):
+        raise UserError(f"{name}: is not a whole JPEG or PNG; restore it or leave it out.")
+    return pixels
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    function: Callable[[Image], Prepared | UserError],
+    images: Iterable[Image],
+    ahead: int,
+) -> Iterator[Prepared | UserError]:
+    """`function` of each image, in order, made in the pool and at most `ahead` before its turn."""
+    waiting: deque[Future[Prepared | UserError]] = deque()
+    for image in images:
+        waiting.append(pool.submit(function, image))
+        if len(waiting) > ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _result(finished: "Future[np.ndarray] | UserError") -> np.ndarray | UserError:
+    return finished if isinstance(finished, UserError) else finished.result()

@@ -167,6 +167,8 @@ class EvalConfig(Section):
     keep_res: bool
     pad: Annotated[int, Field(ge=31)]
     multi_scales: Annotated[list[Positive], Field(min_length=1)]
+    flip_test: bool
+    batch_size: Count
     K: Count
     score_thresh: Probability
     num_images: CountOrAll

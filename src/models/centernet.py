@@ -2,7 +2,7 @@
 """The assembled models: the network, and the network with its decode for inference."""
 
 import numpy as np
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 
 from src.model_utils.parameters import NetConfig
 from src.models.backbones.resnet import ResNet
@@ -32,11 +32,19 @@ class CenterNetDetector(nn.Cell):
         decode: `Decode`.
         colour: float32 (3,4) normalisation applied to BGR images in 0..255, of any number type;
             None if the images come normalised, as float32.
+        flip_test: also run the mirrored images, for a `Decode` that takes them.
     """
 
-    def __init__(self, network: nn.Cell, decode: nn.Cell, colour: np.ndarray | None) -> None:
+    def __init__(
+        self,
+        network: nn.Cell,
+        decode: nn.Cell,
+        colour: np.ndarray | None,
+        flip_test: bool = False,
+    ) -> None:
         super().__init__()
-        self.network, self.decode = network, decode
+        self.network, self.decode, self.flip_test = network, decode, flip_test
+        self.mirror, self.concat = ops.ReverseV2([3]), ops.Concat(0)
         self.normalises = colour is not None
         if self.normalises:
             self.apply_colour, self.colour = ApplyColour(), Tensor(colour[None])
@@ -45,6 +53,8 @@ class CenterNetDetector(nn.Cell):
     def construct(self, image: Tensor) -> Tensor:
         if self.normalises:
             image = self.apply_colour(image, self.colour)
+        if self.flip_test:
+            image = self.concat((image, self.mirror(image)))
         return self.decode(*self.network(image))
 
 
@@ -78,8 +88,13 @@ def with_loss(
 
 
 def with_decode(
-    network: CenterNet, config: NetConfig, num_classes: int, k: int, colour: np.ndarray | None
+    network: CenterNet,
+    config: NetConfig,
+    num_classes: int,
+    k: int,
+    colour: np.ndarray | None,
+    flip_test: bool = False,
 ) -> CenterNetDetector:
     """The network with decode of the K best boxes; `colour` as in `CenterNetDetector`."""
-    decode = Decode(num_classes, k, not config.mse_loss, config.cat_spec_wh)
-    return CenterNetDetector(network, decode, colour)
+    decode = Decode(num_classes, k, not config.mse_loss, config.cat_spec_wh, flip_test)
+    return CenterNetDetector(network, decode, colour, flip_test)

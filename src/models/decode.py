@@ -19,11 +19,21 @@ class Decode(nn.Cell):
         k: K, at most the number of cells h·w.
         hm_is_logit: whether hm needs a sigmoid (focal loss) or is clipped to 0..1 (`mse_loss`).
         cat_spec_wh: whether wh has 2·C channels.
+        flip_test: the second half of the batch is of the first half's mirrored images: heat and
+            size are the means of both, offsets those of the first (B/2 detections; section 5).
     """
 
-    def __init__(self, num_classes: int, k: int, hm_is_logit: bool, cat_spec_wh: bool) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        k: int,
+        hm_is_logit: bool,
+        cat_spec_wh: bool,
+        flip_test: bool = False,
+    ) -> None:
         super().__init__()
-        self.k, self.hm_is_logit = k, hm_is_logit
+        self.k, self.hm_is_logit, self.flip_test = k, hm_is_logit, flip_test
+        self.split, self.mirror = ops.Split(0, 2), ops.ReverseV2([3])
         self.pool = ops.MaxPool(3, 1, "same")
         self.topk = ops.TopK(sorted=True)
         self.sigmoid, self.minimum, self.maximum = ops.Sigmoid(), ops.Minimum(), ops.Maximum()
@@ -34,11 +44,14 @@ class Decode(nn.Cell):
         self.one = Tensor(1.0, ms.float32)
 
     def construct(self, hm: Tensor, wh: Tensor, reg: Tensor | None = None) -> Tensor:
-        batch, classes, height, width = hm.shape
         if self.hm_is_logit:
             hm = self.sigmoid(hm)
         else:
             hm = self.minimum(self.maximum(hm, self.zero), self.one)
+        if self.flip_test:
+            hm, wh = self._mean_of_both(hm), self._mean_of_both(wh)
+            reg = None if reg is None else self.split(reg)[0]
+        batch, classes, height, width = hm.shape
         peaks = hm * self.cast(self.equal(self.pool(hm), hm), ms.float32)
         score, index = self.topk(self.reshape(peaks, (batch, classes * height * width)), self.k)
         area, row_length = Tensor(height * width, ms.int32), Tensor(width, ms.int32)
@@ -53,6 +66,10 @@ class Decode(nn.Cell):
         return self.concat(
             (centre - half_size, centre + half_size, self._column(score), self._column(class_index))
         )
+
+    def _mean_of_both(self, values: Tensor) -> Tensor:
+        plain, mirrored = self.split(values)
+        return (plain + self.mirror(mirrored)) * self.half
 
     def _column(self, values: Tensor) -> Tensor:
         return self.reshape(self.cast(values, ms.float32), (values.shape[0], self.k, 1))
