@@ -47,13 +47,20 @@ def evaluate(config: Config) -> None:
     start = time.monotonic()
     results = evaluation.detect(result_dir / "pictures" if config.visual_image else None)
     seconds = {"detection": time.monotonic() - start}
-    images = len(evaluation.set.records)
+    images = len(evaluation.detected)
     write_results(config, results, images, result_dir)
     lacking = sum(category_id < 0 for category_id in evaluation.set.category_ids)
     if lacking:
         print(f"boxes of {lacking} class(es) that the data set lacks are left out")
 
-    report = {"images": images, "boxes": len(results), "numbers": None, "classes": None}
+    unreadable = len(evaluation.set.records) - images
+    report = {
+        "images": images,
+        "unreadable": unreadable,
+        "boxes": len(results),
+        "numbers": None,
+        "classes": None,
+    }
     if config.run_mode == "val" and config.enable_eval:
         start = time.monotonic()
         scores = evaluation.score(results)
@@ -64,6 +71,9 @@ def evaluate(config: Config) -> None:
             print("these images hold no object: there is nothing to find, and every number is -1")
         report["numbers"] = scores.numbers
         report["classes"] = {name: asdict(found) for name, found in scores.classes.items()}
+        if config.visual_image:
+            evaluation.write_report(result_dir / "report.html", scores)
+            print(f"report: {result_dir / 'report.html'}")
     report["seconds"] = seconds
     report["checkpoint"] = {"path": str(checkpoint_path.absolute()), "sha256": digest}
     report["config"] = config.model_dump()

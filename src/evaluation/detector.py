@@ -19,7 +19,7 @@ from src.data.images import Decoder, decoder, is_truncated_jpeg
 from src.evaluation.postprocess import PostProcessing
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
-from src.models.centernet import with_decode
+from src.models.centernet import HeatMap, with_decode
 
 # uint8 (height, width, 3) BGR, an encoded image, a file, or what gives the first of these.
 Image = np.ndarray | bytes | str | Path | Callable[[], np.ndarray]
@@ -47,6 +47,7 @@ class Detector:
         decode: reads encoded images.
         batch_size: images to the network at once. One batch has one shape: with keep_res, 1.
         eager: run the network operator by operator, without compiling it for each shape.
+        heat_model: uint8 images to heat maps (B,h,w), for `heat_map`.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Detector:
         decode: Decoder,
         batch_size: int = 1,
         eager: bool = False,
+        heat_model: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
+        self._heat_model = heat_model
         self._model, self._input_geometry = model, input_geometry
         self._scales, self._post_processing = scales, post_processing
         self._decode, self._batch_size, self._eager = decode, batch_size, eager
@@ -97,6 +100,13 @@ class Detector:
                     else:
                         finished.append(image)
             yield from map(_result, finished)
+
+    def heat_map(self, image: Image) -> tuple[np.ndarray, np.ndarray]:
+        """Heat (h,w) of an image at the first scale, and the affine (2,3) to the network input."""
+        prepared = self.prepare(image)
+        with self._mode():
+            heat = self._heat_model(Tensor(prepared.inputs[0][None])).asnumpy()[0]
+        return heat, prepared.affines[0]
 
     def prepare(self, image: Image) -> Prepared:
         """An image read and warped; raises UserError if it cannot be read."""
@@ -151,8 +161,11 @@ def create_detector(config: Config, network: nn.Cell) -> Detector:
     model = with_decode(
         network, config.net_config, dataset.num_classes, evaluation.K, colour, evaluation.flip_test
     )
+    heat_model = HeatMap(network, colour, not config.net_config.mse_loss)
     is_cpu = ms.get_context("device_target") == "CPU"
-    return detector_of(config, model, evaluation.keep_res, evaluation.keep_res and is_cpu)
+    return detector_of(
+        config, model, evaluation.keep_res, evaluation.keep_res and is_cpu, heat_model=heat_model
+    )
 
 
 def detector_of(
@@ -161,6 +174,7 @@ def detector_of(
     keep_res: bool,
     eager: bool = False,
     batch_size: int | None = None,
+    heat_model: Callable[[Tensor], Tensor] | None = None,
 ) -> Detector:
     """The configured detector around anything that takes images to detections.
 
@@ -168,7 +182,7 @@ def detector_of(
         config: sections dataset_config, net_config and eval_config are read.
         model: uint8 images (B,3,H,W) to detections (B,K,6).
         keep_res: instead of the configured one.
-        eager: see `Detector`.
+        eager, heat_model: see `Detector`.
         batch_size: of the model; None for the configured one.
     """
     dataset, evaluation = config.dataset_config, config.eval_config
@@ -181,6 +195,7 @@ def detector_of(
         decoder(dataset.image_backend),
         1 if keep_res else batch_size or evaluation.batch_size,
         eager,
+        heat_model,
     )
 
 

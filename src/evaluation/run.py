@@ -1,7 +1,9 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Evaluation of a whole data set."""
 
+import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ from mindspore import nn
 from tqdm import tqdm
 
 from src import visual
-from src.data.coco import BadRecords, ImageRecord
+from src.data.coco import BadRecords
 from src.data.images import decoder
 from src.evaluation.coco_results import Scores, import_backend, score, to_results
 from src.evaluation.detector import create_detector
 from src.evaluation.evaluation_set import read_evaluation_set, read_image
+from src.evaluation.report import ImageResult, write_report
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 
@@ -44,7 +47,7 @@ class Evaluation:
         )
         self._detector = create_detector(config, network)
         self._decode = decoder(config.dataset_config.image_backend)
-        self.detected: list[ImageRecord] = []  # by the last `detect`
+        self.detected: dict[int, ImageResult] = {}  # of the last `detect`, by image id
 
     def detect(
         self, picture_dir: Path | None = None, is_stopped: Callable[[], bool] | None = None
@@ -62,9 +65,9 @@ class Evaluation:
             UserError: images could not be read and on_bad_record is fail; the others are done.
         """
         self._network.set_train(False)
-        results, self.detected, images = [], [], self.set.records
-        reading = (partial(read_image, record, self._decode) for record in images)
-        progress = tqdm(images, desc="detect", unit="image", mininterval=1)
+        results, self.detected, records = [], {}, self.set.records
+        reading = (partial(read_image, record, self._decode) for record in records)
+        progress = tqdm(records, desc="detect", unit="image", mininterval=1)
         bad = BadRecords(self._config.on_bad_record)
         for record, boxes in zip(progress, self._detector.detect(reading), strict=False):
             if is_stopped is not None and is_stopped():
@@ -72,35 +75,56 @@ class Evaluation:
             if isinstance(boxes, UserError):
                 bad.add("image cannot be read", str(boxes).rstrip("."))
                 continue
-            self.detected.append(record)
+            truth = np.column_stack([record.boxes, record.classes])
+            self.detected[record.image_id] = ImageResult(record.path, truth, boxes)
             results += to_results(record.image_id, boxes, self.set.category_ids)
             if picture_dir is not None:
-                self._draw(record, boxes, picture_dir)
+                self._draw(self.detected[record.image_id], picture_dir)
         bad.report()
         return results
 
-    def _draw(self, record: ImageRecord, boxes: np.ndarray, picture_dir: Path) -> None:
-        image = read_image(record, self._decode)
-        names, thresh = (
-            self._config.dataset_config.coco_classes,
-            self._config.eval_config.score_thresh,
-        )
-        truth = np.column_stack([record.boxes, record.classes])
+    def _draw(self, result: ImageResult, picture_dir: Path) -> None:
+        """Ground truth, prediction and heat map of an image, side by side."""
+        image = self._decode(result.path.read_bytes())
+        names = self._config.dataset_config.coco_classes
+        heat, affine = self._detector.heat_map(image)
         pictures = [
-            visual.draw_boxes(image, truth, names),
-            visual.draw_boxes(image, boxes, names, thresh),
+            visual.draw_boxes(image, result.truth, names),
+            visual.draw_boxes(
+                image, result.predicted, names, self._config.eval_config.score_thresh
+            ),
+            visual.heat_map_overlay(image, heat, affine, self._config.net_config.down_ratio),
         ]
-        picture = visual.side_by_side(pictures, ["ground truth", "prediction"])
-        visual.write_picture(picture_dir / f"{record.path.stem}.jpg", picture)
+        picture = visual.side_by_side(pictures, ["ground truth", "prediction", "heat map"])
+        visual.write_picture(picture_dir / f"{result.path.stem}.jpg", picture)
 
     def score(self, results: list[dict[str, Any]]) -> Scores:
         """COCO's numbers of what `detect` gave; raises as `coco_results.score`."""
         return score(
             self.set.annotation_path,
             results,
-            [record.image_id for record in self.detected],
+            list(self.detected),
             self._config.dataset_config.coco_classes,
             self._config.eval_config.coco_backend,
+        )
+
+    def write_report(self, path: Path, scores: Scores) -> None:
+        """Writes what `detect` and `score` gave as a page to look at; raises as `write_report`."""
+        config = self._config
+        write_report(
+            path,
+            title=f"CenterNet on {self.set.annotation_path.name}",
+            facts={
+                "checkpoint": config.load_checkpoint_path,
+                "data": config.data_dir,
+                "time": time.strftime("%Y-%m-%d %H:%M"),
+            },
+            numbers=scores.numbers,
+            classes={name: asdict(found) for name, found in scores.classes.items()},
+            precision=scores.precision,
+            images=list(self.detected.values()),
+            score_thresh=config.eval_config.score_thresh,
+            decode=self._decode,
         )
 
     def numbers(self, is_stopped: Callable[[], bool]) -> dict[str, float] | None:

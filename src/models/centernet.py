@@ -58,6 +58,26 @@ class CenterNetDetector(nn.Cell):
         return self.decode(*self.network(image))
 
 
+class HeatMap(nn.Cell):
+    """What the network sees: BGR images (B,3,H,W) in 0..255 to the largest heat of a class (B,h,w).
+
+    Args:
+        network: `CenterNet`.
+        colour: float32 (3,4), as in `CenterNetDetector`.
+        hm_is_logit: as in `Decode`.
+    """
+
+    def __init__(self, network: nn.Cell, colour: np.ndarray, hm_is_logit: bool) -> None:
+        super().__init__()
+        self.network, self.hm_is_logit = network, hm_is_logit
+        self.apply_colour, self.colour = ApplyColour(), Tensor(colour[None])
+        self.set_train(False)
+
+    def construct(self, image: Tensor) -> Tensor:
+        heat = self.network(self.apply_colour(image, self.colour))[0].max(axis=1)
+        return ops.sigmoid(heat) if self.hm_is_logit else heat
+
+
 def create_network(config: NetConfig, num_classes: int, deformable: str | None = None) -> CenterNet:
     """Builds the configured network.
 
