@@ -57,6 +57,6 @@ for entry in "${stages[@]}"; do
     printf '%-42s %s s\n' "seconds: ${entry% *}" "${entry#* }"
 done
 printf '%-42s %s s\n' "seconds: in all" "$SECONDS"
-echo "pictures of true and predicted boxes: $run_dir/eval/pictures, for example"
-# The first picture is as good as any.
-find "$run_dir/eval/pictures" -name '*.jpg' | sort | sed -n 1p
+echo "to look at: $run_dir/eval/report.html (in a browser), and"
+echo "    $run_dir/ckpt_0/training.png"
+echo "    $run_dir/eval/pictures, an image with boxes and heat map each"

@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""The benchmarks of the training step and of several processes run and measure what they say."""
+"""The benchmarks of training step, several processes and inference measure what they say."""
 
 import importlib.util
 import json
@@ -64,6 +64,23 @@ def test_random_batches_are_of_the_loaders_kind():
     assert (np.count_nonzero(objects[:, :, 7] >= 0, axis=1) > 4).all()
     for first, second in zip((image, colour, objects), random_batch(config, 2), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_the_inference_benchmark_measures_each_stage_and_all(tmp_path: Path):
+    file = tmp_path / "numbers.json"
+    done = benchmark("inference", *("--input", 96, "--count", 6, "--json", file))
+    assert done.returncode == 0, done.stderr
+    ways = json.loads(file.read_text(encoding="utf-8"))["ways"]
+    found = [(way["way"], way["batch_size"], way["shapes"]) for way in ways]
+    assert found == [
+        ("keep resolution", 1, 5),
+        ("fixed resolution", 1, 1),
+        ("fixed resolution", 8, 1),
+    ]
+    for way in ways:
+        assert way["images_per_second"] == pytest.approx(1e3 / way["whole_ms"])
+        assert way["whole_over_network"] == pytest.approx(way["whole_ms"] / way["network_ms"])
+        assert way["prepare_ms"] > 0 and way["finish_ms"] > 0
 
 
 @pytest.mark.slow
