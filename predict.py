@@ -5,6 +5,7 @@ python predict.py --input FILE|FOLDER|PATTERN --output DIR --load_checkpoint_pat
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,10 +36,10 @@ def main() -> None:
 
     detector = mindir_detector(config) if config.load_mindir_path else checkpoint_detector(config)
     dataset, options = config.dataset_config, config.eval_config
-    largest = None
+    predictor = Predictor(detector.detect, dataset.coco_classes, options.score_thresh)
     if options.keep_res and not config.load_mindir_path:
         largest = LARGEST_INPUT / max(options.multi_scales) ** 2
-    predictor = Predictor(detector, dataset.coco_classes, options.score_thresh, largest)
+        predictor = replace(predictor, largest=largest)
     faults = predict_all(sources, predictor, decoder(dataset.image_backend))
     print(f"{len(sources)} file(s) to {output_dir}, {faults} of them not done or not wholly")
     if faults:
@@ -60,25 +61,19 @@ def checkpoint_detector(config: Config) -> "Detector":
 
 def mindir_detector(config: Config) -> "Detector":
     from src.data.augment import colour_statistics, normalisation
-    from src.data.geometry import InputGeometry
     from src.deploy.mindir_reader import load_mindir
-    from src.evaluation.detector import Detector
-    from src.evaluation.postprocess import PostProcessing
+    from src.evaluation.detector import detector_of
 
     dataset, options = config.dataset_config, config.eval_config
-    if options.multi_scales != [1.0]:
+    if options.multi_scales != [1.0] or options.flip_test:
         raise UserError(
-            f"{config.load_mindir_path}: a MINDIR takes one size, but eval_config.multi_scales is "
-            f"{options.multi_scales}; set it to [1.0] or give a checkpoint."
+            f"{config.load_mindir_path}: a MINDIR takes one size and no mirrored images; leave out "
+            "eval_config.multi_scales and eval_config.flip_test or give a checkpoint."
         )
     size = (dataset.input_res_test[0], dataset.input_res_test[1])
     colour = normalisation(colour_statistics(dataset))
-    return Detector(
-        load_mindir(Path(config.load_mindir_path), size, colour),
-        InputGeometry(False, options.pad, size),
-        options.multi_scales,
-        PostProcessing(options.SOFT_NMS, options.K, config.net_config.down_ratio),
-    )
+    model = load_mindir(Path(config.load_mindir_path), size, colour)
+    return detector_of(config, model, keep_res=False, batch_size=1)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 """Boxes of any images and videos, drawn and as json. No MindSpore here."""
 
 import glob
+import itertools
 import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +32,8 @@ LARGEST_INPUT = 4096 * 2160
 _DEFAULT_RATE = 25.0  # frames a second of a video that does not say
 
 
-class UnreadableError(UserError):
-    """A file that is passed over; the others are predicted."""
+Reader = Callable[[], np.ndarray]  # gives uint8 (height, width, 3) BGR, or raises UserError
+Prediction = tuple[np.ndarray, dict[str, Any]]  # the picture with its boxes, and their json
 
 
 @dataclass(frozen=True)
@@ -109,149 +112,183 @@ def _refuse_collisions(sources: Sequence[Source]) -> None:
                 )
 
 
-@dataclass(frozen=True)
-class Predictor:
-    """What is done with one image.
+class _Reading:
+    """An image that is read in another thread when its turn comes, and kept for its picture.
 
-    detect: uint8 (height, width, 3) BGR to boxes (n,6), x1 y1 x2 y2 score class.
-    class_names: name of each class.
-    score_thresh: smallest score drawn and written.
-    largest: pixels beyond which an image is made smaller before; None does so with none.
+    Called, it gives what the network is to see: a smaller one if it has more than `largest` pixels.
     """
 
-    detect: Callable[[np.ndarray], np.ndarray]
-    class_names: Sequence[str]
-    score_thresh: float
-    largest: float | None
+    def __init__(self, read: Reader, largest: float) -> None:
+        self._read, self._largest = read, largest
 
-    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
-        """The image, uint8 BGR, with its boxes (enlarged if it is small), and their json.
-
-        Raises:
-            UnreadableError: a side is too long.
-            UserError: the network has classes without a name.
-        """
-        height, width = image.shape[:2]
+    def __call__(self) -> np.ndarray:
+        self.image = self._read()
+        height, width = self.image.shape[:2]
         if max(height, width) > LARGEST_SIDE:
-            raise UnreadableError(
+            raise UserError(
                 f"an image of {width}x{height} is too large; give one with sides of at most "
                 f"{LARGEST_SIDE} pixels."
             )
-        boxes = self._boxes(image)
-        boxes = boxes[boxes[:, 4] >= self.score_thresh]
+        scale = math.sqrt(min(1.0, self._largest / (height * width)))
+        size = (max(1, int(width * scale)), max(1, int(height * scale)))
+        self.ratio = np.array([width / size[0], height / size[1]] * 2)  # of x1 y1 x2 y2
+        if scale == 1:
+            return self.image
+        return cv2.resize(self.image, size, interpolation=cv2.INTER_AREA)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What is done with images.
+
+    detect: images to the boxes of each, (n,6) x1 y1 x2 y2 score class, or to the error of one that
+        cannot be read; `Detector.detect`.
+    class_names: name of each class.
+    score_thresh: smallest score drawn and written.
+    largest: pixels beyond which an image is made smaller for the network.
+    """
+
+    detect: Callable[[Iterable[Reader]], Iterator[np.ndarray | UserError]]
+    class_names: Sequence[str]
+    score_thresh: float
+    largest: float = math.inf
+
+    def __call__(self, readers: Iterable[Reader]) -> Iterator[Prediction | UserError]:
+        """For each image, in order, its picture and json, or why it cannot be read.
+
+        Raises:
+            UserError: the network has classes without a name.
+        """
+        ahead: deque[_Reading] = deque()
+
+        def kept() -> Iterator[_Reading]:
+            for read in readers:
+                ahead.append(_Reading(read, self.largest))
+                yield ahead[-1]
+
+        for found in self.detect(kept()):
+            reading = ahead.popleft()
+            yield found if isinstance(found, UserError) else self._prediction(reading, found)
+
+    def _prediction(self, reading: _Reading, found: np.ndarray) -> Prediction:
+        boxes = found[found[:, 4] >= self.score_thresh]
+        boxes[:, :4] *= reading.ratio
         if len(boxes) and boxes[:, 5].max() >= len(self.class_names):
             raise UserError(
-                f"the network found class {int(boxes[:, 5].max())} of {len(self.class_names)} in "
-                "dataset_config.coco_classes; give the configuration that it was trained with."
+                f"dataset_config.coco_classes: names {len(self.class_names)} classes, but the "
+                f"network found number {int(boxes[:, 5].max())}; give the configuration that it "
+                "was trained with."
             )
-        content = {"width": width, "height": height, "boxes": [*map(self._entry, boxes)]}
-        picture = visual.draw_boxes(image, boxes, self.class_names, self.score_thresh)
-        return picture, content
-
-    def _boxes(self, image: np.ndarray) -> np.ndarray:
-        height, width = image.shape[:2]
-        if self.largest is None or height * width <= self.largest:
-            return self.detect(image)
-        scale = math.sqrt(self.largest / (height * width))
-        size = (max(1, int(width * scale)), max(1, int(height * scale)))
-        boxes = self.detect(cv2.resize(image, size, interpolation=cv2.INTER_AREA)).copy()
-        boxes[:, [0, 2]] *= width / size[0]
-        boxes[:, [1, 3]] *= height / size[1]
-        return boxes
-
-    def _entry(self, box: np.ndarray) -> dict[str, Any]:
-        return {
-            "class": self.class_names[int(box[5])],
-            "class_index": int(box[5]),
-            "score": float(box[4]),
-            "box": [float(side) for side in box[:4]],
-        }
+        entries = [
+            {
+                "class": self.class_names[int(box[5])],
+                "class_index": int(box[5]),
+                "score": float(box[4]),
+                "box": [float(side) for side in box[:4]],
+            }
+            for box in boxes
+        ]
+        height, width = reading.image.shape[:2]
+        picture = visual.draw_boxes(reading.image, boxes, self.class_names, self.score_thresh)
+        return picture, {"width": width, "height": height, "boxes": entries}
 
 
 def predict_all(sources: Sequence[Source], predictor: Predictor, decode: Decoder) -> int:
-    """Writes pictures and json of all files; those that cannot be read are named and passed over.
+    """Writes pictures and json of all files, images first; those that cannot be read are named.
 
     Returns:
-        How many were passed over, or not read to their end.
+        How many could not be read, or not to their end.
+
+    Raises:
+        UserError: as `Predictor`.
+        OSError: a result cannot be written.
     """
+    images = [source for source in sources if not source.is_video]
+    videos = [source for source in sources if source.is_video]
+    total = len(images) + sum(_frame_count(source.path) for source in videos)
     faults = 0
-    total = sum(_frame_count(source.path) if source.is_video else 1 for source in sources)
     with tqdm(total=total, desc="predict", unit="image", mininterval=1) as progress:
-        for source in sources:
-            try:
-                if source.is_video:
-                    _predict_video(source, predictor, progress)
-                else:
-                    _predict_image(source, predictor, decode)
-                    progress.update()
-            except UnreadableError as error:
+        readers = [partial(read_image, source.path, decode) for source in images]
+        for source, done in zip(images, predictor(readers), strict=True):
+            progress.update()
+            if isinstance(done, UserError):
                 faults += 1
-                message = str(error)
-                if str(source.path) not in message:
-                    message = f"{source.path}: {message}"
-                progress.write(f"not done: {message}", file=sys.stderr)
+                progress.write(f"not done: {source.path}: {done}", file=sys.stderr)
+            else:
+                picture, content = done
+                visual.write_picture(source.picture, picture)
+                write_json(source.boxes, {"file": str(source.path), **content})
+        for source in videos:
+            fault = _predict_video(source, predictor, progress)
+            if fault:
+                faults += 1
+                progress.write(f"not done: {source.path}: {fault}", file=sys.stderr)
     return faults
 
 
-def _predict_image(source: Source, predictor: Predictor, decode: Decoder) -> None:
+def read_image(path: Path, decode: Decoder) -> np.ndarray:
+    """The image in a file, uint8 (height, width, 3) BGR; raises UserError if it cannot be read."""
     try:
-        encoded = source.path.read_bytes()
+        encoded = path.read_bytes()
     except OSError as error:
-        raise UnreadableError(
-            f"{source.path}: cannot be read ({error.strerror}); check its permissions."
-        ) from None
+        raise UserError(f"cannot be read ({error.strerror}); check its permissions.") from None
     image = decode(encoded)
     if image is None or is_truncated_jpeg(encoded):
         what = "is not an image" if image is None else "is cut off"
-        raise UnreadableError(f"{source.path}: {what}; replace it or leave it out.")
-    picture, content = predictor(image)
-    visual.write_picture(source.picture, picture)
-    write_json(source.boxes, {"file": str(source.path), **content})
+        raise UserError(f"{what}; replace it or leave it out.")
+    return image
 
 
-def _predict_video(source: Source, predictor: Predictor, progress: tqdm) -> None:
-    """A video frame by frame: picture and json appear when its end is reached, or a fault.
+def _predict_video(source: Source, predictor: Predictor, progress: tqdm) -> str:
+    """Writes a video and its json, a line a frame; both appear at its end, or where it breaks off.
 
-    Raises:
-        UnreadableError: no frame can be read, so nothing is written; or it ends early, then the
-            frames before are written.
+    Returns:
+        What is wrong with the video, if something is.
     """
-    frames = _frames(source.path)
-    expected = _frame_count(source.path)
+    expected, frames = _frame_count(source.path), _frames(source.path)
     first = next(frames, None)
     if first is None:
-        raise UnreadableError(f"{source.path}: is not a video that can be read; leave it out.")
+        return "is not a video that can be read; replace it or leave it out."
     height, width = first.shape[:2]
-    count = 0
+    readers = (partial(np.asarray, frame) for frame in itertools.chain([first], frames))
     with (
-        closing(frames),
-        whole_file(source.picture) as partial,
-        whole_file(source.boxes) as partial_boxes,
-        partial_boxes.open("w", encoding="utf-8") as lines,
+        whole_file(source.boxes) as boxes_path,
+        whole_file(source.picture) as video_path,
+        boxes_path.open("w", encoding="utf-8") as lines,
+        closing(_VideoFile(video_path, _frame_rate(source.path), (width, height))) as video,
     ):
-        rate = _frame_rate(source.path)
-        code = cv2.VideoWriter_fourcc(*"mp4v")
-        writer = cv2.VideoWriter(str(partial), cv2.CAP_FFMPEG, code, rate, (width, height))
-        if not writer.isOpened():
-            raise OSError(f"{source.picture}: OpenCV cannot write the video")
-        frame: np.ndarray | None = first
-        while frame is not None:
-            picture, content = predictor(frame)
-            if picture.shape[:2] != (height, width):
-                picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
-            writer.write(picture)
-            entry = {"file": str(source.path), "frame": count, **content}
+        for number, done in enumerate(predictor(readers)):
+            if isinstance(done, UserError):  # frames of 32,767 pixels
+                raise done
+            picture, content = done
+            video.write(picture)
+            entry = {"file": str(source.path), "frame": number, **content}
             lines.write(json.dumps(entry) + "\n")
-            count += 1
             progress.update()
-            frame = next(frames, None)
-        writer.release()
+    count = number + 1
     # Some containers only estimate the number.
     if count < 0.99 * expected - 1:
-        raise UnreadableError(
-            f"{source.path}: ends after {count} of {expected} frames, which are written; replace "
-            "it if the others are needed."
-        )
+        return f"ends after {count} of {expected} frames, which are written; look for a whole one."
+    return ""
+
+
+class _VideoFile:
+    """An MPEG-4 video that is being written; odd sides lose a pixel, which the format lacks."""
+
+    def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
+        code = cv2.VideoWriter_fourcc(*"mp4v")
+        self._size = size  # width, height
+        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate, size)
+        if not self._writer.isOpened():
+            raise OSError(f"{path.name}: OpenCV cannot write the video")
+
+    def write(self, picture: np.ndarray) -> None:
+        if (picture.shape[1], picture.shape[0]) != self._size:  # draw_boxes enlarges small ones
+            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
+        self._writer.write(picture)
+
+    def close(self) -> None:
+        self._writer.release()
 
 
 def _frames(path: Path) -> Iterator[np.ndarray]:
