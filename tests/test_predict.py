@@ -67,6 +67,7 @@ def test_a_folder_is_predicted_whole_and_what_is_no_image_is_named(
         write_image(folder / name, width, height)
     (folder / "notes.txt").write_text("no image")
     (folder / "cut.jpg").write_bytes((folder / "a.jpg").read_bytes()[:-200])
+    (folder / "dead link.jpg").symlink_to("nothing.jpg")
     (folder / ".hidden.jpg").write_bytes(b"not read")
     before = {name: (folder / name).read_bytes() for name in sizes}
     output = folder / "out"
@@ -78,10 +79,11 @@ def test_a_folder_is_predicted_whole_and_what_is_no_image_is_named(
         assert done.returncode == 1, done.stderr
         assert "Traceback" not in done.stderr
         faults = [line for line in done.stderr.splitlines() if "not done: " in line]
-        assert len(faults) == 2
+        assert len(faults) == 3
         assert any("notes.txt: is not an image" in line for line in faults)
         assert any("cut.jpg: is cut off" in line for line in faults)
-        assert f"8 file(s) to {output}, 2 of them" in done.stdout
+        assert any("dead link.jpg: cannot be read (No such file" in line for line in faults)
+        assert f"9 file(s) to {output}, 3 of them" in done.stdout
     written = {str(path.relative_to(output)) for path in output.rglob("*") if path.is_file()}
     assert written == {*sizes, *(f"{name}.json" for name in sizes)}
     assert {name: (folder / name).read_bytes() for name in sizes} == before

@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Boxes of any images and videos, drawn and as json. No MindSpore here."""
 
+import errno
 import glob
 import itertools
 import json
@@ -78,7 +79,7 @@ def _below(folder: Path) -> tuple[Path, list[Path]]:
     return folder, [
         path
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+        if _is_file(path) and not any(p.startswith(".") for p in path.relative_to(folder).parts)
     ]
 
 
@@ -86,8 +87,12 @@ def _matching(pattern: str) -> tuple[Path, list[Path]]:
     """The innermost folder that holds all files of the pattern, and those files."""
     # Not Path.glob, which takes no absolute pattern.
     found = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
-    paths = [path for path in found if path.is_file()]
+    paths = [path for path in found if _is_file(path)]
     return Path(os.path.commonpath([path.parent for path in paths] or ["."])), paths
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() or (path.is_symlink() and not path.exists())  # a dead link is named later
 
 
 def _source(path: Path, target: Path) -> Source:
@@ -248,25 +253,26 @@ def _predict_video(source: Source, predictor: Predictor, progress: tqdm) -> str:
     """
     expected, frames = _frame_count(source.path), _frames(source.path)
     first = next(frames, None)
-    if first is None:
+    if first is None or max(first.shape[:2]) > LARGEST_SIDE:
         return "is not a video that can be read; replace it or leave it out."
     height, width = first.shape[:2]
     readers = (partial(np.asarray, frame) for frame in itertools.chain([first], frames))
-    with (
-        whole_file(source.boxes) as boxes_path,
-        whole_file(source.picture) as video_path,
-        boxes_path.open("w", encoding="utf-8") as lines,
-        closing(_VideoFile(video_path, _frame_rate(source.path), (width, height))) as video,
-    ):
-        for number, done in enumerate(predictor(readers)):
-            if isinstance(done, UserError):  # frames of 32,767 pixels
-                raise done
-            picture, content = done
-            video.write(picture)
-            entry = {"file": str(source.path), "frame": number, **content}
-            lines.write(json.dumps(entry) + "\n")
-            progress.update()
-    count = number + 1
+    with whole_file(source.picture) as video_path, whole_file(source.boxes) as boxes_path:
+        with (
+            boxes_path.open("w", encoding="utf-8") as lines,
+            closing(_VideoFile(video_path, _frame_rate(source.path), (width, height))) as video,
+        ):
+            for number, done in enumerate(predictor(readers)):
+                if isinstance(done, UserError):
+                    raise done
+                picture, content = done
+                video.write(picture)
+                entry = {"file": str(source.path), "frame": number, **content}
+                lines.write(json.dumps(entry) + "\n")
+                progress.update()
+        count = number + 1
+        if _frame_count(video_path) != count:  # OpenCV does not say so
+            raise OSError(errno.ENOSPC, "not all frames could be written", str(source.picture))
     # Some containers only estimate the number.
     if count < 0.99 * expected - 1:
         return f"ends after {count} of {expected} frames, which are written; look for a whole one."
