@@ -132,7 +132,10 @@ def test_what_modelarts_injects_is_ignored_only_in_its_jobs(capsys: pytest.Captu
 
 @pytest.mark.parametrize(
     "script",
-    ["train.py", "eval.py", "export.py", "preprocess.py", "postprocess.py", "src/dataset.py"],
+    [
+        *("train.py", "eval.py", "predict.py", "export.py"),
+        *("preprocess.py", "postprocess.py", "src/dataset.py"),
+    ],
 )
 def test_help_lists_every_parameter_without_importing_mindspore(script: str):
     shown = subprocess.run(

@@ -24,6 +24,8 @@ DEFAULT_CONFIG_PATH = Path(__file__).resolve().parents[2] / "default_config.yaml
 
 # What parameters that are no booleans stand for without a value.
 _VALUES_ALONE = {"resume": "newest"}
+# Short names of parameters in sections.
+_ALIASES = {"eval_config.score_thresh": "score_thresh"}
 
 
 class _YamlLoader(yaml.SafeLoader):
@@ -182,7 +184,8 @@ def _parse_arguments(
         # A boolean alone, --verify, is --verify true.
         value_alone = "true" if _field_type(name) is bool else _VALUES_ALONE.get(name)
         alone = {"nargs": "?", "const": value_alone} if value_alone else {}
-        groups[section].add_argument(f"--{name}", metavar=metavar, help=text, **alone)
+        flags = [f"--{flag}" for flag in (name, _ALIASES.get(name)) if flag]
+        groups[section].add_argument(*flags, dest=name, metavar=metavar, help=text, **alone)
     known, unknown = parser.parse_known_args(arguments)
     options = vars(known)
     return options.pop("config_path"), options, unknown

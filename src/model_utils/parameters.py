@@ -227,6 +227,10 @@ class Config(Section):
     visual_image: bool
     enable_eval: bool
 
+    input: str
+    output: str
+    load_mindir_path: str
+
     export_format: str
     export_load_ckpt: str
     export_name: str

@@ -1,0 +1,80 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Draws and writes the boxes of images and videos.
+
+python predict.py --input FILE|FOLDER|PATTERN --output DIR --load_checkpoint_path F.ckpt
+"""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.data.images import decoder
+from src.evaluation.predict import LARGEST_INPUT, Predictor, find_sources, predict_all
+from src.model_utils.config import load_config
+from src.model_utils.device_adapter import set_up_device
+from src.model_utils.errors import UserError, run_program
+from src.model_utils.files import make_writable
+from src.model_utils.parameters import Config
+
+if TYPE_CHECKING:
+    from src.evaluation.detector import Detector
+
+
+def main() -> None:
+    config = load_config("Detect objects in images and videos: pictures and json of the boxes.")
+    has_model = bool(config.load_checkpoint_path) != bool(config.load_mindir_path)
+    if not (config.input and config.output and has_model):
+        raise UserError(
+            "command line: give --input, --output and one of --load_checkpoint_path and "
+            "--load_mindir_path."
+        )
+    output_dir = Path(config.output)
+    sources = find_sources(config.input, output_dir)
+    make_writable(output_dir)  # before the work, not after it
+    set_up_device(config)
+
+    detector = mindir_detector(config) if config.load_mindir_path else checkpoint_detector(config)
+    dataset, options = config.dataset_config, config.eval_config
+    predictor = Predictor(detector.detect, dataset.coco_classes, options.score_thresh)
+    if options.keep_res and not config.load_mindir_path:
+        largest = LARGEST_INPUT / max(options.multi_scales) ** 2
+        predictor = replace(predictor, largest=largest)
+    faults = predict_all(sources, predictor, decoder(dataset.image_backend))
+    print(f"{len(sources)} file(s) to {output_dir}, {faults} of them not done or not wholly")
+    if faults:
+        sys.exit(1)
+
+
+# MindSpore is imported below and not above: --help needs none, and set_up_device comes before it.
+
+
+def checkpoint_detector(config: Config) -> "Detector":
+    from src.evaluation.detector import create_detector
+    from src.models.centernet import create_network
+    from src.training import checkpoints
+
+    network = create_network(config.net_config, config.dataset_config.num_classes)
+    checkpoints.load(network, Path(config.load_checkpoint_path))
+    return create_detector(config, network)
+
+
+def mindir_detector(config: Config) -> "Detector":
+    from src.data.augment import colour_statistics, normalisation
+    from src.deploy.mindir_reader import load_mindir
+    from src.evaluation.detector import detector_of
+
+    dataset, options = config.dataset_config, config.eval_config
+    if options.multi_scales != [1.0] or options.flip_test:
+        raise UserError(
+            f"{config.load_mindir_path}: a MINDIR takes one size and no mirrored images; leave out "
+            "eval_config.multi_scales and eval_config.flip_test or give a checkpoint."
+        )
+    size = (dataset.input_res_test[0], dataset.input_res_test[1])
+    colour = normalisation(colour_statistics(dataset))
+    model = load_mindir(Path(config.load_mindir_path), size, colour)
+    return detector_of(config, model, keep_res=False, batch_size=1)
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -1,0 +1,328 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Boxes of any images and videos, drawn and as json. No MindSpore here."""
+
+import errno
+import glob
+import itertools
+import json
+import math
+import os
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from src import visual
+from src.data.images import LARGEST_SIDE, Decoder, is_truncated_jpeg
+from src.model_utils.errors import UserError
+from src.model_utils.files import whole_file, write_json
+
+VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+
+# With keep_res memory grows by 0.6 KB a pixel (measured: ResNet-101, CPU): to 5 GB here.
+LARGEST_INPUT = 4096 * 2160
+
+_DEFAULT_RATE = 25.0  # frames a second of a video that does not say
+
+
+Reader = Callable[[], np.ndarray]  # gives uint8 (height, width, 3) BGR, or raises UserError
+Prediction = tuple[np.ndarray, dict[str, Any]]  # the picture with its boxes, and their json
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file to predict on: `picture` is where it goes with its boxes, `boxes` their json."""
+
+    path: Path
+    picture: Path
+    boxes: Path
+    is_video: bool
+
+
+def find_sources(given: str, output_dir: Path) -> list[Source]:
+    """The files that `given` names, in the order of their names, and where their results go.
+
+    Results have the name of the file: a.png gives a.png, with boxes, and a.png.json; a video
+    a.avi gives a.avi.mp4 and a.avi.jsonl. Folders below a given folder are kept.
+
+    Args:
+        given: an image, a video, a folder with all below it, or a pattern with * ? [] and **.
+        output_dir: folder of the results; where it is below the inputs, what is in it is not read.
+
+    Raises:
+        UserError: there is no such file, or a result would replace an input or another result.
+    """
+    output = output_dir.resolve()
+    if Path(given).is_file():
+        root, paths = Path(given).parent, [Path(given)]
+    else:
+        root, paths = _below(Path(given)) if Path(given).is_dir() else _matching(given)
+        if root.resolve() in output.parents:
+            paths = [path for path in paths if output not in path.resolve().parents]
+    sources = [_source(path, output_dir / path.relative_to(root)) for path in paths]
+    if not sources:
+        raise UserError(f"{given}: no file is found there; give an image, a video or a folder.")
+    _refuse_collisions(sources)
+    return sources
+
+
+def _below(folder: Path) -> tuple[Path, list[Path]]:
+    """The folder, and all files below it but the hidden ones."""
+    return folder, [
+        path
+        for path in sorted(folder.rglob("*"))
+        if _is_file(path) and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+    ]
+
+
+def _matching(pattern: str) -> tuple[Path, list[Path]]:
+    """The innermost folder that holds all files of the pattern, and those files."""
+    # Not Path.glob, which takes no absolute pattern.
+    found = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
+    paths = [path for path in found if _is_file(path)]
+    return Path(os.path.commonpath([path.parent for path in paths] or ["."])), paths
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() or (path.is_symlink() and not path.exists())  # a dead link is named later
+
+
+def _source(path: Path, target: Path) -> Source:
+    name, ending = target.name, target.suffix.lower()
+    if ending in VIDEO_ENDINGS:
+        picture = name if ending == ".mp4" else f"{name}.mp4"
+        return Source(path, target.with_name(picture), target.with_name(f"{name}.jsonl"), True)
+    is_written = ending != "" and cv2.haveImageWriter(f"a{ending}")
+    picture = name if is_written else f"{name}.jpg"
+    return Source(path, target.with_name(picture), target.with_name(f"{name}.json"), False)
+
+
+def _refuse_collisions(sources: Sequence[Source]) -> None:
+    taken = {source.path.resolve(): source.path for source in sources}
+    for source in sources:
+        for target in (source.picture, source.boxes):
+            other = taken.setdefault(target.resolve(), source.path)
+            if other is not source.path or target.resolve() == source.path.resolve():
+                raise UserError(
+                    f"{source.path}: its result {target} would replace "
+                    f"{'it' if other is source.path else f'{other} or its result'}; choose another "
+                    "--output or rename it."
+                )
+
+
+class _Reading:
+    """An image that is read in another thread when its turn comes, and kept for its picture.
+
+    Called, it gives what the network is to see: a smaller one if it has more than `largest` pixels.
+    """
+
+    def __init__(self, read: Reader, largest: float) -> None:
+        self._read, self._largest = read, largest
+
+    def __call__(self) -> np.ndarray:
+        self.image = self._read()
+        height, width = self.image.shape[:2]
+        if max(height, width) > LARGEST_SIDE:
+            raise UserError(
+                f"an image of {width}x{height} is too large; give one with sides of at most "
+                f"{LARGEST_SIDE} pixels."
+            )
+        scale = math.sqrt(min(1.0, self._largest / (height * width)))
+        size = (max(1, int(width * scale)), max(1, int(height * scale)))
+        self.ratio = np.array([width / size[0], height / size[1]] * 2)  # of x1 y1 x2 y2
+        if scale == 1:
+            return self.image
+        return cv2.resize(self.image, size, interpolation=cv2.INTER_AREA)
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """What is done with images.
+
+    detect: images to the boxes of each, (n,6) x1 y1 x2 y2 score class, or to the error of one that
+        cannot be read; `Detector.detect`.
+    class_names: name of each class.
+    score_thresh: smallest score drawn and written.
+    largest: pixels beyond which an image is made smaller for the network.
+    """
+
+    detect: Callable[[Iterable[Reader]], Iterator[np.ndarray | UserError]]
+    class_names: Sequence[str]
+    score_thresh: float
+    largest: float = math.inf
+
+    def __call__(self, readers: Iterable[Reader]) -> Iterator[Prediction | UserError]:
+        """For each image, in order, its picture and json, or why it cannot be read.
+
+        Raises:
+            UserError: the network has classes without a name.
+        """
+        ahead: deque[_Reading] = deque()
+
+        def kept() -> Iterator[_Reading]:
+            for read in readers:
+                ahead.append(_Reading(read, self.largest))
+                yield ahead[-1]
+
+        for found in self.detect(kept()):
+            reading = ahead.popleft()
+            yield found if isinstance(found, UserError) else self._prediction(reading, found)
+
+    def _prediction(self, reading: _Reading, found: np.ndarray) -> Prediction:
+        boxes = found[found[:, 4] >= self.score_thresh]
+        boxes[:, :4] *= reading.ratio
+        if len(boxes) and boxes[:, 5].max() >= len(self.class_names):
+            raise UserError(
+                f"dataset_config.coco_classes: names {len(self.class_names)} classes, but the "
+                f"network found number {int(boxes[:, 5].max())}; give the configuration that it "
+                "was trained with."
+            )
+        entries = [
+            {
+                "class": self.class_names[int(box[5])],
+                "class_index": int(box[5]),
+                "score": float(box[4]),
+                "box": [float(side) for side in box[:4]],
+            }
+            for box in boxes
+        ]
+        height, width = reading.image.shape[:2]
+        picture = visual.draw_boxes(reading.image, boxes, self.class_names, self.score_thresh)
+        return picture, {"width": width, "height": height, "boxes": entries}
+
+
+def predict_all(sources: Sequence[Source], predictor: Predictor, decode: Decoder) -> int:
+    """Writes pictures and json of all files, images first; those that cannot be read are named.
+
+    Returns:
+        How many could not be read, or not to their end.
+
+    Raises:
+        UserError: as `Predictor`.
+        OSError: a result cannot be written.
+    """
+    images = [source for source in sources if not source.is_video]
+    videos = [source for source in sources if source.is_video]
+    total = len(images) + sum(_frame_count(source.path) for source in videos)
+    faults = 0
+    with tqdm(total=total, desc="predict", unit="image", mininterval=1) as progress:
+        readers = [partial(read_image, source.path, decode) for source in images]
+        for source, done in zip(images, predictor(readers), strict=True):
+            progress.update()
+            if isinstance(done, UserError):
+                faults += 1
+                progress.write(f"not done: {source.path}: {done}", file=sys.stderr)
+            else:
+                picture, content = done
+                visual.write_picture(source.picture, picture)
+                write_json(source.boxes, {"file": str(source.path), **content})
+        for source in videos:
+            fault = _predict_video(source, predictor, progress)
+            if fault:
+                faults += 1
+                progress.write(f"not done: {source.path}: {fault}", file=sys.stderr)
+    return faults
+
+
+def read_image(path: Path, decode: Decoder) -> np.ndarray:
+    """The image in a file, uint8 (height, width, 3) BGR; raises UserError if it cannot be read."""
+    try:
+        encoded = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot be read ({error.strerror}); check its permissions.") from None
+    image = decode(encoded)
+    if image is None or is_truncated_jpeg(encoded):
+        what = "is not an image" if image is None else "is cut off"
+        raise UserError(f"{what}; replace it or leave it out.")
+    return image
+
+
+def _predict_video(source: Source, predictor: Predictor, progress: tqdm) -> str:
+    """Writes a video and its json, a line a frame; both appear at its end, or where it breaks off.
+
+    Returns:
+        What is wrong with the video, if something is.
+    """
+    expected, frames = _frame_count(source.path), _frames(source.path)
+    first = next(frames, None)
+    if first is None or max(first.shape[:2]) > LARGEST_SIDE:
+        return "is not a video that can be read; replace it or leave it out."
+    height, width = first.shape[:2]
+    readers = (partial(np.asarray, frame) for frame in itertools.chain([first], frames))
+    with whole_file(source.picture) as video_path, whole_file(source.boxes) as boxes_path:
+        with (
+            boxes_path.open("w", encoding="utf-8") as lines,
+            closing(_VideoFile(video_path, _frame_rate(source.path), (width, height))) as video,
+        ):
+            for number, done in enumerate(predictor(readers)):
+                if isinstance(done, UserError):
+                    raise done
+                picture, content = done
+                video.write(picture)
+                entry = {"file": str(source.path), "frame": number, **content}
+                lines.write(json.dumps(entry) + "\n")
+                progress.update()
+        count = number + 1
+        if _frame_count(video_path) != count:  # OpenCV does not say so
+            raise OSError(errno.ENOSPC, "not all frames could be written", str(source.picture))
+    # Some containers only estimate the number.
+    if count < 0.99 * expected - 1:
+        return f"ends after {count} of {expected} frames, which are written; look for a whole one."
+    return ""
+
+
+class _VideoFile:
+    """An MPEG-4 video that is being written; odd sides lose a pixel, which the format lacks."""
+
+    def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
+        code = cv2.VideoWriter_fourcc(*"mp4v")
+        self._size = size  # width, height
+        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate, size)
+        if not self._writer.isOpened():
+            raise OSError(f"{path.name}: OpenCV cannot write the video")
+
+    def write(self, picture: np.ndarray) -> None:
+        if (picture.shape[1], picture.shape[0]) != self._size:  # draw_boxes enlarges small ones
+            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
+        self._writer.write(picture)
+
+    def close(self) -> None:
+        self._writer.release()
+
+
+def _frames(path: Path) -> Iterator[np.ndarray]:
+    video = cv2.VideoCapture(str(path))
+    try:
+        while True:
+            is_read, frame = video.read()
+            if not is_read:
+                return
+            yield frame
+    finally:
+        video.release()
+
+
+def _frame_count(path: Path) -> int:
+    """Frames that the video says it has; 0 if it does not say."""
+    return max(0, int(_property(path, cv2.CAP_PROP_FRAME_COUNT)))
+
+
+def _frame_rate(path: Path) -> float:
+    rate = _property(path, cv2.CAP_PROP_FPS)
+    return rate if math.isfinite(rate) and 0 < rate <= 1000 else _DEFAULT_RATE
+
+
+def _property(path: Path, name: int) -> float:
+    video = cv2.VideoCapture(str(path))
+    try:
+        return video.get(name)
+    finally:
+        video.release()

@@ -1,0 +1,162 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The detector against plain NumPy (tests/plain_detector.py), in every way it can be set."""
+
+import itertools
+import json
+from pathlib import Path
+
+import cv2
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from src.evaluation.detector import create_detector
+from src.models.centernet import CenterNet, create_network
+from tests.conftest import PROJECT
+from tests.helpers import config, graph_mode, set_seeded_parameters
+from tests.oracles.seeded import with_calm_offsets
+from tests.plain_detector import plain_detect
+from tests.test_coco128 import COCO128
+
+RESNET18 = ("--config_path", str(PROJECT / "configs" / "resnet18.yaml"))
+TIED = 1e-6
+TOLERANCE = 1e-4
+
+needs_flip = pytest.mark.skipif(
+    not hasattr(config().eval_config, "flip_test"), reason="the configuration has no flip_test"
+)
+every_setting = pytest.mark.parametrize(
+    ("keep_res", "scales", "soft_nms", "flip"),
+    [
+        pytest.param(*setting, marks=needs_flip if setting[-1] else ())
+        for setting in itertools.product(
+            (True, False), ([1.0], [0.75, 1.0, 1.5]), (False, True), (False, True)
+        )
+    ],
+)
+
+
+@pytest.fixture(scope="module")
+def network() -> CenterNet:
+    """ResNet-18 with seeded weights: boxes large enough to overlap, scores well below 1.
+
+    Random layers make of a rounding by 2e-7 in the input 1e-4 in the heads. Calm offsets of the
+    deformable layers and small last layers keep that below what is compared.
+    """
+    made = create_network(config(*RESNET18).net_config, 80)
+    set_seeded_parameters(made)
+    for name, parameter in made.parameters_and_names():
+        values = with_calm_offsets(name, parameter.asnumpy())
+        if name.startswith("heads.") and name.endswith(".2.weight"):
+            values = values * np.float32(0.2)
+        if name == "heads.wh.2.bias":
+            values = values + np.float32(8)
+        parameter.set_data(Tensor(values))
+    return made.set_train(False)
+
+
+def assert_as_the_plain_detector(
+    network: CenterNet,
+    images: list[np.ndarray],
+    setting: tuple[bool, list[float], bool, bool],
+    side: int,
+) -> None:
+    """`side` of the square input at fixed resolution."""
+    keep_res, scales, soft_nms, flip = setting
+    options = {
+        "eval_config.keep_res": keep_res,
+        "eval_config.multi_scales": scales,
+        "eval_config.SOFT_NMS": soft_nms,
+        "dataset_config.input_res_test": [side, side],
+        "eval_config.batch_size": 1,
+        **({"eval_config.flip_test": True} if flip else {}),
+    }
+    pairs = [(f"--{name}", str(value)) for name, value in options.items()]
+    used = config(*RESNET18, *itertools.chain(*pairs))
+    detect = create_detector(used, network)
+
+    def heads(normalised: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(head.asnumpy() for head in network(Tensor(normalised)))
+
+    for image in images:
+        expected = plain_detect(
+            image,
+            heads,
+            scales=scales,
+            flip=flip,
+            keep_res=keep_res,
+            pad=31,
+            fixed_size=(side, side),
+            soft_nms=soft_nms,
+            k=100,
+            down_ratio=4,
+            mean=used.dataset_config.mean,
+            std=used.dataset_config.std,
+            num_classes=80,
+        )
+        assert_same_boxes(detect(image), expected)
+
+
+def assert_same_boxes(found: np.ndarray, expected: np.ndarray) -> None:
+    """Both hold the same rows, to 1e-4 pixels and of score, best first.
+
+    Which rows are kept of those that tie with the last is open: they are compared by score alone.
+    """
+    assert found.shape == expected.shape
+    assert len(found) > 50
+    np.testing.assert_allclose(found[:, 4], expected[:, 4], rtol=0, atol=TOLERANCE)
+    assert np.all(np.diff(found[:, 4]) <= 0)
+    left = expected
+    for row in found[found[:, 4] > found[-1, 4] + TIED]:
+        # Not the row of the same rank: scores that tie come in any order.
+        difference = np.abs(left - row).max(axis=1)
+        nearest = difference.argmin()
+        assert difference[nearest] <= TOLERANCE, f"no row of the plain detector is {row}"
+        left = np.delete(left, nearest, axis=0)
+
+
+@every_setting
+def test_boxes_of_drawn_images_are_the_plain_detectors(
+    keep_res: bool, scales: list[float], soft_nms: bool, flip: bool, network: CenterNet
+):
+    # Not compiled: the three scales of sixteen settings would take minutes, and their boxes are the
+    # same.
+    before = ms.get_context("mode")
+    ms.set_context(mode=ms.PYNATIVE_MODE)
+    try:
+        images = [drawn_image(131, 64) if soft_nms else drawn_image(90, 125)]
+        setting = (keep_res, scales, soft_nms, flip)
+        assert_as_the_plain_detector(network, images, setting, side=128)
+    finally:
+        ms.set_context(mode=before)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not COCO128.is_dir(), reason=f"no COCO images at {COCO128}")
+@every_setting
+def test_boxes_of_photographs_are_the_plain_detectors(
+    keep_res: bool, scales: list[float], soft_nms: bool, flip: bool, network: CenterNet
+):
+    with graph_mode():
+        setting = (keep_res, scales, soft_nms, flip)
+        assert_as_the_plain_detector(network, photographs(2), setting, side=256)
+
+
+def drawn_image(height: int, width: int) -> np.ndarray:
+    """Coloured rectangles on noise."""
+    random = np.random.default_rng(height)
+    image = random.integers(0, 80, (height, width, 3), np.uint8)
+    for _ in range(12):
+        first, second = (tuple(map(int, random.integers(0, (width, height)))) for _ in range(2))
+        cv2.rectangle(image, first, second, tuple(map(int, random.integers(0, 256, 3))), -1)
+    return image
+
+
+def photographs(count: int) -> list[np.ndarray]:
+    """The first images of coco128, at half their size."""
+    listed = json.loads((COCO128 / "annotations" / "instances_train2017.json").read_bytes())
+    paths: list[Path] = [
+        COCO128 / "train2017" / entry["file_name"] for entry in listed["images"][:count]
+    ]
+    return [cv2.imread(str(path), cv2.IMREAD_REDUCED_COLOR_2) for path in paths]
