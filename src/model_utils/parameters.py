@@ -274,4 +274,14 @@ class Config(Section):
                 f"eval_config.K {self.eval_config.K} is more than the heat maps have cells at "
                 f"dataset_config.input_res_test {dataset.input_res_test}; lower it"
             )
+        evaluation = self.eval_config
+        if evaluation.flip_test and not evaluation.keep_res:
+            # Else the grid reaches beyond the input, and the mirrored one at the other end.
+            for scale in evaluation.multi_scales:
+                if any(int(side * scale) % stride for side in dataset.input_res_test):
+                    raise ValueError(
+                        f"eval_config.flip_test: dataset_config.input_res_test "
+                        f"{dataset.input_res_test} at scale {scale} is no multiple of the "
+                        f"network's stride {stride}; choose sides that are, or keep_res"
+                    )
         return self
