@@ -2,16 +2,22 @@
 """Real images: 128 of COCO train2017, in COCO128_DIR or beside the project, where they are."""
 
 import json
-import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import pytest
 
-from tests.conftest import PROJECT, Program
+from src.evaluation.coco_results import to_results
+from src.evaluation.run import Evaluation
+from src.models.centernet import create_network
+from src.training import checkpoints
+from tests.conftest import COCO128, PROJECT, Program
+from tests.helpers import config, graph_mode
+from tests.test_detector_reference import assert_same_boxes, every_setting, flags_of, plain_boxes
 from tests.test_end_to_end import worst_difference, write_seeded_checkpoint
 
-COCO128 = Path(os.environ.get("COCO128_DIR", PROJECT.parent / "shared" / "data" / "coco128"))
 CPU = ("--device_target", "CPU")
 # Eight of the training images: the set's val2017 stands for the same.
 SOME = ("--eval_config.num_images", 8, "--dataset_config.val_images", "train2017")
@@ -97,9 +103,18 @@ def infer(program: Program, folder: Path, config: tuple):
     )
 
 
-@pytest.mark.slow
-def test_resnet18_overfits_eight_images(program: Program, tmp_path: Path):
-    """AP50 above 0.9 on the images it was trained on."""
+@dataclass(frozen=True)
+class Overfitted:
+    """A ResNet-18 that has learned eight images by heart: their data set, flags and checkpoint."""
+
+    data: Path
+    config: tuple
+    checkpoint: Path
+
+
+@pytest.fixture(scope="module")
+def overfitted(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Overfitted:
+    tmp_path = tmp_path_factory.mktemp("overfitted")
     data = tmp_path / "eight"
     (data / "annotations").mkdir(parents=True)
     content = json.loads((COCO128 / "annotations" / "instances_train2017.json").read_text())
@@ -139,12 +154,42 @@ def test_resnet18_overfits_eight_images(program: Program, tmp_path: Path):
     )
     assert done.returncode == 0, done.stderr
     (checkpoint,) = (tmp_path / "ckpt_0").glob("*.ckpt")
+    return Overfitted(data, config, checkpoint)
+
+
+@pytest.mark.slow
+def test_resnet18_overfits_eight_images(overfitted: Overfitted, program: Program, tmp_path: Path):
+    """AP50 above 0.9 on the images it was trained on."""
     done = program(
         "eval.py",
-        *(*config, "--eval_config.keep_res", "false", "--data_dir", data),
-        *("--load_checkpoint_path", checkpoint),
+        *(*overfitted.config, "--eval_config.keep_res", "false", "--data_dir", overfitted.data),
+        *("--load_checkpoint_path", overfitted.checkpoint),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     pattern = r"IoU=0.50      \| area=   all \| maxDets=100 \] = (\S+)"
     assert float(re.search(pattern, done.stdout)[1]) > 0.9
+
+
+@pytest.mark.slow
+@every_setting
+def test_a_trained_network_finds_what_the_plain_detector_does_and_scores_the_same(
+    keep_res: bool, scales: list[float], soft_nms: bool, flip: bool, overfitted: Overfitted
+):
+    setting = (keep_res, scales, soft_nms, flip)
+    flags = map(str, overfitted.config)
+    used = config(*flags, *flags_of(setting, 256), "--data_dir", str(overfitted.data))
+    names = used.dataset_config.coco_classes
+    network = create_network(used.net_config, len(names))
+    checkpoints.load(network, overfitted.checkpoint)
+    with graph_mode():
+        evaluation = Evaluation(used, network.set_train(False), "val")
+        results = evaluation.detect()
+        expected = []
+        for record in evaluation.set.records:
+            boxes = plain_boxes(network, cv2.imread(str(record.path)), setting, 256, used)
+            assert_same_boxes(evaluation.detected[record.image_id].predicted, boxes)
+            expected += to_results(record.image_id, boxes, evaluation.set.category_ids)
+    found, plain = (evaluation.score(each).numbers for each in (results, expected))
+    assert found["AP50"] > 0.5
+    assert found == pytest.approx(plain, abs=1e-6)

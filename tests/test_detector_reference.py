@@ -12,12 +12,12 @@ import pytest
 from mindspore import Tensor
 
 from src.evaluation.detector import create_detector
+from src.model_utils.parameters import Config
 from src.models.centernet import CenterNet, create_network
-from tests.conftest import PROJECT
+from tests.conftest import COCO128, PROJECT
 from tests.helpers import config, graph_mode, set_seeded_parameters
 from tests.oracles.seeded import with_calm_offsets
 from tests.plain_detector import plain_detect
-from tests.test_coco128 import COCO128
 
 RESNET18 = ("--config_path", str(PROJECT / "configs" / "resnet18.yaml"))
 TIED = 1e-6
@@ -48,46 +48,55 @@ def network() -> CenterNet:
     return made.set_train(False)
 
 
-def assert_as_the_plain_detector(
-    network: CenterNet,
-    images: list[np.ndarray],
-    setting: tuple[bool, list[float], bool, bool],
-    side: int,
-) -> None:
-    """`side` of the square input at fixed resolution."""
+Setting = tuple[bool, list[float], bool, bool]  # keep_res, scales, soft_nms, flip
+
+
+def flags_of(setting: Setting, side: int) -> list[str]:
+    """Flags for a setting, with square input of `side` pixels at fixed resolution."""
     keep_res, scales, soft_nms, flip = setting
     options = {
         "eval_config.keep_res": keep_res,
         "eval_config.multi_scales": scales,
         "eval_config.SOFT_NMS": soft_nms,
-        "dataset_config.input_res_test": [side, side],
-        "eval_config.batch_size": 1,
         "eval_config.flip_test": flip,
+        "dataset_config.input_res_test": [side, side],
     }
-    pairs = [(f"--{name}", str(value)) for name, value in options.items()]
-    used = config(*RESNET18, *itertools.chain(*pairs))
-    detect = create_detector(used, network)
+    return [text for name, value in options.items() for text in (f"--{name}", str(value))]
+
+
+def plain_boxes(
+    network: CenterNet, image: np.ndarray, setting: Setting, side: int, used: Config
+) -> np.ndarray:
+    """What the plain detector finds in an image by the network's heads."""
+    keep_res, scales, soft_nms, flip = setting
 
     def heads(normalised: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(head.asnumpy() for head in network(Tensor(normalised)))
 
+    return plain_detect(
+        image,
+        heads,
+        scales=scales,
+        flip=flip,
+        keep_res=keep_res,
+        pad=31,
+        fixed_size=(side, side),
+        soft_nms=soft_nms,
+        k=100,
+        down_ratio=4,
+        mean=used.dataset_config.mean,
+        std=used.dataset_config.std,
+        num_classes=80,
+    )
+
+
+def assert_as_the_plain_detector(
+    network: CenterNet, images: list[np.ndarray], setting: Setting, side: int
+) -> None:
+    used = config(*RESNET18, *flags_of(setting, side))
+    detect = create_detector(used, network)
     for image in images:
-        expected = plain_detect(
-            image,
-            heads,
-            scales=scales,
-            flip=flip,
-            keep_res=keep_res,
-            pad=31,
-            fixed_size=(side, side),
-            soft_nms=soft_nms,
-            k=100,
-            down_ratio=4,
-            mean=used.dataset_config.mean,
-            std=used.dataset_config.std,
-            num_classes=80,
-        )
-        assert_same_boxes(detect(image), expected)
+        assert_same_boxes(detect(image), plain_boxes(network, image, setting, side, used))
 
 
 def assert_same_boxes(found: np.ndarray, expected: np.ndarray) -> None:
