@@ -290,8 +290,10 @@ class _VideoFile:
             raise OSError(f"{path.name}: OpenCV cannot write the video")
 
     def write(self, picture: np.ndarray) -> None:
-        if (picture.shape[1], picture.shape[0]) != self._size:  # draw_boxes enlarges small ones
-            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
+        if (picture.shape[1], picture.shape[0]) != self._size:  # draw_boxes scales some
+            is_enlarged = picture.shape[1] > self._size[0]
+            back = cv2.INTER_AREA if is_enlarged else cv2.INTER_LINEAR
+            picture = cv2.resize(picture, self._size, interpolation=back)
         self._writer.write(picture)
 
     def close(self) -> None:
