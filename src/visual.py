@@ -51,6 +51,7 @@ def draw_boxes(
     class_names: Sequence[str],
     score_thresh: float = 0.0,
     wrong: np.ndarray | None = None,
+    keep_size: bool = False,
 ) -> np.ndarray:
     """Draws boxes with their names on a copy of the image, at a size that is good to look at.
 
@@ -63,13 +64,14 @@ def draw_boxes(
         class_names: name of each class.
         score_thresh: boxes with a lower score are not drawn.
         wrong: bool (n,), boxes to draw dashed and with a cross; none if it is not given.
+        keep_size: draw at the image's own size, as for a frame of a video.
 
     Returns:
         uint8 (height, width, 3) BGR.
     """
     from PIL import Image, ImageDraw  # here and not above: a training without pictures needs none
 
-    picture, scale = _fitted(image)
+    picture, scale = (image.copy(), np.ones(2)) if keep_size else _fitted(image)
     height, width = picture.shape[:2]
     has_score = boxes.shape[1] == 6
     order = np.argsort(-boxes[:, 4], kind="stable") if has_score else np.arange(len(boxes))

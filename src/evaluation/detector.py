@@ -76,7 +76,7 @@ class Detector:
             UserError: the image cannot be read.
         """
         prepared = self.prepare(image)
-        (detections,) = self.run([prepared])
+        (detections,) = self.run([prepared], 1)
         return self.finish(detections, prepared)
 
     def detect(self, images: Iterable[Image]) -> Iterator[np.ndarray | UserError]:
@@ -114,14 +114,18 @@ class Detector:
         warped = [self._input_geometry(pixels, scale) for scale in self._scales]
         return Prepared([image for image, _ in warped], [affine for _, affine in warped])
 
-    def run(self, images: Sequence[Prepared]) -> list[list[np.ndarray]]:
+    def run(
+        self, images: Sequence[Prepared], batch_size: int | None = None
+    ) -> list[list[np.ndarray]]:
         """For each of at most `batch_size` images and each scale, detections (K,6).
 
-        A smaller batch is filled up with black images, as another shape would be another graph.
+        It is the detector's own if not given. A smaller batch is filled up with black images, as
+        another shape would be another graph.
         """
+        batch_size = batch_size or self._batch_size
         of_scales = []
         for inputs in zip(*(image.inputs for image in images), strict=True):
-            batch = np.zeros((self._batch_size, *inputs[0].shape), np.uint8)
+            batch = np.zeros((batch_size, *inputs[0].shape), np.uint8)
             batch[: len(inputs)] = inputs
             with self._mode():
                 found = self._model(Tensor(batch)).asnumpy()

@@ -45,10 +45,14 @@ class PostProcessing:
 
 
 def to_image(detections: np.ndarray, affine: np.ndarray, down_ratio: int) -> np.ndarray:
-    """Detections (K,6) from the output grid to the pixels of the image that `affine` warped."""
+    """Detections (K,6) from the output grid to the pixels of the image that `affine` warped.
+
+    Corner by corner: a box predicted with a negative side keeps it, as in the original.
+    """
     back = geometry.inverted(affine)
+    corners = detections[:, :4].astype(np.float64).reshape(-1, 2, 2) * down_ratio
     moved = detections.copy()
-    moved[:, :4] = geometry.transform_boxes(detections[:, :4] * down_ratio, back)
+    moved[:, :4] = (corners @ back[:, :2].T + back[:, 2]).reshape(-1, 4)
     return moved
 
 

@@ -11,7 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -152,12 +152,14 @@ class Predictor:
     class_names: name of each class.
     score_thresh: smallest score drawn and written.
     largest: pixels beyond which an image is made smaller for the network.
+    keep_size: see `visual.draw_boxes`.
     """
 
     detect: Callable[[Iterable[Reader]], Iterator[np.ndarray | UserError]]
     class_names: Sequence[str]
     score_thresh: float
     largest: float = math.inf
+    keep_size: bool = False
 
     def __call__(self, readers: Iterable[Reader]) -> Iterator[Prediction | UserError]:
         """For each image, in order, its picture and json, or why it cannot be read.
@@ -195,7 +197,9 @@ class Predictor:
             for box in boxes
         ]
         height, width = reading.image.shape[:2]
-        picture = visual.draw_boxes(reading.image, boxes, self.class_names, self.score_thresh)
+        picture = visual.draw_boxes(
+            reading.image, boxes, self.class_names, self.score_thresh, keep_size=self.keep_size
+        )
         return picture, {"width": width, "height": height, "boxes": entries}
 
 
@@ -225,7 +229,7 @@ def predict_all(sources: Sequence[Source], predictor: Predictor, decode: Decoder
                 visual.write_picture(source.picture, picture)
                 write_json(source.boxes, {"file": str(source.path), **content})
         for source in videos:
-            fault = _predict_video(source, predictor, progress)
+            fault = _predict_video(source, replace(predictor, keep_size=True), progress)
             if fault:
                 faults += 1
                 progress.write(f"not done: {source.path}: {fault}", file=sys.stderr)
@@ -290,10 +294,8 @@ class _VideoFile:
             raise OSError(f"{path.name}: OpenCV cannot write the video")
 
     def write(self, picture: np.ndarray) -> None:
-        if (picture.shape[1], picture.shape[0]) != self._size:  # draw_boxes scales some
-            is_enlarged = picture.shape[1] > self._size[0]
-            back = cv2.INTER_AREA if is_enlarged else cv2.INTER_LINEAR
-            picture = cv2.resize(picture, self._size, interpolation=back)
+        if (picture.shape[1], picture.shape[0]) != self._size:  # a stream may change its size
+            picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
         self._writer.write(picture)
 
     def close(self) -> None:
