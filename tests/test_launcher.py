@@ -1099,6 +1099,8 @@ def test_training_that_is_stopped_says_so_by_its_exit_code(
         assert launcher.returncode == 128 + sent, said
         assert "error: " not in said
         assert not programs_below(tmp_path)
+        assert "--resume goes on" in training_logs(tmp_path, 1)
+        assert len(list(tmp_path.rglob("ckpt_0/centernet-*.ckpt"))) == 1
     finally:
         for process in programs_below(tmp_path).values():
             os.kill(process, signal.SIGKILL)
