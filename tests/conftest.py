@@ -2,6 +2,7 @@
 """What the tests share: data sets, the programs, the built application."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +32,8 @@ def assert_refused(done: "subprocess.CompletedProcess[str]", *parts: object) -> 
 
 def pytest_configure() -> None:
     disarm_onednn_trap()  # before any test module imports MindSpore
+    # A shell that runs the tests in the background has them, and all they start, ignore SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

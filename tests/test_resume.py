@@ -3,6 +3,7 @@
 
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -23,7 +24,7 @@ import pytest
 from src.model_utils.errors import UserError
 from src.models.centernet import create_network
 from src.training import checkpoints, resume
-from src.training.callbacks import CheckpointKeeper, StopOnSignal
+from src.training.callbacks import CheckpointKeeper
 from src.training.metrics import MetricsFile, read_records
 from src.training.resume import Progress
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
@@ -537,10 +538,10 @@ def test_a_process_that_waits_for_one_that_hangs_ends_after_sigterm(
     second.suspend()
     try:
         first.send_signal(signal.SIGTERM)
-        first.wait(StopOnSignal.patience + 10)  # MindSpore itself would take 30 s and more
+        first.wait(90)
     finally:
         second.resume()
         training.process.terminate()
         training.ended(60)
-    assert "no step ended in 20 s: another process is gone or hangs" in training.text
+    assert re.search(r"no step ended in \d+ s: another process is gone or hangs", training.text)
     assert resume.numbered(tmp_path / "0" / "ckpt_0")
