@@ -32,8 +32,9 @@ def assert_refused(done: "subprocess.CompletedProcess[str]", *parts: object) -> 
 
 def pytest_configure() -> None:
     disarm_onednn_trap()  # before any test module imports MindSpore
-    # A shell that runs the tests in the background has them, and all they start, ignore SIGINT.
+    # In the background of a shell, or under nohup, these are ignored, also by all that is started.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
