@@ -16,6 +16,7 @@ from tests.helpers import config
 LOSSES = ("step", "loss", "hm_loss", "wh_loss", "off_loss")
 
 
+@pytest.mark.slow
 def test_a_changed_configuration_does_not_get_the_graph_of_another(
     mindrecord: Path, program: Program, tmp_path: Path
 ):

@@ -37,6 +37,7 @@ def benchmark(*options: object) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_all_pipelines(shapes: Path, tmp_path: Path):
     file = tmp_path / "numbers.json"
     done = benchmark(
