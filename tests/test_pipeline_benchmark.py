@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from benchmarks.plain_pipeline import create_plain_dataset, normalised_image
 from src.data.augment import normalise
