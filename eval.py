@@ -47,20 +47,12 @@ def evaluate(config: Config) -> None:
     start = time.monotonic()
     results = evaluation.detect(result_dir / "pictures" if config.visual_image else None)
     seconds = {"detection": time.monotonic() - start}
-    images = len(evaluation.detected)
-    write_results(config, results, images, result_dir)
+    write_results(config, results, len(evaluation.detected), result_dir)
     lacking = sum(category_id < 0 for category_id in evaluation.set.category_ids)
     if lacking:
         print(f"boxes of {lacking} class(es) that the data set lacks are left out")
 
-    unreadable = len(evaluation.set.records) - images
-    report = {
-        "images": images,
-        "unreadable": unreadable,
-        "boxes": len(results),
-        "numbers": None,
-        "classes": None,
-    }
+    scores = None
     if config.run_mode == "val" and config.enable_eval:
         start = time.monotonic()
         scores = evaluation.score(results)
@@ -69,15 +61,21 @@ def evaluate(config: Config) -> None:
         print(f"by class\n{class_table(scores.classes)}")
         if not any(found.objects for found in scores.classes.values()):
             print("these images hold no object: there is nothing to find, and every number is -1")
-        report["numbers"] = scores.numbers
-        report["classes"] = {name: asdict(found) for name, found in scores.classes.items()}
         if config.visual_image:
             evaluation.write_report(result_dir / "report.html", scores)
             print(f"report: {result_dir / 'report.html'}")
-    report["seconds"] = seconds
-    report["checkpoint"] = {"path": str(checkpoint_path.absolute()), "sha256": digest}
-    report["config"] = config.model_dump()
-    write_json(result_dir / "eval.json", report)
+
+    numbers = {
+        "images": len(evaluation.detected),
+        "unreadable": len(evaluation.set.records) - len(evaluation.detected),
+        "boxes": len(results),
+        "numbers": scores and scores.numbers,
+        "classes": scores and {name: asdict(found) for name, found in scores.classes.items()},
+        "seconds": seconds,
+        "checkpoint": {"path": str(checkpoint_path.absolute()), "sha256": digest},
+        "config": config.model_dump(),
+    }
+    write_json(result_dir / "eval.json", numbers)
     print(f"numbers, checkpoint and configuration: {result_dir / 'eval.json'}")
 
 

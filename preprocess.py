@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from src.data.augment import colour_statistics, normalisation, normalise
 from src.data.geometry import InputGeometry
-from src.data.images import decoder
+from src.data.images import decoder, read_image
 from src.deploy import bin_files
-from src.evaluation.evaluation_set import read_evaluation_set, read_image
+from src.evaluation.evaluation_set import read_evaluation_set
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 
@@ -31,7 +31,8 @@ def main() -> None:
     bin_files.start(predict_dir)
     metas = []
     for record in tqdm(images.records, desc="preprocess", unit="image", mininterval=1):
-        image, affine = warp(read_image(record, decode))
+        pixels = read_image(record.path, decode, f"image {record.image_id}")
+        image, affine = warp(pixels)
         if config.export_config.input_dtype == "float32":
             image = normalise(image, colour)
         name = bin_files.image_name(record.image_id)

@@ -25,14 +25,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.train_step import (
-    PROJECT,
-    benchmark_config,
-    count,
-    in_new_process,
-    pytorch_layouts,
-    write_pytorch_inputs,
-)
+from benchmarks.common import PROJECT, benchmark_config, count, in_new_process
+from benchmarks.train_step import pytorch_layouts, write_pytorch_inputs
 from src.model_utils.config import DEFAULT_CONFIG_PATH, load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program

@@ -11,13 +11,12 @@ rounds; the fastest round of each counts, since other work on the machine only s
 
 import argparse
 import itertools
-import multiprocessing
 import os
 import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,7 @@ import mindspore.dataset as ds
 import psutil
 from mindspore.dataset import vision
 
+from benchmarks.common import count, in_new_process
 from benchmarks.plain_pipeline import create_plain_dataset
 from src.data import coco, conversion, mindrecord
 from src.data.images import decoder
@@ -215,11 +215,6 @@ def measure_target_drawing(
     return statistics.median(run() for _ in range(5 * rounds)) / batch_size * 1e3
 
 
-def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
-
-
 # --- the program -------------------------------------------------------------------------------
 
 
@@ -288,13 +283,6 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=10, help="of a pipeline in a round")
     parser.add_argument("--json", type=Path, help="file for the numbers")
     return parser.parse_args(arguments)
-
-
-def count(text: str) -> int:
-    """A whole number from 1, as argparse's `type`."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return int(text)
 
 
 def fastest(runs: Sequence[Measurement]) -> Measurement:

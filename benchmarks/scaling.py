@@ -21,7 +21,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.train_step import PLAIN_RESNET101, PROJECT, benchmark_config, count
+from benchmarks.common import PLAIN_RESNET101, PROJECT, benchmark_config, count
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable, write_json
 

@@ -6,7 +6,8 @@ import hashlib
 import time
 from pathlib import Path
 
-from benchmarks.train_step import benchmark_config, create_step, random_batch
+from benchmarks.common import benchmark_config
+from benchmarks.train_step import create_step, random_batch
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.files import write_json
 

@@ -13,23 +13,27 @@ slows one down.
 
 import argparse
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.common import (
+    PLAIN_RESNET101,
+    PROJECT,
+    benchmark_config,
+    count,
+    in_new_process,
+)
 from src.data.augment import colour_statistics, normalisation
 from src.data.objects import object_tables
-from src.model_utils.config import DEFAULT_CONFIG_PATH, load_config
 from src.model_utils.device_adapter import Device, set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable, write_json
@@ -38,8 +42,6 @@ from src.model_utils.parameters import Config
 if TYPE_CHECKING:
     from src.training.step import TrainStep
 
-PROJECT = Path(__file__).resolve().parents[1]
-PLAIN_RESNET101 = DEFAULT_CONFIG_PATH.parent / "configs" / "resnet101_plain.yaml"
 OBJECTS_PER_IMAGE = 7  # COCO's mean
 MB = 1e6
 
@@ -123,11 +125,6 @@ def peak_memory() -> float:
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
-
-
-def in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(function, *arguments).result()
 
 
 # --- PyTorch, in another interpreter if need be -------------------------------------------------
@@ -240,13 +237,6 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def count(text: str) -> int:
-    """A whole number from 1, as argparse's `type`."""
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return int(text)
-
-
 def bind_to_cores(threads: int) -> int:
     """Leaves this process and those it starts so many cores, a thread each; 0 leaves them all.
 
@@ -258,20 +248,6 @@ def bind_to_cores(threads: int) -> int:
         raise UserError(f"--threads {threads}: this process has {len(cores)} core(s); lower it.")
     os.sched_setaffinity(0, cores[: threads or len(cores)])
     return threads or len(cores)
-
-
-def benchmark_config(config_path: str, batch_size: int, side: int) -> Config:
-    """The configuration of a file for square images of `side` pixels, on a CPU."""
-    arguments = ["--config_path", config_path, "--device_target", "CPU"]
-    ratio = load_config("", arguments).net_config.down_ratio
-    return load_config(
-        "",
-        [
-            *(*arguments, "--train_config.batch_size", str(batch_size)),
-            *("--dataset_config.input_res_train", f"[{side}, {side}]"),
-            *("--dataset_config.output_res", f"[{side // ratio}, {side // ratio}]"),
-        ],
-    )
 
 
 def check_losses(runs: dict[str, list[Measurement]]) -> None:

@@ -1,6 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """What several test files share."""
 
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,3 +163,15 @@ class GivenHeads(nn.Cell):
         if self.has_reg:
             return self.hm.value(), self.wh.value(), self.reg.value()
         return self.hm.value(), self.wh.value()
+
+
+def benchmark(name: str, *options: object) -> "subprocess.CompletedProcess[str]":
+    """Runs a benchmark in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", *map(str, options)],
+        cwd=Path(__file__).resolve().parents[1],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )

@@ -419,6 +419,10 @@ def changed(change: Callable[[dict], object]) -> Callable[[Path, dict], None]:
         (changed(lambda c: c.update(annotations={})), "its annotations are no list"),
         (changed(lambda c: c["categories"][0].update(name="hexagon")), "'hexagon' (id 1) is not"),
         (changed(lambda c: c["categories"][0].update(id=2)), "category id 2 stands there twice"),
+        (
+            changed(lambda c: c["categories"].append({**c["categories"][0], "id": 99})),
+            "'circle' stands there twice",
+        ),
         (changed(lambda c: c["categories"][0].update(id=True)), "categories[0] has no integer id"),
         (changed(lambda c: c["categories"][0].update(id=2**63)), "[0] has no integer id"),
     ],

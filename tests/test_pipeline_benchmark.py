@@ -2,8 +2,6 @@
 """The pipeline benchmark runs, and its plain pipeline does the same work as the training loader."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +11,8 @@ from benchmarks.plain_pipeline import create_plain_dataset, normalised_image
 from src.data.augment import normalise
 from src.data.loader import create_train_dataset
 from src.models.targets import Targets
-from tests.conftest import PROJECT, QUICKSTART
-from tests.helpers import config, graph_mode, random_colour, statistics
+from tests.conftest import QUICKSTART
+from tests.helpers import benchmark, config, graph_mode, random_colour, statistics
 
 # What a scaling document reads; each in images/s, ms, bytes, MB or a ratio.
 NUMBERS = [
@@ -27,22 +25,11 @@ NUMBERS = [
 ]
 
 
-def benchmark(*options: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "benchmarks.pipeline", *map(str, options)],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
-
-
 @pytest.mark.slow
 def test_the_benchmark_measures_all_pipelines(shapes: Path, tmp_path: Path):
     file = tmp_path / "numbers.json"
     done = benchmark(
-        *("--coco_data_dir", shapes, "--config_path", QUICKSTART, "--repeat", 2),
+        *("pipeline", "--coco_data_dir", shapes, "--config_path", QUICKSTART, "--repeat", 2),
         *("--workers", 1, "--batch_size", 8, "--rounds", 1, "--json", file),
     )
     assert done.returncode == 0, done.stderr
@@ -59,7 +46,7 @@ def test_the_benchmark_measures_all_pipelines(shapes: Path, tmp_path: Path):
 
 def test_a_missing_folder_ends_in_one_sentence(tmp_path: Path):
     file = tmp_path / "numbers.json"
-    done = benchmark("--coco_data_dir", tmp_path / "nowhere", "--json", file)
+    done = benchmark("pipeline", "--coco_data_dir", tmp_path / "nowhere", "--json", file)
     assert done.returncode == 2
     assert str(tmp_path / "nowhere") in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1

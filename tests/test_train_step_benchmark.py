@@ -3,38 +3,26 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks.train_step import benchmark_config, random_batch
-from tests.conftest import PROJECT, QUICKSTART, assert_refused
+from benchmarks.common import benchmark_config
+from benchmarks.train_step import random_batch
+from tests.conftest import QUICKSTART, assert_refused
+from tests.helpers import benchmark
 
+SMALL = ("--config_path", QUICKSTART)
 has_torch = importlib.util.find_spec("torch") is not None
-
-
-def benchmark(name: str, *options: object) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", f"benchmarks.{name}", "--config_path", QUICKSTART),
-            *map(str, options),
-        ],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=600,
-    )
 
 
 @pytest.mark.slow
 def test_the_step_benchmark_measures_steps_memory_and_compilation(tmp_path: Path):
     file = tmp_path / "numbers.json"
     done = benchmark(
-        "train_step", *("--input", 64, "--steps", 2, "--rounds", 1, "--threads", 1, "--json", file)
+        "train_step",
+        *(*SMALL, "--input", 64, "--steps", 2, "--rounds", 1, "--threads", 1, "--json", file),
     )
     assert done.returncode == 0, done.stderr
     numbers = json.loads(file.read_text(encoding="utf-8"))
@@ -70,7 +58,7 @@ def test_random_batches_are_of_the_loaders_kind():
 @pytest.mark.slow
 def test_the_inference_benchmark_measures_each_stage_and_all(tmp_path: Path):
     file = tmp_path / "numbers.json"
-    done = benchmark("inference", *("--input", 96, "--count", 6, "--json", file))
+    done = benchmark("inference", *SMALL, *("--input", 96, "--count", 6, "--json", file))
     assert done.returncode == 0, done.stderr
     ways = json.loads(file.read_text(encoding="utf-8"))["ways"]
     found = [(way["way"], way["batch_size"], way["shapes"]) for way in ways]
@@ -88,7 +76,9 @@ def test_the_inference_benchmark_measures_each_stage_and_all(tmp_path: Path):
 @pytest.mark.slow
 def test_the_scaling_benchmark_measures_one_process_and_two(tmp_path: Path):
     file = tmp_path / "numbers.json"
-    done = benchmark("scaling", *("--input", 64, "--steps", 2, "--rounds", 1, "--json", file))
+    done = benchmark(
+        "scaling", *SMALL, *("--input", 64, "--steps", 2, "--rounds", 1, "--json", file)
+    )
     assert done.returncode == 0, done.stderr
     numbers = json.loads(file.read_text(encoding="utf-8"))
     speeds = [numbers[f"images_per_second_{name}"] for name in ("one_process", "several_processes")]
@@ -101,7 +91,7 @@ def test_the_scaling_benchmark_measures_one_process_and_two(tmp_path: Path):
 
 
 def test_wrong_options_end_in_one_sentence(tmp_path: Path):
-    assert_refused(benchmark("train_step", "--threads", 1000), "--threads", "lower it")
-    assert_refused(benchmark("scaling", "--images", 3), "--images 3")
+    assert_refused(benchmark("train_step", *SMALL, "--threads", 1000), "--threads", "lower it")
+    assert_refused(benchmark("scaling", *SMALL, "--images", 3), "--images 3")
     no_python = ("--torch_python", tmp_path / "nowhere")
-    assert_refused(benchmark("train_step", *no_python), "--torch_python", "nowhere")
+    assert_refused(benchmark("train_step", *SMALL, *no_python), "--torch_python", "nowhere")

@@ -141,8 +141,8 @@ def class_of_category(
     """Maps COCO category ids to class indices, the positions of their names in `class_names`.
 
     Raises:
-        UserError: a category whose name is not among `class_names`, or whose id is no id or that
-            of another category.
+        UserError: a category whose name is not among `class_names`, or whose id is no id, or one
+            with the id or the name of another.
     """
     class_of_name = {name: index for index, name in enumerate(class_names)}
     mapping: dict[int, int] = {}
@@ -159,6 +159,10 @@ def class_of_category(
             raise UserError(
                 f"{path}: category {name!r} (id {category_id}) is not in "
                 "dataset_config.coco_classes; add it there or pick the config of this data set."
+            )
+        if class_of_name[name] in mapping.values():
+            raise UserError(
+                f"{path}: category {name!r} stands there twice; give its annotations one category."
             )
         mapping[category_id] = class_of_name[name]
     return mapping

@@ -2,6 +2,7 @@
 """Decoding images."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -44,6 +45,40 @@ def is_truncated_jpeg(encoded: bytes) -> bool:
     Some cameras write padding after the end-of-image marker: it may stand in the last kilobyte.
     """
     return encoded[:2] == b"\xff\xd8" and b"\xff\xd9" not in encoded[-1024:]
+
+
+def read_image(path: Path, decode: Decoder, record: str = "") -> np.ndarray:
+    """The image in a file, uint8 (height, width, 3) BGR.
+
+    Args:
+        path: a JPEG or PNG.
+        decode: see `decoder`.
+        record: which image of an annotation file it is, for messages, as "image 7".
+
+    Raises:
+        UserError: it is missing, does not decode to its end, or is too large to warp.
+    """
+    name = f"{path}: {record}".rstrip()
+    try:
+        encoded = path.read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"{name} cannot be read ({error.strerror}); restore it or leave it out."
+        ) from None
+    return decoded(encoded, decode, name)
+
+
+def decoded(encoded: bytes, decode: Decoder, name: str) -> np.ndarray:
+    """The image in some bytes, as `read_image`; `name` is what the error calls it."""
+    image = decode(encoded)
+    if image is None or is_truncated_jpeg(encoded):
+        raise UserError(f"{name} does not decode; restore it or leave it out.")
+    if max(image.shape[:2]) > LARGEST_SIDE:
+        raise UserError(
+            f"{name} has a side of {max(image.shape[:2])} pixels; make it smaller, at most "
+            f"{LARGEST_SIDE}, or leave it out."
+        )
+    return image
 
 
 def decoder(image_backend: str) -> Decoder:

@@ -15,7 +15,7 @@ from mindspore import Tensor, nn
 
 from src.data.augment import colour_statistics, normalisation
 from src.data.geometry import InputGeometry
-from src.data.images import Decoder, decoder, is_truncated_jpeg
+from src.data.images import Decoder, decoded, decoder, read_image
 from src.evaluation.postprocess import PostProcessing
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
@@ -209,17 +209,9 @@ def _pixels(image: Image, decode: Decoder) -> np.ndarray:
         return image
     if callable(image):
         return image()
-    name = "image"
-    if not isinstance(image, bytes):
-        name = str(image)
-        try:
-            image = Path(image).read_bytes()
-        except OSError as error:
-            raise UserError(f"{name}: cannot be read ({error.strerror}); check it.") from None
-    pixels = decode(image)
-    if pixels is None or is_truncated_jpeg(image):
-        raise UserError(f"{name}: is not a whole JPEG or PNG; restore it or leave it out.")
-    return pixels
+    if isinstance(image, bytes):
+        return decoded(image, decode, "image:")
+    return read_image(Path(image), decode)
 
 
 def _in_order(

@@ -4,8 +4,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from src.data.coco import (
     BadRecords,
     ImageRecord,
@@ -13,7 +11,6 @@ from src.data.coco import (
     read_annotation_file,
     read_records,
 )
-from src.data.images import Decoder, is_truncated_jpeg
 from src.evaluation.coco_results import category_ids
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import DatasetConfig
@@ -50,25 +47,3 @@ def read_evaluation_set(
     if not records:
         raise UserError(f"{annotation_path}: lists no image; there is nothing to evaluate.")
     return EvaluationSet(annotation_path, records, category_ids(mapping, config.num_classes))
-
-
-def read_image(record: ImageRecord, decode: Decoder) -> np.ndarray:
-    """The image of a record, uint8 (height, width, 3) BGR.
-
-    Raises:
-        UserError: it is missing or does not decode.
-    """
-    try:
-        encoded = record.path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{record.path}: image {record.image_id} cannot be read ({error.strerror}); restore it "
-            "or take it out of the annotations."
-        ) from None
-    image = decode(encoded)
-    if image is None or is_truncated_jpeg(encoded):
-        raise UserError(
-            f"{record.path}: image {record.image_id} does not decode; restore it or take it out of "
-            "the annotations."
-        )
-    return image

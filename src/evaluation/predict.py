@@ -21,7 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 from src import visual
-from src.data.images import LARGEST_SIDE, Decoder, is_truncated_jpeg
+from src.data.images import LARGEST_SIDE, Decoder, read_image
 from src.model_utils.errors import UserError
 from src.model_utils.files import whole_file, write_json
 
@@ -130,11 +130,6 @@ class _Reading:
     def __call__(self) -> np.ndarray:
         self.image = self._read()
         height, width = self.image.shape[:2]
-        if max(height, width) > LARGEST_SIDE:
-            raise UserError(
-                f"an image of {width}x{height} is too large; give one with sides of at most "
-                f"{LARGEST_SIDE} pixels."
-            )
         scale = math.sqrt(min(1.0, self._largest / (height * width)))
         size = (max(1, int(width * scale)), max(1, int(height * scale)))
         self.ratio = np.array([width / size[0], height / size[1]] * 2)  # of x1 y1 x2 y2
@@ -223,7 +218,7 @@ def predict_all(sources: Sequence[Source], predictor: Predictor, decode: Decoder
             progress.update()
             if isinstance(done, UserError):
                 faults += 1
-                progress.write(f"not done: {source.path}: {done}", file=sys.stderr)
+                progress.write(f"not done: {done}", file=sys.stderr)
             else:
                 picture, content = done
                 visual.write_picture(source.picture, picture)
@@ -234,19 +229,6 @@ def predict_all(sources: Sequence[Source], predictor: Predictor, decode: Decoder
                 faults += 1
                 progress.write(f"not done: {source.path}: {fault}", file=sys.stderr)
     return faults
-
-
-def read_image(path: Path, decode: Decoder) -> np.ndarray:
-    """The image in a file, uint8 (height, width, 3) BGR; raises UserError if it cannot be read."""
-    try:
-        encoded = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"cannot be read ({error.strerror}); check its permissions.") from None
-    image = decode(encoded)
-    if image is None or is_truncated_jpeg(encoded):
-        what = "is not an image" if image is None else "is cut off"
-        raise UserError(f"{what}; replace it or leave it out.")
-    return image
 
 
 def _predict_video(source: Source, predictor: Predictor, progress: tqdm) -> str:

@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 
 from src import visual
-from src.data.images import Decoder, decode_with_cv2
+from src.data.images import Decoder, decode_with_cv2, read_image
 from src.evaluation.matching import Verdict, judge, match
-from src.model_utils.errors import UserError
 from src.model_utils.files import whole_file
 
 if TYPE_CHECKING:
@@ -272,7 +271,7 @@ def _image(
     decode: Decoder,
 ) -> str:
     """The picture of the truth beside that of the prediction, and what they show."""
-    pixels = _read(image.path, decode)
+    pixels = read_image(image.path, decode)
     counts = image.predicted[:, 4] >= score_thresh
     found = match(image.truth, image.predicted[counts])
     is_missed = ~np.isin(np.arange(len(image.truth)), found)
@@ -288,19 +287,6 @@ def _image(
         f"<figcaption><b>{name}</b>: {verdict.found} found, {verdict.missed} missed, "
         f"{verdict.false} false{mixed}; F1&#160;{verdict.f1:.2f}</figcaption>\n</figure>"
     )
-
-
-def _read(path: Path, decode: Decoder) -> np.ndarray:
-    try:
-        image = decode(path.read_bytes())
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be read for the report ({error.strerror}); restore it and evaluate "
-            "again."
-        ) from None
-    if image is None:
-        raise UserError(f"{path}: does not decode for the report; restore it and evaluate again.")
-    return image
 
 
 def _photo(picture: np.ndarray, alt: str) -> str:

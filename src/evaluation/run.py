@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from src import visual
 from src.data.coco import BadRecords
-from src.data.images import decoder
+from src.data.images import decoder, read_image
 from src.evaluation.coco_results import Scores, import_backend, score, to_results
 from src.evaluation.detector import create_detector
-from src.evaluation.evaluation_set import read_evaluation_set, read_image
+from src.evaluation.evaluation_set import read_evaluation_set
 from src.evaluation.report import ImageResult, write_report
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
@@ -66,7 +66,10 @@ class Evaluation:
         """
         self._network.set_train(False)
         results, self.detected, records = [], {}, self.set.records
-        reading = (partial(read_image, record, self._decode) for record in records)
+        reading = (
+            partial(read_image, record.path, self._decode, f"image {record.image_id}")
+            for record in records
+        )
         progress = tqdm(records, desc="detect", unit="image", mininterval=1)
         bad = BadRecords(self._config.on_bad_record)
         for record, boxes in zip(progress, self._detector.detect(reading), strict=False):
@@ -85,7 +88,7 @@ class Evaluation:
 
     def _draw(self, result: ImageResult, picture_dir: Path) -> None:
         """Ground truth, prediction and heat map of an image, side by side."""
-        image = self._decode(result.path.read_bytes())
+        image = read_image(result.path, self._decode)
         names = self._config.dataset_config.coco_classes
         heat, affine = self._detector.heat_map(image)
         pictures = [

@@ -29,21 +29,14 @@ class CenterNetDetector(nn.Cell):
 
     Args:
         network: `CenterNet`.
-        decode: `Decode`.
+        decode: `Decode`; if it has flip_test, the mirrored images are run too.
         colour: float32 (3,4) normalisation applied to BGR images in 0..255, of any number type;
             None if the images come normalised, as float32.
-        flip_test: also run the mirrored images, for a `Decode` that takes them.
     """
 
-    def __init__(
-        self,
-        network: nn.Cell,
-        decode: nn.Cell,
-        colour: np.ndarray | None,
-        flip_test: bool = False,
-    ) -> None:
+    def __init__(self, network: nn.Cell, decode: Decode, colour: np.ndarray | None) -> None:
         super().__init__()
-        self.network, self.decode, self.flip_test = network, decode, flip_test
+        self.network, self.decode, self.flip_test = network, decode, decode.flip_test
         self.mirror, self.concat = ops.ReverseV2([3]), ops.Concat(0)
         self.normalises = colour is not None
         if self.normalises:
@@ -117,4 +110,4 @@ def with_decode(
 ) -> CenterNetDetector:
     """The network with decode of the K best boxes; `colour` as in `CenterNetDetector`."""
     decode = Decode(num_classes, k, not config.mse_loss, config.cat_spec_wh, flip_test)
-    return CenterNetDetector(network, decode, colour, flip_test)
+    return CenterNetDetector(network, decode, colour)
