@@ -40,7 +40,8 @@ def export(config: Config) -> None:
     height, width = dataset.input_res_test
     # On a CPU both are the same float32 graph; elsewhere half-precision units may round apart.
     tolerance = 1e-3 if device.target == "CPU" else 1.0
-    shape = (1, 3, height, width)
+    batch = options.batch_size
+    shape = (batch, 3, height, width)
     try:
         difference = write_mindir(
             model, shape, options.input_dtype, path, config.mindir_version, tolerance
@@ -51,7 +52,8 @@ def export(config: Config) -> None:
             "--export_config.deformable gather or --mindir_version 0."
         ) from None
     print(
-        f"{path}: {options.input_dtype} images (1,3,{height},{width}) to detections (1,{k},6); "
+        f"{path}: {options.input_dtype} images ({batch},3,{height},{width}) to detections "
+        f"({batch},{k},6); "
         f"loaded back, it gives the network's boxes to {difference:.1e} pixels"
     )
 

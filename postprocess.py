@@ -1,46 +1,59 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Computes AP from ascend310_infer's result files.
+"""Computes AP from what ascend310_infer wrote.
 
 python postprocess.py --result_path DIR --label_path FILE --meta_path DIR --save_path DIR
 """
 
 from pathlib import Path
 
-import numpy as np
-
-from src.data.coco import class_of_category, read_annotation_file
-from src.deploy import bin_files
-from src.evaluation.coco_results import category_ids, import_backend, score, to_results
-from src.evaluation.postprocess import PostProcessing
+from src.data.coco import BadRecords, class_of_category, read_annotation_file
+from src.deploy import results
+from src.deploy.bin_files import read_meta
+from src.evaluation.coco_results import category_ids, import_backend, score
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import write_json
+from src.model_utils.workers import worker_count
 
 
 def main() -> None:
-    config = load_config("Compute AP from the result files of ascend310_infer.")
-    if not (config.result_path and config.meta_path and (config.label_path or config.val_data_dir)):
+    config = load_config("Compute AP from the results of ascend310_infer.")
+    has_results = bool(config.result_path) != bool(config.result_json)
+    if not (has_results and config.meta_path and (config.label_path or config.val_data_dir)):
         raise UserError(
-            "command line: give --result_path, --meta_path and --label_path (or --val_data_dir)."
+            "command line: give one of --result_path and --result_json, --meta_path, and "
+            "--label_path (or --val_data_dir)."
         )
-    dataset, backend = config.dataset_config, config.eval_config.coco_backend
-    import_backend(backend)  # absent: said before the work
+    dataset, evaluation = config.dataset_config, config.eval_config
+    import_backend(evaluation.coco_backend)  # absent: said before the work
     label_path = Path(config.label_path or f"{config.val_data_dir}/{dataset.val_annotation}")
-    metas = bin_files.read_metas(Path(config.meta_path))
+    meta_path, save_path = Path(config.meta_path), Path(config.save_path)
+    meta = read_meta(meta_path)
     categories = read_annotation_file(label_path)["categories"]
     mapping = class_of_category(categories, dataset.coco_classes, label_path)
-    ids = category_ids(mapping, dataset.num_classes)
-    k = config.eval_config.K
-    post_process = PostProcessing(config.eval_config.SOFT_NMS, k, config.net_config.down_ratio)
-    results = []
-    for meta in metas:
-        detections = bin_files.read_detections(Path(config.result_path), meta.name, k)
-        boxes = post_process([detections], [np.array(meta.affine)])
-        results += to_results(meta.image_id, boxes, ids)
-    write_json(Path(config.save_path) / "results_310.json", results)
-    image_ids = [meta.image_id for meta in metas]
-    scores = score(label_path, results, image_ids, dataset.coco_classes, backend)
-    print(f"============= {len(metas)} images, 310 infer result =============\n{scores.table}")
+    results.check_settings(
+        *(meta, meta_path, config.net_config.down_ratio, evaluation.SOFT_NMS, evaluation.K),
+        category_ids(mapping, dataset.num_classes),
+    )
+
+    bad_records = BadRecords(config.on_bad_record)
+    if config.result_json:
+        found, image_ids = results.of_result_file(Path(config.result_json), meta, bad_records)
+    else:
+        workers = worker_count(dataset.num_workers)
+        found, image_ids = results.of_bin_files(
+            Path(config.result_path), meta, bad_records, workers
+        )
+    bad_records.report()
+    if not image_ids:
+        raise UserError(f"{config.result_path or config.result_json}: has no result of any image.")
+    write_json(save_path / "results_310.json", found)
+    scores = score(label_path, found, image_ids, dataset.coco_classes, evaluation.coco_backend)
+    counts = {"images": len(image_ids), "failed": bad_records.count}
+    write_json(save_path / "eval_310.json", {**counts, "numbers": scores.numbers})
+    if bad_records.count:
+        print(f"images left out, as they have no result: {bad_records.count}")
+    print(f"============= {len(image_ids)} images, 310 infer result =============\n{scores.table}")
 
 
 if __name__ == "__main__":

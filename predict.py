@@ -72,8 +72,8 @@ def mindir_detector(config: Config) -> "Detector":
         )
     size = (dataset.input_res_test[0], dataset.input_res_test[1])
     colour = normalisation(colour_statistics(dataset))
-    model = load_mindir(Path(config.load_mindir_path), size, colour)
-    return detector_of(config, model, keep_res=False, batch_size=1)
+    model, batch_size = load_mindir(Path(config.load_mindir_path), size, colour)
+    return detector_of(config, model, keep_res=False, batch_size=batch_size)
 
 
 if __name__ == "__main__":

@@ -30,12 +30,13 @@ from benchmarks.common import count, in_new_process
 from benchmarks.plain_pipeline import create_plain_dataset
 from src.data import coco, conversion, mindrecord
 from src.data.images import decoder
-from src.data.loader import create_train_dataset, worker_count
+from src.data.loader import create_train_dataset
 from src.model_utils.config import load_config
 from src.model_utils.device_adapter import disarm_onednn_trap, set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable, write_json
 from src.model_utils.parameters import Config, DatasetConfig
+from src.model_utils.workers import worker_count
 from src.models.targets import Targets
 
 PREFIX = "benchmark"

@@ -17,6 +17,7 @@ from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.parameters import Config
+from src.model_utils.workers import worker_count
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -39,7 +40,6 @@ def convert(config: Config) -> None:
     # Here and not above: --help needs no MindSpore.
     from src.data import coco, conversion
     from src.data.images import decoder
-    from src.data.loader import worker_count
 
     dataset, root = config.dataset_config, Path(config.coco_data_dir)
     annotation_path, image_dir = root / dataset.train_annotation, root / dataset.train_images
@@ -95,7 +95,6 @@ def verify(config: Config) -> None:
     if not config.mindrecord_dir:
         raise UserError("command line: give --mindrecord_dir, the folder of the set to verify.")
     from src.data import mindrecord
-    from src.data.loader import worker_count
 
     mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
     manifest = mindrecord.verify_set(

@@ -140,7 +140,10 @@ def test_postprocess_refuses_missing_and_foreign_results(
     quick = ("--config_path", QUICKSTART)
     label = shapes / "annotations" / "instances_val2017.json"
     options = ("--result_path", "r", "--label_path", label, "--meta_path", "p/meta")
-    assert_refused(program("postprocess.py", *quick, *options, cwd=tmp_path), "meta file not found")
+    assert_refused(
+        program("postprocess.py", *quick, *options, cwd=tmp_path),
+        "meta.txt: meta file cannot be read",
+    )
     done = program(
         "preprocess.py", *quick, "--val_data_dir", shapes, "--predict_dir", "p", cwd=tmp_path
     )

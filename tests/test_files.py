@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.data.loader import worker_count
 from src.deploy.mindir import largest_difference
 from src.model_utils.files import whole_file, write_json
+from src.model_utils.workers import worker_count
 from tests.conftest import QUICKSTART, Program
 
 

@@ -162,33 +162,39 @@ def test_a_video_becomes_a_video_of_the_same_rate_and_size(
     assert 0 < len(frames) == len(lines) < 30
 
 
-@pytest.mark.parametrize(("dtype", "version"), [("float32", 0), ("uint8", 0), ("float32", 1)])
+@pytest.mark.parametrize(
+    ("dtype", "version", "batch"), [("float32", 0, 1), ("uint8", 0, 4), ("float32", 1, 2)]
+)
 def test_a_mindir_gives_the_boxes_of_its_checkpoint(
-    dtype: str, version: int, checkpoint: Path, program: Program, tmp_path: Path
+    dtype: str, version: int, batch: int, checkpoint: Path, program: Program, tmp_path: Path
 ):
-    write_image(tmp_path / "image.jpg", 150, 100)
+    for number in range(3):  # the last batch is not full
+        write_image(tmp_path / "in" / f"{number}.jpg", 150 + 20 * number, 100)
     done = program(
         "export.py",
         *(*CPU, "--export_load_ckpt", checkpoint, "--export_name", "model"),
         *("--export_config.input_dtype", dtype, "--mindir_version", version),
+        *("--export_config.batch_size", batch),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
-    options = (*CPU, "--input", "image.jpg", "--score_thresh", 0.01)
+    assert f"({batch},3,160,160) to detections ({batch},100,6)" in done.stdout
+    options = (*CPU, "--input", "in", "--score_thresh", 0.01)
     mindir = ("--load_mindir_path", "model.mindir")
     plain = ("--load_checkpoint_path", checkpoint, "--eval_config.keep_res", "false")
     for output, model in (("mindir", mindir), ("checkpoint", plain)):
         done = program("predict.py", *options, *model, "--output", output, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
-    found, expected = (
-        rows(tmp_path / name / "image.jpg.json") for name in ("mindir", "checkpoint")
-    )
-    assert len(found) > 5
-    np.testing.assert_allclose(found, expected, atol=1e-3)
+    for number in range(3):
+        found, expected = (
+            rows(tmp_path / name / f"{number}.jpg.json") for name in ("mindir", "checkpoint")
+        )
+        assert len(found) > 5
+        np.testing.assert_allclose(found, expected, atol=1e-3)
 
     other_size = ("--dataset_config.input_res_test", "[192, 160]")
     done = program("predict.py", *options, *mindir, *other_size, "--output", "o", cwd=tmp_path)
-    assert_refused(done, "model.mindir", "(1, 3, 160, 160)", "(1, 3, 192, 160)")
+    assert_refused(done, "model.mindir", f"({batch}, 3, 160, 160)", f"({batch}, 3, 192, 160)")
 
 
 def test_what_cannot_be_predicted_with_is_refused(program: Program, tmp_path: Path):

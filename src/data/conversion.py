@@ -1,15 +1,14 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """COCO records to a set of MindRecord files."""
 
-import collections
 import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from src.data.images import Decoder, is_truncated_jpeg
 from src.data.mindrecord import FileEntry, Manifest, load_manifest, manifest_path
 from src.model_utils.errors import UserError
 from src.model_utils.files import sha256, sync
+from src.model_utils.workers import map_ahead
 
 # Images read ahead of the writer: enough to keep the threads busy while it writes.
 _READ_AHEAD = 256
@@ -192,22 +192,9 @@ def _checked_images(
         ThreadPoolExecutor(num_workers + 2) as pool,
         tqdm(total=len(records), desc="convert", unit="image", mininterval=1) as progress,
     ):
-        for image in _map_ahead(pool, check, records, _READ_AHEAD):
+        for image in map_ahead(pool, check, records, _READ_AHEAD):
             yield image
             progress.update()
-
-
-def _map_ahead(
-    pool: Executor, function: Callable[[Any], Any], items: Iterable[Any], ahead: int
-) -> Iterator[Any]:
-    """`pool.map` that is never more than `ahead` items in front of its consumer."""
-    pending: collections.deque[Any] = collections.deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) > ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def _checked_image(record: ImageRecord, decode: Decoder) -> _CheckedImage:

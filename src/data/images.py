@@ -61,10 +61,9 @@ def read_image(path: Path, decode: Decoder, record: str = "") -> np.ndarray:
     name = f"{path}: {record}".rstrip()
     try:
         encoded = path.read_bytes()
-    except OSError as error:
-        raise UserError(
-            f"{name} cannot be read ({error.strerror}); restore it or leave it out."
-        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{name} cannot be read ({reason}); restore it or leave it out.") from None
     return decoded(encoded, decode, name)
 
 

@@ -2,7 +2,6 @@
 """MindRecord to batches: uint8 images, colour affines and object tables."""
 
 import math
-import os
 import queue
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from src.data.images import Decoder, decoder
 from src.data.objects import object_tables
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import DatasetConfig
+from src.model_utils.workers import worker_count
 
 SOURCE_COLUMNS = ["image_id", "size", "image", "boxes", "classes"]
 COLUMNS = ["image", "colour", "objects"]
@@ -124,17 +124,6 @@ class SampleMaker:
             self.max_objs,
         )
         return image, colour, objects
-
-
-def worker_count(num_workers: int, processes: int = 1) -> int:
-    """Threads of one process: `num_workers`, or one for each core that it has if that is 0.
-
-    Processes that no launcher has bound to cores of their own get a share of all.
-    """
-    cores = len(os.sched_getaffinity(0))
-    if cores == os.cpu_count():
-        cores = max(1, cores // processes)
-    return min(num_workers or cores, len(os.sched_getaffinity(0)))
 
 
 def steps_per_epoch(images: int, batch_size: int, rank_size: int) -> int:

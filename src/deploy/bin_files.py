@@ -1,33 +1,106 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Files between preprocess.py, the Ascend 310 application and postprocess.py. No MindSpore here.
 
-PREDICT_DIR/data/NAME.bin      one image, float32 or uint8 (1,3,H,W), C order
-PREDICT_DIR/meta/meta.json     which image each NAME is, and the affine that warped it
-RESULT_PATH/NAME_0.bin         its detections, float32 (1,K,6), C order
+PREDICT_DIR/data/NAME.bin      one image, float32 or uint8 (3,H,W), C order
+PREDICT_DIR/data/images.txt    instead of these: the paths of the images, for --input_format image
+PREDICT_DIR/meta/meta.txt      which image each NAME is, the affine that warps it, and what else the
+                               application needs to make boxes of the image; see `write_meta`
+RESULT_PATH/NAME_0.bin         its detections, float32 (K,6), C order
 """
 
-import json
-from dataclasses import asdict, dataclass
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from src.data.coco import ImageRecord
 from src.model_utils.errors import UserError
-from src.model_utils.files import whole_file, write_json
+from src.model_utils.files import whole_file
+
+META_NAME = "meta.txt"
+IMAGE_LIST_NAME = "images.txt"
+
+_INTEGER, _FLOAT = rb"-?[0-9]{1,19}", rb"-?[0-9]+(?:\.[0-9]+)?(?:e[-+][0-9]+)?"
+_SETTINGS = [
+    re.compile(pattern)
+    for pattern in (
+        rb"centernet-meta 1",
+        rb"down_ratio ([1-9][0-9]{0,8})",
+        rb"soft_nms ([01])",
+        rb"boxes ([1-9][0-9]{0,8})",
+        rb"category_ids((?: %b)+)" % _INTEGER,
+        rb"colour((?: %b){12})" % _FLOAT,
+    )
+]
+_IMAGE = re.compile(rb"image (%b)((?: %b){6}) ((?:[^%%\r]|%%25|%%0A|%%0D)+)" % (_INTEGER, _FLOAT))
+_ESCAPES = (("%", "%25"), ("\n", "%0A"), ("\r", "%0D"))  # in this order
 
 
 @dataclass(frozen=True)
 class ImageMeta:
-    """One image: the `name` of its files, its COCO id and the affine (2,3) to network input."""
+    """One image: the `name` of its files, its COCO id and the affine to network input.
+
+    affine: float64 (2,3), invertible.
+    """
 
     name: str
     image_id: int
-    affine: list[list[float]]
+    affine: np.ndarray
 
 
-def image_name(image_id: int) -> str:
-    """The name of an image's files, the ModelZoo document's."""
-    return f"eval2017_image_{image_id}"
+@dataclass(frozen=True)
+class Meta:
+    """What meta.txt holds.
+
+    down_ratio, soft_nms, boxes: net_config.down_ratio, eval_config.SOFT_NMS and eval_config.K.
+    category_ids: COCO's category id of each class, -1 for a class that the data set lacks.
+    colour: float32 (3,4), the normalisation, for models that take normalised images.
+    images: at least one, each with a name and an id of its own.
+    """
+
+    down_ratio: int
+    soft_nms: bool
+    boxes: int
+    category_ids: list[int]
+    colour: np.ndarray
+    images: list[ImageMeta]
+
+
+def input_names(records: Sequence[ImageRecord], input_format: str) -> list[str]:
+    """The name of each image's files: the ModelZoo document's, or with images that of the image.
+
+    The latter is the file's name without folder and ending, as the application makes it.
+
+    Raises:
+        UserError: two images have one name.
+    """
+    if input_format == "bin":
+        return [f"eval2017_image_{record.image_id}" for record in records]
+    first: dict[str, ImageRecord] = {}
+    for record in records:
+        other = first.setdefault(record.path.stem, record)
+        if other is not record:
+            raise UserError(
+                f"{record.path}: image {record.image_id} and {other.path} would both give "
+                f"{record.path.stem}_0.bin; rename one of them or choose --input_format bin."
+            )
+    return list(first)
+
+
+def start(predict_dir: Path) -> None:
+    """Makes the folders; inputs of an earlier run are removed, its meta file first."""
+    for folder, pattern in (
+        ("meta", META_NAME),
+        ("meta", "meta.json"),  # of earlier versions
+        ("data", IMAGE_LIST_NAME),
+        ("data", "*.bin"),
+    ):
+        (predict_dir / folder).mkdir(parents=True, exist_ok=True)
+        for old in (predict_dir / folder).glob(pattern):
+            old.unlink()
 
 
 def write_input(predict_dir: Path, name: str, image: np.ndarray) -> None:
@@ -36,32 +109,114 @@ def write_input(predict_dir: Path, name: str, image: np.ndarray) -> None:
         image.tofile(partial)
 
 
-def start(predict_dir: Path) -> None:
-    """Makes the folders; inputs of an earlier run are removed, its meta file first."""
-    for folder, pattern in (("meta", "meta.json"), ("data", "*.bin")):
-        (predict_dir / folder).mkdir(parents=True, exist_ok=True)
-        for old in (predict_dir / folder).glob(pattern):
-            old.unlink()
+def write_image_list(predict_dir: Path, paths: Sequence[Path]) -> None:
+    """Writes the paths, made absolute: one a line, or where one holds a newline, ended by NULs."""
+    names = [os.fsencode(path.absolute()) for path in paths]
+    end = b"\0" if any(b"\n" in name for name in names) else b"\n"
+    with whole_file(predict_dir / "data" / IMAGE_LIST_NAME) as partial:
+        partial.write_bytes(b"".join(name + end for name in names))
 
 
-def finish(predict_dir: Path, metas: list[ImageMeta]) -> None:
-    """Writes the meta file, which says that all inputs are there."""
-    write_json(predict_dir / "meta" / "meta.json", [asdict(meta) for meta in metas])
+def write_meta(predict_dir: Path, meta: Meta) -> None:
+    r"""Writes the meta file, which says that all inputs are there.
+
+    Lines of words with one blank between them, ended by \n. Numbers read back as the same bits; %,
+    \n and \r of a name are %25, %0A and %0D.
+
+        centernet-meta 1
+        down_ratio 4
+        soft_nms 1
+        boxes 100
+        category_ids ID ...
+        colour C00 C01 ... C23
+        image IMAGE_ID A00 A01 A02 A10 A11 A12 NAME
+    """
+    lines = [
+        "centernet-meta 1",
+        f"down_ratio {meta.down_ratio}",
+        f"soft_nms {int(meta.soft_nms)}",
+        f"boxes {meta.boxes}",
+        f"category_ids {' '.join(map(str, meta.category_ids))}",
+        f"colour {_numbers(meta.colour)}",
+    ]
+    for image in meta.images:
+        name = image.name
+        for character, escape in _ESCAPES:
+            name = name.replace(character, escape)
+        lines.append(f"image {image.image_id} {_numbers(image.affine)} {name}")
+    with whole_file(predict_dir / "meta" / META_NAME) as partial:
+        partial.write_bytes(os.fsencode("".join(f"{line}\n" for line in lines)))
 
 
-def read_metas(meta_path: Path) -> list[ImageMeta]:
+def _numbers(values: np.ndarray) -> str:
+    return " ".join(map(repr, values.ravel().tolist()))
+
+
+def read_meta(meta_path: Path) -> Meta:
     """Reads the meta file, given by its path or its folder's.
 
     Raises:
-        UserError: it is missing or not what preprocess.py wrote.
+        UserError: it is missing or not what `write_meta` writes.
     """
-    path = meta_path / "meta.json" if meta_path.is_dir() else meta_path
+    path = meta_path / META_NAME if meta_path.is_dir() else meta_path
     try:
-        return [ImageMeta(**entry) for entry in json.loads(path.read_bytes())]
-    except FileNotFoundError:
-        raise UserError(f"{path}: meta file not found; run preprocess.py first.") from None
-    except (ValueError, TypeError):
-        raise UserError(f"{path}: is not preprocess.py's meta file; run preprocess.py.") from None
+        *lines, rest = path.read_bytes().split(b"\n")
+    except OSError as error:
+        raise UserError(
+            f"{path}: meta file cannot be read ({error.strerror}); run preprocess.py first."
+        ) from None
+
+    def problem(number: int, what: str) -> UserError:
+        return UserError(f"{path}: line {number} {what}; run preprocess.py again.")
+
+    if rest:
+        raise problem(len(lines) + 1, "is cut off")
+    settings = []
+    for number, pattern in enumerate(_SETTINGS):
+        found = pattern.fullmatch(lines[number]) if number < len(lines) else None
+        if found is None:
+            wanted = pattern.pattern.split(b"(")[0].decode()
+            raise problem(number + 1, f"is not what preprocess.py writes there, {wanted!r}")
+        settings += found.groups()
+    down_ratio, soft_nms, boxes, category_ids, colour_words = settings
+    colour = _array(colour_words, 3, np.float32)
+    if not np.isfinite(colour).all():
+        raise problem(len(_SETTINGS), "has a number that is not finite")
+    images: dict[str, ImageMeta] = {}
+    ids = set()
+    for number, line in enumerate(lines[len(_SETTINGS) :], len(_SETTINGS) + 1):
+        found = _IMAGE.fullmatch(line)
+        if found is None:
+            raise problem(number, "is no image line of preprocess.py")
+        image = ImageMeta(_unescaped(found[3]), int(found[1]), _array(found[2], 2, np.float64))
+        linear = image.affine[:, :2]
+        if not (np.isfinite(image.affine).all() and np.linalg.det(linear)):
+            raise problem(number, "has an affine that has no inverse")
+        if image.name in images or image.image_id in ids:
+            raise problem(number, "has the name or the id of an earlier image")
+        images[image.name] = image
+        ids.add(image.image_id)
+    if not images:
+        raise problem(len(_SETTINGS) + 1, "and with it all images are missing")
+    return Meta(
+        int(down_ratio),
+        soft_nms == b"1",
+        int(boxes),
+        [int(word) for word in category_ids.split()],
+        colour,
+        list(images.values()),
+    )
+
+
+def _array(words: bytes, rows: int, dtype: type) -> np.ndarray:
+    return np.array([float(word) for word in words.split()], dtype).reshape(rows, -1)
+
+
+def _unescaped(encoded: bytes) -> str:
+    name = os.fsdecode(encoded)
+    for character, escape in reversed(_ESCAPES):
+        name = name.replace(escape, character)
+    return name
 
 
 def read_detections(result_path: Path, name: str, k: int) -> np.ndarray:

@@ -18,7 +18,7 @@ _REMEDY = "give a file that export.py wrote with the same configuration"
 
 def load_mindir(
     path: Path, image_size: tuple[int, int], colour: np.ndarray
-) -> Callable[[Tensor], Tensor]:
+) -> tuple[Callable[[Tensor], Tensor], int]:
     """The model of a file that export.py wrote, of either version and either type of input.
 
     Args:
@@ -27,7 +27,7 @@ def load_mindir(
         colour: float32 (3,4), the normalisation of a model that takes normalised images.
 
     Returns:
-        A function of uint8 images (1,3,H,W), BGR, that gives detections float32 (1,K,6).
+        A function of uint8 images (B,3,H,W), BGR, that gives detections float32 (B,K,6), and B.
 
     Raises:
         UserError: the file cannot be read, is no such model, or takes images of another size.
@@ -43,7 +43,8 @@ def load_mindir(
     types = {TensorProto.FLOAT: "float32", TensorProto.UINT8: "uint8"}
     if len(tensors) != 1 or tensors[0].data_type not in types:
         raise UserError(f"{path}: is not a model of one float32 or uint8 input; {_REMEDY}.")
-    shape, expected = tuple(tensors[0].dims), (1, 3, *image_size)
+    shape = tuple(tensors[0].dims)
+    expected = (*shape[:1], 3, *image_size)
     if shape != expected:
         raise UserError(
             f"{path}: takes images {shape}, but dataset_config.input_res_test makes them "
@@ -54,5 +55,9 @@ def load_mindir(
     except RuntimeError:
         raise UserError(f"{path}: this MindSpore does not load it; {_REMEDY}.") from None
     if types[tensors[0].data_type] == "uint8":
-        return model
-    return lambda image: model(Tensor(normalise(image.asnumpy()[0], colour)[None]))
+        return model, shape[0]
+
+    def run_normalised(images: Tensor) -> Tensor:
+        return model(Tensor(np.stack([normalise(image, colour) for image in images.asnumpy()])))
+
+    return run_normalised, shape[0]

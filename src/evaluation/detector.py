@@ -19,6 +19,7 @@ from src.data.images import Decoder, decoded, decoder, read_image
 from src.evaluation.postprocess import PostProcessing
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
+from src.model_utils.workers import map_ahead
 from src.models.centernet import HeatMap, with_decode
 
 # uint8 (height, width, 3) BGR, an encoded image, a file, or what gives the first of these.
@@ -88,7 +89,7 @@ class Detector:
         finished: deque[Future[np.ndarray] | UserError] = deque()
         with ThreadPoolExecutor(_READERS) as readers, ThreadPoolExecutor(1) as finisher:
             ahead = (_GROUPS_AHEAD + 1) * self._batch_size
-            prepared = _in_order(readers, self._prepared_or_error, images, ahead)
+            prepared = map_ahead(readers, self._prepared_or_error, images, ahead)
             while group := list(itertools.islice(prepared, self._batch_size)):
                 readable = [image for image in group if isinstance(image, Prepared)]
                 detections = iter(self.run(readable) if readable else [])
@@ -212,22 +213,6 @@ def _pixels(image: Image, decode: Decoder) -> np.ndarray:
     if isinstance(image, bytes):
         return decoded(image, decode, "image:")
     return read_image(Path(image), decode)
-
-
-def _in_order(
-    pool: ThreadPoolExecutor,
-    function: Callable[[Image], Prepared | UserError],
-    images: Iterable[Image],
-    ahead: int,
-) -> Iterator[Prepared | UserError]:
-    """`function` of each image, in order, made in the pool and at most `ahead` before its turn."""
-    waiting: deque[Future[Prepared | UserError]] = deque()
-    for image in images:
-        waiting.append(pool.submit(function, image))
-        if len(waiting) > ahead:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def _result(finished: "Future[np.ndarray] | UserError") -> np.ndarray | UserError:

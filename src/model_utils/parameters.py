@@ -176,6 +176,7 @@ class EvalConfig(Section):
 
 
 class ExportConfig(Section):
+    batch_size: Count
     input_dtype: str
     deformable: str
 
@@ -238,7 +239,9 @@ class Config(Section):
 
     val_data_dir: str
     predict_dir: str
+    input_format: str
     result_path: str
+    result_json: str
     label_path: str
     meta_path: str
     save_path: str

@@ -1,0 +1,251 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The files between preprocess.py, the application and postprocess.py."""
+
+import json
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from src.data.coco import BadRecords, ImageRecord
+from src.deploy import bin_files, results
+from src.deploy.bin_files import ImageMeta, Meta
+from src.model_utils.errors import UserError
+from tests.conftest import QUICKSTART, Program, assert_refused
+
+QUICK = ("--config_path", QUICKSTART)
+AWKWARD_NAMES = [
+    "a b",
+    " blank first",
+    "100%",
+    "%0A",
+    "new\nline",
+    "\rreturn",
+    "Größe 图",
+    "x\udcffy",
+]
+
+
+def some_meta(names: list[str]) -> Meta:
+    random = np.random.default_rng(0)
+    affines = random.normal(size=(len(names), 2, 3))
+    affines[0] = [[0.1, 0, 1e-7], [0, 1 / 3, 1e22]]
+    images = [ImageMeta(name, 7 * i, affines[i]) for i, name in enumerate(names)]
+    return Meta(4, True, 100, [1, -1, 90], random.normal(size=(3, 4)).astype(np.float32), images)
+
+
+def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
+    written = some_meta(AWKWARD_NAMES)
+    bin_files.write_meta(tmp_path, written)
+    for path in (tmp_path / "meta", tmp_path / "meta" / "meta.txt"):
+        read = bin_files.read_meta(path)
+        assert (read.down_ratio, read.soft_nms, read.boxes) == (4, True, 100)
+        assert read.category_ids == [1, -1, 90]
+        assert (read.colour.dtype, read.colour.tobytes()) == (np.float32, written.colour.tobytes())
+        assert [image.name for image in read.images] == AWKWARD_NAMES
+        assert [image.image_id for image in read.images] == [7 * i for i in range(8)]
+        for image, other in zip(read.images, written.images, strict=True):
+            assert image.affine.tobytes() == other.affine.tobytes()
+
+
+def test_the_meta_file_is_lines_of_words(tmp_path: Path):
+    colour = np.arange(12, dtype=np.float32).reshape(3, 4) / 8
+    image = ImageMeta("50% of\nit", 139, np.array([[0.5, 0, -1e-9], [0, 0.5, 12.25]]))
+    bin_files.write_meta(tmp_path, Meta(4, False, 9, [3], colour, [image]))
+    assert (tmp_path / "meta" / "meta.txt").read_bytes() == (
+        b"centernet-meta 1\n"
+        b"down_ratio 4\n"
+        b"soft_nms 0\n"
+        b"boxes 9\n"
+        b"category_ids 3\n"
+        b"colour 0.0 0.125 0.25 0.375 0.5 0.625 0.75 0.875 1.0 1.125 1.25 1.375\n"
+        b"image 139 0.5 0.0 -1e-09 0.0 0.5 12.25 50%25 of%0Ait\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        (b"meta 1\n", b"meta 2\n", 1),
+        (b"down_ratio 4", b"down_ratio 0", 2),
+        (b"soft_nms 1", b"soft_nms true", 3),
+        (b"boxes 100\n", b"", 4),
+        (b"ids 1 -1", b"ids 1  -1", 5),
+        (b"colour ", b"colour 0.5 ", 6),
+        (b"colour ", b"color ", 6),
+        (b"image 0 0.1", b"image 0 nan", 7),
+        (b"image 0 0.1", b"image 0 0.0", 7),
+        (b"image 7 ", b"image x ", 8),
+        (b"image 7 ", b"image 0 ", 8),
+        (b" two\n", b" one\n", 8),
+        (b" two\n", b" tw%6F\n", 8),
+        (b" two\n", b" two\r\n", 8),
+        (b" two\n", b" two", 8),
+        (b" two\n", b" two\n\n", 9),
+    ],
+)
+def test_another_meta_file_is_refused_by_its_line(
+    old: bytes, new: bytes, line: int, tmp_path: Path
+):
+    bin_files.write_meta(tmp_path, some_meta(["one", "two"]))
+    path = tmp_path / "meta" / "meta.txt"
+    content = path.read_bytes()
+    assert content.count(old) == 1
+    path.write_bytes(content.replace(old, new))
+    with pytest.raises(UserError, match=rf"meta\.txt: line {line} .*; run preprocess\.py again\."):
+        bin_files.read_meta(path)
+
+
+def test_a_meta_file_without_images_is_refused(tmp_path: Path):
+    bin_files.write_meta(tmp_path, some_meta(["one"]))
+    path = tmp_path / "meta" / "meta.txt"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    with pytest.raises(UserError, match="line 7 "):
+        bin_files.read_meta(path)
+
+
+def test_image_lists_hold_absolute_paths_a_line_each_or_ended_by_nul(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    file, folder = tmp_path / "data" / "images.txt", os.fsencode(tmp_path)
+    bin_files.write_image_list(tmp_path, [Path("a b.jpg"), Path("x\udcff.jpg")])
+    assert file.read_bytes() == folder + b"/a b.jpg\n" + folder + b"/x\xff.jpg\n"
+    bin_files.write_image_list(tmp_path, [Path("a\nb.jpg")])
+    assert file.read_bytes() == folder + b"/a\nb.jpg\0"
+
+
+def copied(shapes: Path, folder: Path) -> Path:
+    """The validation set of `shapes` again, with files of its own."""
+    (folder / "annotations").mkdir(parents=True)
+    (folder / "val2017").mkdir()
+    for name in (
+        "annotations/instances_val2017.json",
+        *(f"val2017/{p.name}" for p in (shapes / "val2017").iterdir()),
+    ):
+        (folder / name).write_bytes((shapes / name).read_bytes())
+    return folder
+
+
+def test_inputs_do_not_depend_on_the_number_of_workers(
+    shapes: Path, program: Program, tmp_path: Path
+):
+    """And are what OpenCV's own warp gives, in the order of the annotation file."""
+    contents = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        done = program(
+            "preprocess.py",
+            *(*QUICK, "--val_data_dir", shapes, "--predict_dir", folder),
+            *("--dataset_config.num_workers", workers, "--export_config.input_dtype", "uint8"),
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        assert "8 images written" in done.stdout
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        contents.append({path.relative_to(folder): path.read_bytes() for path in files})
+    assert contents[0] == contents[1]
+    assert len(contents[0]) == 9
+    listed = json.loads((shapes / "annotations" / "instances_val2017.json").read_text())["images"]
+    meta = bin_files.read_meta(tmp_path / "1" / "meta")
+    assert [image.image_id for image in meta.images] == [entry["id"] for entry in listed]
+    assert (meta.category_ids, meta.boxes, meta.down_ratio) == ([1, 2, 4, 7, 9], 100, 4)
+    for image, entry in zip(meta.images, listed, strict=True):
+        pixels = cv2.imread(str(shapes / "val2017" / entry["file_name"]))
+        expected = cv2.warpAffine(pixels, image.affine, (160, 160)).transpose(2, 0, 1)
+        assert image.name == f"eval2017_image_{entry['id']}"
+        assert contents[0][Path("data") / f"{image.name}.bin"] == expected.tobytes()
+
+
+def test_with_images_the_list_and_the_same_affines_are_written(
+    shapes: Path, program: Program, tmp_path: Path
+):
+    for input_format in ("bin", "image"):
+        options = ("--val_data_dir", shapes, "--predict_dir", "p", "--input_format", input_format)
+        done = program("preprocess.py", *QUICK, *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        metas = bin_files.read_meta(tmp_path / "p" / "meta")
+        if input_format == "bin":
+            expected = metas
+    assert [path.name for path in (tmp_path / "p" / "data").iterdir()] == ["images.txt"]
+    paths = (tmp_path / "p" / "data" / "images.txt").read_text().splitlines()
+    listed = json.loads((shapes / "annotations" / "instances_val2017.json").read_text())["images"]
+    assert paths == [str(shapes / "val2017" / entry["file_name"]) for entry in listed]
+    assert [image.name for image in metas.images] == [Path(path).stem for path in paths]
+    for image, other in zip(metas.images, expected.images, strict=True):
+        assert image.image_id == other.image_id
+        np.testing.assert_array_equal(image.affine, other.affine)
+
+
+@pytest.mark.parametrize("input_format", ["bin", "image"])
+def test_unreadable_images_are_all_named_or_left_out(
+    input_format: str, shapes: Path, program: Program, tmp_path: Path
+):
+    data = copied(shapes, tmp_path / "data set")
+    files = sorted((data / "val2017").iterdir())
+    files[1].write_bytes(files[1].read_bytes()[:-300])
+    files[4].unlink()
+    options = (*QUICK, "--val_data_dir", data, "--predict_dir", "p", "--input_format", input_format)
+    done = program("preprocess.py", *options, cwd=tmp_path)
+    assert_refused(done, files[1].name, "1 more unusable record", "--on_bad_record skip")
+    assert f"{files[1]}: image 1000002 does not decode" in done.stderr
+    assert f"{files[4]}: image 1000005 cannot be read" in done.stderr
+    assert not (tmp_path / "p" / "meta" / "meta.txt").exists()
+    done = program("preprocess.py", *options, "--on_bad_record", "skip", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "6 images written" in done.stdout and "left out as unreadable: 2" in done.stdout
+    ids = [image.image_id for image in bin_files.read_meta(tmp_path / "p" / "meta").images]
+    assert ids == [1000001, 1000003, 1000004, 1000006, 1000007, 1000008]
+
+
+def test_two_images_of_one_stem_are_refused_where_the_stem_is_their_name():
+    boxes, classes = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
+    records = [
+        ImageRecord(i, Path(name), 8, 8, boxes, classes)
+        for i, name in enumerate(("one/a.jpg", "b.jpg", "two/a.png"))
+    ]
+    names = ["eval2017_image_0", "eval2017_image_1", "eval2017_image_2"]
+    assert bin_files.input_names(records, "bin") == names
+    assert bin_files.input_names(records[:2], "image") == ["a", "b"]
+    with pytest.raises(UserError, match=r"two/a\.png: image 2 and one/a\.jpg would both give a_0"):
+        bin_files.input_names(records, "image")
+
+
+def entry(image_id: int, **changes: object) -> dict:
+    return {"image_id": image_id, "category_id": 1, "bbox": [0, 1.5, 2, 3], "score": 0.5, **changes}
+
+
+def test_images_without_a_result_in_the_file_are_those_that_failed(tmp_path: Path):
+    meta, file = some_meta(["one", "two", "three"]), tmp_path / "result.json"
+    content = [entry(0), entry(14, category_id=90)]
+    file.write_text(json.dumps(content))
+    bad_records = BadRecords("skip")
+    # Class 1 is not in the data set: image 7 may have had boxes of that class alone.
+    assert results.of_result_file(file, meta, bad_records) == (content, [0, 7, 14])
+    assert bad_records.count == 0
+    meta.category_ids[1] = 2
+    assert results.of_result_file(file, meta, bad_records) == (content, [0, 14])
+    assert bad_records.count == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[", "is not json"),
+        ("{}", "is no list"),
+        ([entry(0), entry(3)], "entry 1 is of image 3"),
+        ([entry(0, category_id=2)], "entry 0 is no COCO result"),
+        ([entry(0, score=None)], "entry 0 is no COCO result"),
+        ([entry(0, bbox=[0, 0, 1])], "entry 0 is no COCO result"),
+        ([entry(0, bbox=[0, 0, 1, float("nan")])], "entry 0 is no COCO result"),
+    ],
+)
+def test_a_file_that_is_no_result_of_these_images_is_refused(
+    content: object, words: str, tmp_path: Path
+):
+    file = tmp_path / "result.json"
+    file.write_text(content if isinstance(content, str) else json.dumps(content))
+    with pytest.raises(UserError, match=words):
+        results.of_result_file(file, some_meta(["one"]), BadRecords("skip"))
