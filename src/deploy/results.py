@@ -80,7 +80,10 @@ def of_bin_files(
     )
     with (
         ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool,
-        tqdm(total=len(meta.images), desc="postprocess", unit="image", mininterval=1) as progress,
+        # disable: no progress in acc.log
+        tqdm(
+            total=len(meta.images), desc="postprocess", unit="image", mininterval=1, disable=None
+        ) as progress,
     ):
         of_images = pool.map(make, meta.images, chunksize=_IMAGES_AT_ONCE)
         for image, found in zip(meta.images, of_images, strict=True):
