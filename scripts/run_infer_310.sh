@@ -26,7 +26,6 @@ device_id=${positional[3]:-0} target=${DEVICE_TARGET:-Ascend}
 
 # state PATH...: a line that changes with the name, size or time of any file there or below.
 state() {
-    [[ $# -gt 0 ]] || return 0 # find would take this folder
     { find -L "$@" -type f -not -name '*.pyc' -printf '%p %s %T@\n' 2> /dev/null || true; } \
         | LC_ALL=C sort | sha256sum
 }
