@@ -14,8 +14,14 @@ struct Device {
   enum class Target { kAscend, kCpu };
 
   Target target = Target::kAscend;
-  int id = 0;           // Ascend only.
   int num_threads = 2;  // CPU only.
+
+  // Ascend only; an empty text leaves CANN's own choice.
+  int id = 0;
+  // CANN's default, enforce_fp16, would round box coordinates to 1/8 of a pixel from 128 on.
+  std::string precision_mode = "preferred_fp32";
+  std::string op_select_impl_mode;
+  std::string buffer_optimize_mode;
 };
 
 // "Ascend 0" or "CPU".

@@ -3,6 +3,7 @@
 #define ASCEND310_INFER_INC_FILES_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,20 +17,53 @@ namespace centernet {
 // "folder/name". REQUIRES: !folder.empty().
 std::string JoinPath(const std::string& folder, const std::string& name);
 
-// The names of the regular files FOLDER/*.bin without ".bin", sorted. Fails if there are none.
-Result<std::vector<std::string>> ListBinFiles(const std::string& folder);
+// A path for a message: control characters, which would break its line, as \xNN.
+std::string Shown(const std::string& path);
 
-// The size in bytes. Fails unless it is a regular file.
-Result<size_t> FileSize(const std::string& file);
+bool IsFolder(const std::string& path);
 
-// The whole file. Fails if it does not hold exactly the given number of bytes.
-Result<std::vector<char>> ReadFile(const std::string& file, size_t bytes);
+// The names of everything in a folder but . and .., in the order of their bytes.
+Result<std::vector<std::string>> ListFolder(const std::string& folder);
+
+// Fails if it is not a regular file, or a link to one, that may be read.
+Status CheckReadable(const std::string& file);
+
+// Reads a whole file of exactly the given number of bytes to data. Fails if it is anything else
+// than a regular file or a link to one; never waits for a pipe.
+Status ReadExactly(const std::string& file, size_t bytes, char* data);
+
+// Reads a whole regular file of at most limit bytes.
+Result<std::string> ReadAll(const std::string& file, size_t limit);
 
 // Creates the folder and those above it where they are missing. Fails if files cannot be made in
 // it.
 Status MakeWritableFolder(const std::string& folder);
 
-// Writes beside the file, syncs and renames: the file appears whole or not at all.
+// Fails if the file system of an existing folder has less space than the given number of bytes.
+Status CheckFreeSpace(const std::string& folder, uint64_t bytes);
+
+// A file that is written beside its place. It appears there whole, by Finish, or not at all.
+class PartialFile {
+ public:
+  explicit PartialFile(std::string path);
+  ~PartialFile();
+  PartialFile(const PartialFile&) = delete;
+  PartialFile& operator=(const PartialFile&) = delete;
+
+  Status Append(const char* data, size_t bytes);
+
+  // Syncs and renames. REQUIRES: no call before has failed.
+  Status Finish();
+
+ private:
+  Status WriteError() const;
+
+  const std::string path_;
+  const std::string beside_;
+  int descriptor_;
+};
+
+// All of it at once.
 Status WriteFileAtomically(const std::string& file, const char* data, size_t bytes);
 
 }  // namespace centernet

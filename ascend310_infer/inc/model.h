@@ -25,24 +25,29 @@ struct TensorInfo {
 // "(1, 3, 512, 512)".
 std::string ShapeText(const std::vector<int64_t>& shape);
 
-// A MINDIR with one input of a fixed shape, ready to run. Not safe for use by two threads at once.
+// "input x: uint8 (1, 3, 512, 512)".
+std::string Describe(const std::string& role, const TensorInfo& tensor);
+
+// A MINDIR that export.py wrote, ready to run: one input, images (B,3,H,W), and outputs of B rows.
+// Not safe for use by two threads at once.
 class Model {
  public:
   // Reads and compiles a MINDIR; takes seconds, on Ascend minutes.
   static Result<Model> Load(const std::string& path, const Device& device);
 
   const TensorInfo& input() const { return input_; }
-  std::vector<TensorInfo> Outputs() const;
+  const std::vector<TensorInfo>& outputs() const { return outputs_; }
 
-  // Sets *outputs to the raw bytes of each output.
+  // Sets *outputs to the raw bytes of each output, of the size that outputs() says.
   // REQUIRES: input.size() == this->input().bytes.
   Status Run(const std::vector<char>& input, std::vector<std::vector<char>>* outputs);
 
  private:
-  Model(std::unique_ptr<mindspore::Model> model, TensorInfo input);
+  Model(std::unique_ptr<mindspore::Model> model, TensorInfo input, std::vector<TensorInfo> outputs);
 
   std::unique_ptr<mindspore::Model> model_;
   TensorInfo input_;
+  std::vector<TensorInfo> outputs_;
 };
 
 }  // namespace centernet

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "inc/device.h"
+#include "inc/inputs.h"
+#include "inc/pipeline.h"
 #include "inc/status.h"
 
 namespace centernet {
@@ -14,9 +16,13 @@ struct Options {
   bool help = false;
   std::string mindir_path;
   std::string input_path;
-  std::string result_path = "./result_Files";
+  InputFormat input_format = InputFormat::kBin;
+  std::string meta_path;    // Empty: none.
+  std::string result_path;  // Empty: no .bin files.
+  std::string result_json;  // Empty: no COCO result file.
   std::string time_path = "./time_Result";
   Device device;
+  PipelineOptions pipeline;
 };
 
 // The text of --help.
@@ -24,7 +30,7 @@ std::string Usage();
 
 // Reads "--flag value" and "--flag=value". After --help, the other flags are not looked at.
 // Otherwise fails on an unknown or repeated flag, on a value that does not fit its flag, and when
-// --mindir_path or --input_path is missing.
+// --mindir_path or --input_path, or --meta_path beside --result_json, is missing.
 Result<Options> ParseOptions(const std::vector<std::string>& arguments);
 
 }  // namespace centernet

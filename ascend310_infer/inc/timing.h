@@ -6,22 +6,36 @@
 #include <cstddef>
 #include <ostream>
 #include <string>
+#include <vector>
 
 namespace centernet {
 
 using Clock = std::chrono::steady_clock;
 
-// The time spent inside the model.
-class InferenceTimes {
+double Seconds(Clock::duration time);
+
+// What one batch took.
+struct BatchTimes {
+  Clock::duration read{};     // Reading, decoding and warping.
+  Clock::duration network{};  // Copying to the device, running the model, copying back.
+  Clock::duration write{};    // Post-processing and writing.
+};
+
+// The times of a run; 12 bytes a batch.
+class StageTimes {
  public:
-  void Add(Clock::duration time);
+  void Add(const BatchTimes& times);
 
   // The line that test_perform_static.txt holds, without its end.
   std::string Summary() const;
 
+  // A json object: for each stage the mean, percentiles and maximum in ms.
+  std::string Json() const;
+
  private:
-  Clock::duration total_{};
-  size_t count_ = 0;
+  std::vector<float> read_;  // ms
+  std::vector<float> network_;
+  std::vector<float> write_;
 };
 
 // Tells how far a run is, at most once a second, and once at its end.

@@ -12,13 +12,20 @@ std::shared_ptr<mindspore::Context> CreateContext(const Device& device) {
   if (device.target == Device::Target::kCpu) {
     context->SetThreadNum(device.num_threads);
     context->MutableDeviceInfo().push_back(std::make_shared<mindspore::CPUDeviceInfo>());
-  } else {
-    auto ascend = std::make_shared<mindspore::AscendDeviceInfo>();
-    ascend->SetDeviceID(static_cast<uint32_t>(device.id));
-    // The default, enforce_fp16, would round box coordinates to 1/8 of a pixel from 128 on.
-    ascend->SetPrecisionMode("preferred_fp32");
-    context->MutableDeviceInfo().push_back(ascend);
+    return context;
   }
+  auto ascend = std::make_shared<mindspore::AscendDeviceInfo>();
+  ascend->SetDeviceID(static_cast<uint32_t>(device.id));
+  if (!device.precision_mode.empty()) {
+    ascend->SetPrecisionMode(device.precision_mode);
+  }
+  if (!device.op_select_impl_mode.empty()) {
+    ascend->SetOpSelectImplMode(device.op_select_impl_mode);
+  }
+  if (!device.buffer_optimize_mode.empty()) {
+    ascend->SetBufferOptimizeMode(device.buffer_optimize_mode);
+  }
+  context->MutableDeviceInfo().push_back(ascend);
   return context;
 }
 

@@ -1,19 +1,49 @@
 // Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "inc/files.h"
+#include "inc/image.h"
+#include "inc/inputs.h"
+#include "inc/meta.h"
 #include "inc/model.h"
 #include "inc/options.h"
+#include "inc/pipeline.h"
+#include "inc/results.h"
 #include "inc/status.h"
 #include "inc/timing.h"
 
 namespace centernet {
 namespace {
+
+constexpr int kAllDone = 0;
+constexpr int kSomeFailed = 1;
+constexpr int kError = 2;
+constexpr int kSignal = 128;  // Plus its number.
+
+constexpr size_t kLargestFile = size_t{1} << 30;
+
+std::atomic<int> stop_signal{0};  // A signal handler can reach a global only.
+
+void Stop(int signal) { stop_signal = signal; }
+
+// The first SIGINT or SIGTERM lets the run end in order, a second one ends it at once.
+void HandleSignals() {
+  struct sigaction action{};
+  action.sa_handler = Stop;
+  action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
+}
 
 // MindSpore Lite picks its log level when the program is loaded, before main. Unless the user chose
 // one, start over with its own messages off: ours say what to do.
@@ -24,110 +54,232 @@ void QuietMindSpore(char** argv) {
   }
 }
 
-void PrintTensor(const std::string& role, const TensorInfo& tensor) {
-  std::cout << role << " " << tensor.name << ": " << tensor.type << " " << ShapeText(tensor.shape)
-            << std::endl;
+int Fail(const Status& status) {
+  std::cerr << "error: " << status.message() << std::endl;
+  return kError;
 }
 
-std::string BinFile(const std::string& folder, const std::string& name) {
-  return JoinPath(folder, name + ".bin");
+Result<Meta> ReadMeta(const std::string& file) {
+  if (file.empty()) {
+    return Meta{};
+  }
+  Result<std::string> text = ReadAll(file, kLargestFile);
+  return text.ok() ? ParseMeta(text.value(), Shown(file)) : Result<Meta>(text.status());
 }
 
-Status CheckSizes(const std::string& folder, const std::vector<std::string>& names,
-                  const TensorInfo& input) {
-  for (const std::string& name : names) {
-    const std::string file = BinFile(folder, name);
-    Result<size_t> bytes = FileSize(file);
-    if (!bytes.ok()) {
-      return Status::Error(bytes.status().message() + "; write it again with preprocess.py");
+// Fails if the model and the flags ask for different things.
+Status CheckOptions(const Options& options, const Meta& meta, const Model& model) {
+  if (options.input_format == InputFormat::kImage) {
+    if (!CanReadImages()) {
+      return Status::Error(
+          "--input_format image: this program was built without OpenCV; install its development "
+          "files (Debian: libopencv-dev), run build.sh again, or give .bin files");
     }
-    if (bytes.value() != input.bytes) {
-      return Status::Error(file + ": holds " + std::to_string(bytes.value()) +
-                           " bytes, but the model takes " + std::to_string(input.bytes) + " (" +
-                           input.type + " " + ShapeText(input.shape) +
-                           "); run preprocess.py with the same config as export.py");
+    if (model.input().type == "float32" && options.meta_path.empty()) {
+      return Status::Error(
+          "--meta_path: missing; a model of float32 images needs the normalisation that stands "
+          "there (one that export.py made with --export_config.input_dtype uint8 does not)");
     }
+  }
+  if (options.result_json.empty()) {
+    return Status::Ok();
+  }
+  const TensorInfo& output = model.outputs()[0];
+  const std::vector<int64_t> expected = {model.input().shape[0], static_cast<int64_t>(meta.boxes),
+                                         6};
+  if (output.type != "float32" || output.shape != expected) {
+    return Status::Error(Shown(options.mindir_path) + ": gives " + output.type + " " +
+                         ShapeText(output.shape) + ", but " + Shown(options.meta_path) +
+                         " is of float32 " + ShapeText(expected) +
+                         "; run export.py and preprocess.py with the same config");
   }
   return Status::Ok();
 }
 
-Status WriteOutputs(const std::string& folder, const std::string& name,
-                    const std::vector<std::vector<char>>& outputs) {
-  for (size_t i = 0; i < outputs.size(); ++i) {
-    const Status status = WriteFileAtomically(BinFile(folder, name + "_" + std::to_string(i)),
-                                              outputs[i].data(), outputs[i].size());
+// Makes the folders, and finds out whether they take the results.
+Status PrepareFolders(const Options& options, size_t inputs, const Model& model) {
+  Status status = MakeWritableFolder(options.time_path);
+  if (status.ok() && !options.result_path.empty()) {
+    status = MakeWritableFolder(options.result_path);
+  }
+  if (!status.ok() || options.result_path.empty()) {
+    return status;
+  }
+  uint64_t bytes = 0;
+  for (const TensorInfo& output : model.outputs()) {
+    bytes += inputs * output.bytes / static_cast<size_t>(model.input().shape[0]);
+  }
+  return CheckFreeSpace(options.result_path, bytes);
+}
+
+// Reads images for a model, normalised by colour if it takes float32.
+class ImageReader {
+ public:
+  ImageReader(const TensorInfo& input, const Meta& meta)
+      : height_(static_cast<int>(input.shape[2])),
+        width_(static_cast<int>(input.shape[3])),
+        normalises_(input.type == "float32"),
+        colour_(meta.colour) {}
+
+  Status operator()(const Input& input, char* image, Affine* affine) const {
+    Result<std::string> encoded = ReadAll(input.path, kLargestFile);
+    if (!encoded.ok()) {
+      return encoded.status();
+    }
+    const size_t plane = static_cast<size_t>(height_) * static_cast<size_t>(width_);
+    std::vector<uint8_t> warped(normalises_ ? 3 * plane : 0);
+    uint8_t* pixels = normalises_ ? warped.data() : reinterpret_cast<uint8_t*>(image);
+    const Status status = DecodeAndWarp(encoded.value(), height_, width_, pixels, affine);
     if (!status.ok()) {
-      return status;
+      return Status::Error(Shown(input.path) + ": " + status.message());
+    }
+    if (normalises_) {
+      Normalise(pixels, plane, reinterpret_cast<float*>(image));
+    }
+    return Status::Ok();
+  }
+
+ private:
+  // As normalise in src/data/augment.py.
+  void Normalise(const uint8_t* pixels, size_t plane, float* image) const {
+    for (size_t channel = 0; channel < 3; ++channel) {
+      const float* row = &colour_[4 * channel];
+      for (size_t i = 0; i < plane; ++i) {
+        image[channel * plane + i] = row[0] * static_cast<float>(pixels[i]) +
+                                     row[1] * static_cast<float>(pixels[plane + i]) +
+                                     row[2] * static_cast<float>(pixels[2 * plane + i]) + row[3];
+      }
     }
   }
-  return Status::Ok();
+
+  const int height_;
+  const int width_;
+  const bool normalises_;
+  const std::array<float, 12> colour_;
+};
+
+Reader CreateReader(const Options& options, const Meta& meta, const TensorInfo& input) {
+  if (options.input_format == InputFormat::kImage) {
+    return ImageReader(input, meta);
+  }
+  const size_t bytes = input.bytes / static_cast<size_t>(input.shape[0]);
+  return [bytes](const Input& file, char* image, Affine* /*affine*/) {
+    return ReadExactly(file.path, bytes, image);
+  };
 }
 
-// Runs the named files and writes their outputs. REQUIRES: CheckSizes was ok.
-Status InferFiles(const Options& options, const std::vector<std::string>& names, Model* model,
-                  InferenceTimes* times) {
-  const size_t batch = static_cast<size_t>(model->input().shape[0]);
+void PrintModel(const Model& model, const Device& device) {
+  std::cout << "MindSpore Lite " << mindspore::Version() << " on " << DeviceName(device) << "\n"
+            << Describe("input", model.input()) << "\n";
+  for (const TensorInfo& output : model.outputs()) {
+    std::cout << Describe("output", output) << "\n";
+  }
+  std::cout << std::flush;
+}
+
+// The first run also sets things up; it is not one of those that are counted.
+Status WarmUp(Model* model, double* milliseconds) {
   const std::vector<char> blank(model->input().bytes);
   std::vector<std::vector<char>> outputs;
-  // The first run also sets things up; it is not counted.
-  Status status = model->Run(blank, &outputs);
-  if (!status.ok()) {
-    return status;
-  }
-  Progress progress(names.size() * batch, &std::cout);
-  for (const std::string& name : names) {
-    const std::string file = BinFile(options.input_path, name);
-    Result<std::vector<char>> input = ReadFile(file, model->input().bytes);
-    if (!input.ok()) {
-      return input.status();
-    }
-    const Clock::time_point start = Clock::now();
-    status = model->Run(input.value(), &outputs);
-    if (!status.ok()) {
-      return Status::Error(file + ": " + status.message());
-    }
-    times->Add(Clock::now() - start);
-    status = WriteOutputs(options.result_path, name, outputs);
-    if (!status.ok()) {
-      return status;
-    }
-    progress.Advance(batch);
-  }
-  return Status::Ok();
+  const Clock::time_point start = Clock::now();
+  const Status status = model->Run(blank, &outputs);
+  *milliseconds = Seconds(Clock::now() - start) * 1e3;
+  return status;
 }
 
-Status Run(const Options& options) {
-  Result<std::vector<std::string>> names = ListBinFiles(options.input_path);
-  if (!names.ok()) {
-    return names.status();
+std::string TimesJson(const PipelineResult& result, double seconds, double warm_up_ms,
+                      int64_t batch_size, const StageTimes& times) {
+  char text[256];
+  std::snprintf(
+      text, sizeof(text),
+      "{\"images\": %zu, \"failed\": %zu, \"seconds\": %.6f, \"images_per_second\": %.3f, "
+      "\"warm_up_ms\": %.3f, \"batch_size\": %d,\n \"stages\": ",
+      result.done, result.failed, seconds,
+      seconds > 0 ? static_cast<double>(result.done) / seconds : 0.0, warm_up_ms,
+      static_cast<int>(batch_size));
+  return text + times.Json() + "}\n";
+}
+
+Status WriteTimes(const std::string& folder, const std::string& summary, const std::string& json) {
+  const Status status = WriteFileAtomically(JoinPath(folder, "test_perform_static.txt"),
+                                            summary.data(), summary.size());
+  return status.ok() ? WriteFileAtomically(JoinPath(folder, "times.json"), json.data(), json.size())
+                     : status;
+}
+
+// The exit code, with the last messages of the run.
+int Conclude(const PipelineResult& result, size_t inputs, const std::string& first_input,
+             ResultWriter* results) {
+  if (!result.error.ok()) {
+    return Fail(result.error);
   }
-  Result<Model> model = Model::Load(options.mindir_path, options.device);
-  if (!model.ok()) {
-    return model.status();
+  if (result.done + result.failed < inputs) {
+    std::cerr << "stopped: " << result.done << " of " << inputs << " inputs are done, "
+              << result.failed << " failed" << std::endl;
+    return stop_signal != 0 ? kSignal + stop_signal : kSomeFailed;
   }
-  Status status = CheckSizes(options.input_path, names.value(), model.value().input());
+  if (result.done == 0) {
+    return Fail(Status::Error("none of " + std::to_string(inputs) + " inputs could be done, from " +
+                              first_input + " on; the lines above say why"));
+  }
+  const Status status = results->Finish();
   if (!status.ok()) {
-    return status;
+    return Fail(status);
   }
-  for (const std::string& folder : {options.result_path, options.time_path}) {
-    status = MakeWritableFolder(folder);
-    if (!status.ok()) {
-      return status;
-    }
+  if (result.failed > 0) {
+    std::cerr << result.failed << " of " << inputs << " inputs failed, " << result.done
+              << " are done" << std::endl;
   }
-  PrintTensor("input", model.value().input());
-  for (const TensorInfo& output : model.value().Outputs()) {
-    PrintTensor("output", output);
+  return result.failed > 0 ? kSomeFailed : kAllDone;
+}
+
+int Run(const Options& options) {
+  HandleSignals();
+  Result<std::vector<Input>> inputs = ListInputs(options.input_path, options.input_format);
+  if (!inputs.ok()) {
+    return Fail(inputs.status());
   }
-  InferenceTimes times;
-  status = InferFiles(options, names.value(), &model.value(), &times);
+  Result<Meta> meta = ReadMeta(options.meta_path);
+  if (!meta.ok()) {
+    return Fail(meta.status());
+  }
+  Result<Model> loaded = Model::Load(options.mindir_path, options.device);
+  if (!loaded.ok()) {
+    return Fail(loaded.status());
+  }
+  Model& model = loaded.value();
+  Status status = CheckOptions(options, meta.value(), model);
+  if (status.ok()) {
+    status = PrepareFolders(options, inputs.value().size(), model);
+  }
   if (!status.ok()) {
-    return status;
+    return Fail(status);
+  }
+  PrintModel(model, options.device);
+
+  double warm_up_ms = 0.0;
+  status = WarmUp(&model, &warm_up_ms);
+  if (!status.ok()) {
+    return Fail(status);
+  }
+  ResultWriter results(options.result_path, options.result_json, &meta.value());
+  StageTimes times;
+  const Clock::time_point start = Clock::now();
+  const PipelineResult result = RunPipeline(
+      inputs.value(), CreateReader(options, meta.value(), model.input()),
+      options.input_format == InputFormat::kImage, options.pipeline,
+      [] { return stop_signal != 0; }, &model, &results, &times, &std::cout, &std::cerr);
+  const double seconds = Seconds(Clock::now() - start);
+
+  const int code = Conclude(result, inputs.value().size(), Shown(inputs.value()[0].path), &results);
+  if (code == kError) {
+    return code;
   }
   const std::string summary = times.Summary() + "\n";
   std::cout << summary << std::flush;
-  return WriteFileAtomically(JoinPath(options.time_path, "test_perform_static.txt"), summary.data(),
-                             summary.size());
+  status = WriteTimes(options.time_path, summary,
+                      TimesJson(result, seconds, warm_up_ms, model.input().shape[0], times));
+  return status.ok() ? code : Fail(status);
 }
 
 }  // namespace
@@ -137,15 +289,12 @@ int main(int argc, char** argv) {
   centernet::QuietMindSpore(argv);
   centernet::Result<centernet::Options> options =
       centernet::ParseOptions(std::vector<std::string>(argv + 1, argv + argc));
-  if (options.ok() && options.value().help) {
+  if (!options.ok()) {
+    return centernet::Fail(options.status());
+  }
+  if (options.value().help) {
     std::cout << centernet::Usage();
-    return 0;
+    return centernet::kAllDone;
   }
-  const centernet::Status status =
-      options.ok() ? centernet::Run(options.value()) : options.status();
-  if (!status.ok()) {
-    std::cerr << "error: " << status.message() << std::endl;
-    return 2;
-  }
-  return 0;
+  return centernet::Run(options.value());
 }

@@ -25,23 +25,40 @@ std::string TypeName(mindspore::DataType type) {
   }
 }
 
-TensorInfo Describe(const mindspore::MSTensor& tensor) {
+TensorInfo InfoOf(const mindspore::MSTensor& tensor) {
   return {tensor.Name(), TypeName(tensor.DataType()), tensor.Shape(), tensor.DataSize()};
 }
 
+bool IsFixed(const TensorInfo& tensor) {
+  return std::all_of(tensor.shape.begin(), tensor.shape.end(),
+                     [](int64_t size) { return size > 0; });
+}
+
 // Fails unless the model takes what preprocess.py writes.
-Status CheckInputs(const std::string& path, const std::vector<mindspore::MSTensor>& inputs) {
+Status CheckInput(const std::string& path, const std::vector<mindspore::MSTensor>& inputs) {
+  const std::string remedy = "; export the network with export.py";
   if (inputs.size() != 1) {
     return Status::Error(path + ": has " + std::to_string(inputs.size()) +
-                         " inputs instead of one image; export the network with export.py");
+                         " inputs instead of one image" + remedy);
   }
-  const TensorInfo input = Describe(inputs[0]);
-  const bool fixed =
-      std::all_of(input.shape.begin(), input.shape.end(), [](int64_t size) { return size > 0; });
-  if (!fixed || (input.type != "float32" && input.type != "uint8")) {
+  const TensorInfo input = InfoOf(inputs[0]);
+  if (!IsFixed(input) || input.shape.size() != 4 || input.shape[1] != 3 ||
+      (input.type != "float32" && input.type != "uint8")) {
     return Status::Error(path + ": its input is " + input.type + " " + ShapeText(input.shape) +
-                         " instead of float32 or uint8 of a fixed shape; export the network with "
-                         "export.py");
+                         " instead of float32 or uint8 (batch, 3, height, width)" + remedy);
+  }
+  return Status::Ok();
+}
+
+// Fails unless each output has a row for each image of a batch.
+Status CheckOutputs(const std::string& path, const std::vector<TensorInfo>& outputs,
+                    int64_t batch_size) {
+  for (const TensorInfo& output : outputs) {
+    if (!IsFixed(output) || output.shape.empty() || output.shape[0] != batch_size) {
+      return Status::Error(path + ": its output " + output.name + " is " + ShapeText(output.shape) +
+                           " and has no row for each of " + std::to_string(batch_size) +
+                           " images; export the network with export.py");
+    }
   }
   return Status::Ok();
 }
@@ -56,18 +73,24 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return "(" + text + ")";
 }
 
-Model::Model(std::unique_ptr<mindspore::Model> model, TensorInfo input)
-    : model_(std::move(model)), input_(std::move(input)) {}
+std::string Describe(const std::string& role, const TensorInfo& tensor) {
+  return role + " " + tensor.name + ": " + tensor.type + " " + ShapeText(tensor.shape);
+}
+
+Model::Model(std::unique_ptr<mindspore::Model> model, TensorInfo input,
+             std::vector<TensorInfo> outputs)
+    : model_(std::move(model)), input_(std::move(input)), outputs_(std::move(outputs)) {}
 
 Result<Model> Model::Load(const std::string& path, const Device& device) {
-  const Result<size_t> size = FileSize(path);
-  if (!size.ok()) {
-    return Status::Error(size.status().message() + "; write it with export.py");
+  const std::string shown = Shown(path);
+  Status status = CheckReadable(path);
+  if (!status.ok()) {
+    return status;
   }
   auto model = std::make_unique<mindspore::Model>();
   if (!model->Build(path, mindspore::kMindIR, CreateContext(device)).IsOk()) {
     return Status::Error(
-        path + ": MindSpore Lite cannot load it on " + DeviceName(device) +
+        shown + ": MindSpore Lite cannot load it on " + DeviceName(device) +
         "; export it with export.py for this version of Lite (2.0 reads MINDIR version 1 only)" +
         (device.target == Device::Target::kAscend
              ? ", source CANN's set_env.sh, or pass --device_target CPU"
@@ -75,33 +98,40 @@ Result<Model> Model::Load(const std::string& path, const Device& device) {
         "; GLOG_v=2 in the environment shows the reason");
   }
   const std::vector<mindspore::MSTensor> inputs = model->GetInputs();
-  const Status status = CheckInputs(path, inputs);
+  status = CheckInput(shown, inputs);
   if (!status.ok()) {
     return status;
   }
-  return Model(std::move(model), Describe(inputs[0]));
-}
-
-std::vector<TensorInfo> Model::Outputs() const {
+  TensorInfo input = InfoOf(inputs[0]);
   std::vector<TensorInfo> outputs;
-  for (const mindspore::MSTensor& tensor : model_->GetOutputs()) {
-    outputs.push_back(Describe(tensor));
+  for (const mindspore::MSTensor& tensor : model->GetOutputs()) {
+    outputs.push_back(InfoOf(tensor));
   }
-  return outputs;
+  status = CheckOutputs(shown, outputs, input.shape[0]);
+  if (!status.ok()) {
+    return status;
+  }
+  return Model(std::move(model), std::move(input), std::move(outputs));
 }
 
 Status Model::Run(const std::vector<char>& input, std::vector<std::vector<char>>* outputs) {
   std::vector<mindspore::MSTensor> inputs = model_->GetInputs();
   std::memcpy(inputs[0].MutableData(), input.data(), input.size());
   std::vector<mindspore::MSTensor> tensors;
-  if (!model_->Predict(inputs, &tensors).IsOk()) {
+  if (!model_->Predict(inputs, &tensors).IsOk() || tensors.size() != outputs_.size()) {
     return Status::Error("MindSpore Lite failed to run the model; GLOG_v=2 shows the reason");
   }
-  outputs->clear();
-  for (const mindspore::MSTensor& tensor : tensors) {
-    const std::shared_ptr<const void> data = tensor.Data();
+  outputs->resize(tensors.size());
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const std::shared_ptr<const void> data = tensors[i].Data();
+    if (data == nullptr || tensors[i].DataSize() != outputs_[i].bytes) {
+      return Status::Error("MindSpore Lite gave " + std::to_string(tensors[i].DataSize()) +
+                           " bytes of output " + outputs_[i].name + " instead of " +
+                           std::to_string(outputs_[i].bytes) +
+                           "; export the network again with export.py");
+    }
     const char* begin = static_cast<const char*>(data.get());
-    outputs->emplace_back(begin, begin + tensor.DataSize());
+    (*outputs)[i].assign(begin, begin + outputs_[i].bytes);
   }
   return Status::Ok();
 }

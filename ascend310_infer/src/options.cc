@@ -3,13 +3,15 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstdlib>
 #include <functional>
 #include <set>
+#include <utility>
 
 namespace centernet {
 namespace {
+
+constexpr char kFailFast[] = "--fail_fast";  // The only flag without a value.
 
 struct Flag {
   std::string name;
@@ -17,27 +19,31 @@ struct Flag {
   std::function<Status(const std::string& value, Options* options)> set;
 };
 
-Status ParseNumber(const std::string& text, int minimum, int* number) {
+Status ParseNumber(const std::string& text, int minimum, int maximum, int* number) {
   char* stop = nullptr;
   errno = 0;
   const long parsed = std::strtol(text.c_str(), &stop, 10);
-  if (text.empty() || *stop != '\0' || errno != 0 || parsed < minimum || parsed > INT_MAX) {
-    return Status::Error("expected a whole number from " + std::to_string(minimum) + ", got \"" +
-                         text + "\"");
+  if (text.empty() || *stop != '\0' || errno != 0 || parsed < minimum || parsed > maximum) {
+    return Status::Error("expected a whole number from " + std::to_string(minimum) + " to " +
+                         std::to_string(maximum) + ", got \"" + text + "\"");
   }
   *number = static_cast<int>(parsed);
   return Status::Ok();
 }
 
-Status ParseTarget(const std::string& text, Device::Target* target) {
-  if (text == "Ascend") {
-    *target = Device::Target::kAscend;
-  } else if (text == "CPU") {
-    *target = Device::Target::kCpu;
-  } else {
-    return Status::Error("expected Ascend or CPU, got \"" + text + "\"");
+// Sets *value to that of the name.
+template <typename T>
+Status ParseName(const std::string& text, const std::vector<std::pair<std::string, T>>& names,
+                 T* value) {
+  std::string known;
+  for (const auto& [name, meaning] : names) {
+    if (text == name) {
+      *value = meaning;
+      return Status::Ok();
+    }
+    known += (known.empty() ? "" : " or ") + name;
   }
-  return Status::Ok();
+  return Status::Error("expected " + known + ", got \"" + text + "\"");
 }
 
 Flag PathFlag(const std::string& name, const std::string& meaning, std::string Options::* path) {
@@ -47,27 +53,63 @@ Flag PathFlag(const std::string& name, const std::string& meaning, std::string O
           }};
 }
 
+Flag NumberFlag(const std::string& name, const std::string& meaning, int minimum, int maximum,
+                const std::function<int*(Options*)>& number) {
+  return {name, meaning, [=](const std::string& value, Options* options) {
+            return ParseNumber(value, minimum, maximum, number(options));
+          }};
+}
+
+// A setting of CANN, which checks its values itself.
+Flag AscendFlag(const std::string& name, const std::string& meaning, std::string Device::* text) {
+  return {name, meaning, [text](const std::string& value, Options* options) {
+            options->device.*text = value;
+            return Status::Ok();
+          }};
+}
+
 std::vector<Flag> Flags() {
+  constexpr int kMostThreads = 256;
   return {
       PathFlag("--mindir_path", "the model that export.py wrote (required)", &Options::mindir_path),
-      PathFlag("--input_path", "folder of the .bin files that preprocess.py wrote (required)",
+      PathFlag("--input_path", "folder of the inputs, or a text file that lists them (required)",
                &Options::input_path),
-      PathFlag("--result_path", "folder for the outputs (default ./result_Files)",
+      {"--input_format", "bin, as preprocess.py writes them, or image: JPEG and PNG (default bin)",
+       [](const std::string& value, Options* options) {
+         return ParseName<InputFormat>(value,
+                                       {{"bin", InputFormat::kBin}, {"image", InputFormat::kImage}},
+                                       &options->input_format);
+       }},
+      PathFlag("--meta_path", "preprocess.py's meta.txt, for --result_json and float32 images",
+               &Options::meta_path),
+      PathFlag("--result_path",
+               "folder for the outputs (default ./result_Files; none beside --result_json)",
                &Options::result_path),
-      PathFlag("--time_path", "folder for test_perform_static.txt (default ./time_Result)",
+      PathFlag("--result_json", "file for the boxes, after soft-NMS, in COCO's result format",
+               &Options::result_json),
+      PathFlag("--time_path",
+               "folder for test_perform_static.txt and times.json (default "
+               "./time_Result)",
                &Options::time_path),
       {"--device_target", "Ascend or CPU (default Ascend)",
        [](const std::string& value, Options* options) {
-         return ParseTarget(value, &options->device.target);
+         return ParseName<Device::Target>(
+             value, {{"Ascend", Device::Target::kAscend}, {"CPU", Device::Target::kCpu}},
+             &options->device.target);
        }},
-      {"--device_id", "which Ascend device (default 0)",
-       [](const std::string& value, Options* options) {
-         return ParseNumber(value, 0, &options->device.id);
-       }},
-      {"--num_threads", "threads of the CPU target (default 2)",
-       [](const std::string& value, Options* options) {
-         return ParseNumber(value, 1, &options->device.num_threads);
-       }},
+      NumberFlag("--device_id", "which Ascend device (default 0)", 0, 4096,
+                 [](Options* options) { return &options->device.id; }),
+      AscendFlag("--precision_mode", "of Ascend (default preferred_fp32)", &Device::precision_mode),
+      AscendFlag("--op_select_impl_mode", "of Ascend, such as high_precision (default CANN's)",
+                 &Device::op_select_impl_mode),
+      AscendFlag("--buffer_optimize_mode", "of Ascend, such as off_optimize (default CANN's)",
+                 &Device::buffer_optimize_mode),
+      NumberFlag("--num_threads", "threads of the model on the CPU target (default 2)", 1,
+                 kMostThreads, [](Options* options) { return &options->device.num_threads; }),
+      NumberFlag("--readers", "threads that read and decode inputs (default 2)", 1, kMostThreads,
+                 [](Options* options) { return &options->pipeline.readers; }),
+      NumberFlag("--writers", "threads that post-process and write results (default 2)", 1,
+                 kMostThreads, [](Options* options) { return &options->pipeline.writers; }),
   };
 }
 
@@ -75,13 +117,21 @@ std::vector<Flag> Flags() {
 
 std::string Usage() {
   std::string text =
-      "usage: main --mindir_path MODEL --input_path FOLDER [--flag value | --flag=value ...]\n"
-      "Runs every .bin file of a folder through a MINDIR and writes output i of NAME.bin as "
-      "NAME_i.bin.\n\n";
+      "usage: main --mindir_path MODEL --input_path FOLDER|LIST [--flag value | --flag=value ...]\n"
+      "Runs images through a MINDIR and writes output i of NAME.* as NAME_i.bin.\n\n";
+  const auto add = [&text](const std::string& name, const std::string& meaning) {
+    text += "  " + name + std::string(24 - name.size(), ' ') + meaning + "\n";
+  };
   for (const Flag& flag : Flags()) {
-    text += "  " + flag.name + std::string(18 - flag.name.size(), ' ') + flag.meaning + "\n";
+    add(flag.name, flag.meaning);
   }
-  return text + "  --help            print this and stop\n";
+  add(kFailFast, "stop at the first input that fails; without it the others are done");
+  add("--help", "print this and stop");
+  return text +
+         "\nExit codes: 0 all inputs are done; 1 some failed, each named, the others are done; 2 "
+         "nothing\ncould be done, or the results could not be written; 130 or 143 stopped by "
+         "SIGINT "
+         "or SIGTERM,\nthe results written so far are whole.\n";
 }
 
 Result<Options> ParseOptions(const std::vector<std::string>& arguments) {
@@ -97,11 +147,15 @@ Result<Options> ParseOptions(const std::vector<std::string>& arguments) {
     const std::string name = argument->substr(0, equals);
     const auto flag = std::find_if(flags.begin(), flags.end(),
                                    [&name](const Flag& known) { return known.name == name; });
-    if (flag == flags.end()) {
+    if (flag == flags.end() && *argument != kFailFast) {
       return Status::Error(name + ": unknown flag; --help lists the known ones");
     }
     if (!seen.insert(name).second) {
       return Status::Error(name + ": given twice; keep one");
+    }
+    if (flag == flags.end()) {
+      options.pipeline.fail_fast = true;
+      continue;
     }
     if (equals == std::string::npos && std::next(argument) == arguments.end()) {
       return Status::Error(name + ": needs a value; --help lists the flags");
@@ -113,9 +167,15 @@ Result<Options> ParseOptions(const std::vector<std::string>& arguments) {
       return Status::Error(name + ": " + status.message());
     }
   }
-  for (const std::string required : {"--mindir_path", "--input_path"}) {
-    if (seen.count(required) == 0) {
-      return Status::Error(required + ": missing; --help lists the flags");
+  std::vector<std::string> required = {"--mindir_path", "--input_path"};
+  if (!options.result_json.empty()) {
+    required.emplace_back("--meta_path");
+  } else if (options.result_path.empty()) {
+    options.result_path = "./result_Files";
+  }
+  for (const std::string& name : required) {
+    if (seen.count(name) == 0) {
+      return Status::Error(name + ": missing; --help lists the flags");
     }
   }
   return options;

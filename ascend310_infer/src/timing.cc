@@ -1,26 +1,61 @@
 // Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #include "inc/timing.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <numeric>
 
 namespace centernet {
 namespace {
 
-double Seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
+float Milliseconds(Clock::duration time) { return static_cast<float>(Seconds(time) * 1e3); }
+
+double Mean(const std::vector<float>& times) {
+  const double sum = std::accumulate(times.begin(), times.end(), 0.0);
+  return times.empty() ? 0.0 : sum / static_cast<double>(times.size());
+}
+
+// The smallest of the sorted times that so many hundredths of them do not exceed.
+double Percentile(const std::vector<float>& sorted, double hundredths) {
+  if (sorted.empty()) {
+    return 0.0;
+  }
+  const double rank = std::ceil(hundredths / 100.0 * static_cast<double>(sorted.size()));
+  return sorted[static_cast<size_t>(std::max(rank, 1.0)) - 1];
+}
+
+std::string StageJson(std::vector<float> times) {
+  std::sort(times.begin(), times.end());
+  char text[256];
+  std::snprintf(text, sizeof(text),
+                "{\"mean_ms\": %.3f, \"p50_ms\": %.3f, \"p90_ms\": %.3f, \"p99_ms\": %.3f, "
+                "\"max_ms\": %.3f}",
+                Mean(times), Percentile(times, 50), Percentile(times, 90), Percentile(times, 99),
+                Percentile(times, 100));
+  return text;
+}
 
 }  // namespace
 
-void InferenceTimes::Add(Clock::duration time) {
-  total_ += time;
-  ++count_;
+double Seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
+void StageTimes::Add(const BatchTimes& times) {
+  read_.push_back(Milliseconds(times.read));
+  network_.push_back(Milliseconds(times.network));
+  write_.push_back(Milliseconds(times.write));
 }
 
-std::string InferenceTimes::Summary() const {
-  const double average = count_ == 0 ? 0.0 : Seconds(total_) * 1e3 / static_cast<double>(count_);
+std::string StageTimes::Summary() const {
   char text[128];
   std::snprintf(text, sizeof(text), "NN inference cost average time: %.3f ms of infer_count %zu",
-                average, count_);
+                Mean(network_), network_.size());
   return text;
+}
+
+std::string StageTimes::Json() const {
+  return "{\"read\": " + StageJson(read_) + ",\n  \"network\": " + StageJson(network_) +
+         ",\n  \"write\": " + StageJson(write_) + "}";
 }
 
 Progress::Progress(size_t total, std::ostream* out)

@@ -1,0 +1,21 @@
+// Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+#ifndef ASCEND310_INFER_INC_GEOMETRY_H_
+#define ASCEND310_INFER_INC_GEOMETRY_H_
+
+#include <array>
+
+namespace centernet {
+
+// Takes (x, y, 1) in image pixels to network input pixels: (2,3), row by row.
+using Affine = std::array<double, 6>;
+
+// The affine that fits an image into the input, centred, its shape kept; the same doubles as
+// fixed_resolution in src/data/geometry.py. REQUIRES: all sizes are positive.
+Affine FixedResolution(int height, int width, int input_height, int input_width);
+
+// From network input back to image pixels; all zero if there is no way back.
+Affine Inverted(const Affine& affine);
+
+}  // namespace centernet
+
+#endif  // ASCEND310_INFER_INC_GEOMETRY_H_

@@ -1,0 +1,37 @@
+// Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+#ifndef ASCEND310_INFER_INC_META_H_
+#define ASCEND310_INFER_INC_META_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "inc/geometry.h"
+#include "inc/status.h"
+
+namespace centernet {
+
+struct ImageMeta {
+  int64_t id;     // COCO's.
+  Affine affine;  // That warped it.
+};
+
+// What preprocess.py knows about images and post-processing, its meta.txt; src/deploy/bin_files.py
+// describes the format.
+struct Meta {
+  double down_ratio;  // Input pixels of an output pixel.
+  bool soft_nms;
+  size_t boxes;                       // That the model gives for an image.
+  std::vector<int64_t> category_ids;  // COCO's id of each class; -1: not in the data set.
+  std::array<float, 12> colour;       // (3,4), BGR 0..255 to normalised values.
+  std::unordered_map<std::string, ImageMeta> images;  // By name, which is an input's stem.
+};
+
+// Reads the text of a meta file, called file in messages.
+Result<Meta> ParseMeta(const std::string& text, const std::string& file);
+
+}  // namespace centernet
+
+#endif  // ASCEND310_INFER_INC_META_H_

@@ -1,0 +1,32 @@
+// Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+#ifndef ASCEND310_INFER_INC_POSTPROCESS_H_
+#define ASCEND310_INFER_INC_POSTPROCESS_H_
+
+#include <string>
+#include <vector>
+
+#include "inc/meta.h"
+
+namespace centernet {
+
+struct Box {
+  float x1, y1, x2, y2;  // Pixels.
+  float score;
+  float label;  // The class, from 0.
+};
+
+// Brings detections on the output grid back to the pixels of the image, applies soft-NMS if meta
+// says so, and sorts them, best first. The same as PostProcessing in src/evaluation/postprocess.py,
+// exp aside, which may differ in its last bit. Fails if a number is not finite or a label is not
+// one of meta.category_ids: the detections are another model's.
+Result<std::vector<Box>> PostProcess(std::vector<Box> detections, const Affine& affine,
+                                     const Meta& meta);
+
+// Appends entries of a COCO result file, each behind a comma and a new line. Boxes of classes that
+// the data set lacks are left out.
+void AppendCocoEntries(const std::vector<Box>& boxes, int64_t image_id,
+                       const std::vector<int64_t>& category_ids, std::string* json);
+
+}  // namespace centernet
+
+#endif  // ASCEND310_INFER_INC_POSTPROCESS_H_

@@ -1,0 +1,119 @@
+// Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+#include "inc/postprocess.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+namespace centernet {
+namespace {
+
+constexpr double kSoftNmsSigma = 0.5;
+constexpr float kSoftNmsThreshold = 0.001F;
+
+bool IsSound(const Box& box, size_t classes) {
+  return std::isfinite(box.x1) && std::isfinite(box.y1) && std::isfinite(box.x2) &&
+         std::isfinite(box.y2) && std::isfinite(box.score) && box.label >= 0.0F &&
+         box.label < static_cast<float>(classes);
+}
+
+void Move(const Affine& back, double ratio, float* x, float* y) {
+  const double grid_x = *x * ratio;
+  const double grid_y = *y * ratio;
+  *x = static_cast<float>(grid_x * back[0] + grid_y * back[1] + back[2]);
+  *y = static_cast<float>(grid_x * back[3] + grid_y * back[4] + back[5]);
+}
+
+double Area(const Box& box) {
+  return (static_cast<double>(box.x2) - box.x1 + 1) * (static_cast<double>(box.y2) - box.y1 + 1);
+}
+
+// Sides are counted with + 1, as in the code that CenterNet's results were made with.
+double Iou(const Box& a, const Box& b) {
+  const double width =
+      std::max(static_cast<double>(std::min(a.x2, b.x2)) - std::max(a.x1, b.x1) + 1, 0.0);
+  const double height =
+      std::max(static_cast<double>(std::min(a.y2, b.y2)) - std::max(a.y1, b.y1) + 1, 0.0);
+  const double overlap = width * height;
+  // A predicted box can have negative sides; its IoU is 0.
+  return std::clamp(overlap / std::max(Area(a) + Area(b) - overlap, 1e-9), 0.0, 1.0);
+}
+
+// Gaussian soft-NMS within each class (Bodla et al., 2017, equation 3).
+std::vector<Box> SoftNms(std::vector<Box> waiting) {
+  std::vector<Box> kept;
+  kept.reserve(waiting.size());
+  while (!waiting.empty()) {
+    const auto best =
+        std::max_element(waiting.begin(), waiting.end(),
+                         [](const Box& a, const Box& b) { return a.score < b.score; });
+    const Box taken = *best;
+    waiting.erase(best);
+    kept.push_back(taken);
+    const auto is_dropped = [&taken](Box& box) {
+      const double iou = box.label == taken.label ? Iou(taken, box) : 0.0;
+      const double factor = std::exp(-(iou * iou) / kSoftNmsSigma);
+      box.score = static_cast<float>(box.score * factor);
+      return factor != 1.0 && box.score < kSoftNmsThreshold;
+    };
+    waiting.erase(std::remove_if(waiting.begin(), waiting.end(), is_dropped), waiting.end());
+  }
+  return kept;
+}
+
+// The shortest text that reads back as the same number.
+void AppendNumber(double number, std::string* text) {
+  char buffer[32];
+#ifdef __cpp_lib_to_chars
+  const std::to_chars_result result = std::to_chars(buffer, buffer + sizeof(buffer), number);
+  text->append(buffer, result.ptr);
+#else  // g++ before 11
+  text->append(buffer, static_cast<size_t>(std::snprintf(buffer, sizeof(buffer), "%.17g", number)));
+#endif
+}
+
+}  // namespace
+
+Result<std::vector<Box>> PostProcess(std::vector<Box> detections, const Affine& affine,
+                                     const Meta& meta) {
+  const Affine back = Inverted(affine);
+  for (Box& box : detections) {
+    Move(back, meta.down_ratio, &box.x1, &box.y1);
+    Move(back, meta.down_ratio, &box.x2, &box.y2);
+    if (!IsSound(box, meta.category_ids.size())) {
+      return Status::Error(
+          "the model found a box that is not finite or of no known class; run "
+          "preprocess.py with the config that export.py had");
+    }
+  }
+  if (meta.soft_nms) {
+    detections = SoftNms(std::move(detections));
+  }
+  std::stable_sort(detections.begin(), detections.end(),
+                   [](const Box& a, const Box& b) { return a.score > b.score; });
+  return detections;
+}
+
+void AppendCocoEntries(const std::vector<Box>& boxes, int64_t image_id,
+                       const std::vector<int64_t>& category_ids, std::string* json) {
+  for (const Box& box : boxes) {
+    const int64_t category = category_ids[static_cast<size_t>(box.label)];
+    if (category < 0) {
+      continue;
+    }
+    *json += ",\n{\"image_id\": " + std::to_string(image_id) +
+             ", \"category_id\": " + std::to_string(category) + ", \"bbox\": [";
+    const char* separator = "";
+    for (const float side : {box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1}) {
+      *json += separator;
+      AppendNumber(side, json);
+      separator = ", ";
+    }
+    *json += "], \"score\": ";
+    AppendNumber(box.score, json);
+    *json += "}";
+  }
+}
+
+}  // namespace centernet
