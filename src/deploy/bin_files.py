@@ -219,11 +219,12 @@ def _unescaped(encoded: bytes) -> str:
     return name
 
 
-def read_detections(result_path: Path, name: str, k: int) -> np.ndarray:
+def read_detections(result_path: Path, name: str, k: int, num_classes: int) -> np.ndarray:
     """Reads an image's detections, float32 (K,6).
 
     Raises:
-        UserError: the file is missing or not of the size that K boxes take.
+        UserError: the file is missing, not of the size that K boxes take, or holds a number that is
+            not finite or a class that is not one of `num_classes`.
     """
     path = result_path / f"{name}_0.bin"
     try:
@@ -238,4 +239,11 @@ def read_detections(result_path: Path, name: str, k: int) -> np.ndarray:
             f"{path}: has {len(content)} bytes, but {k} boxes take {k * 24}; set eval_config.K to "
             "the value that export.py had."
         )
-    return np.frombuffer(content, np.float32).reshape(k, 6)
+    detections = np.frombuffer(content, np.float32).reshape(k, 6)
+    classes = detections[:, 5]
+    if not (np.isfinite(detections).all() and np.isin(classes, np.arange(num_classes)).all()):
+        raise UserError(
+            f"{path}: holds boxes of other than {num_classes} classes or that are not finite; run "
+            "ascend310_infer again, with a model of this configuration."
+        )
+    return detections

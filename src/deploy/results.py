@@ -57,7 +57,9 @@ class _Results:
 
     def __call__(self, image: ImageMeta) -> list[dict[str, Any]] | UserError:
         try:
-            detections = read_detections(self.result_path, image.name, self.post_process.k)
+            detections = read_detections(
+                self.result_path, image.name, self.post_process.k, len(self.category_ids)
+            )
         except UserError as error:
             return error
         boxes = self.post_process([detections], [image.affine])
