@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import pytest
 
-from src.evaluation.coco_results import to_results
+from src.evaluation.coco_results import score, to_results
 from src.evaluation.run import Evaluation
 from src.models.centernet import create_network
 from src.training import checkpoints
@@ -17,6 +17,7 @@ from tests.conftest import COCO128, PROJECT, Program
 from tests.helpers import config, graph_mode
 from tests.test_detector_reference import assert_same_boxes, every_setting, flags_of, plain_boxes
 from tests.test_end_to_end import worst_difference, write_seeded_checkpoint
+from tests.test_infer_310 import Exported, evaluated, export, numbers_of_every_way
 
 CPU = ("--device_target", "CPU")
 # Eight of the training images: the set's val2017 stands for the same.
@@ -169,6 +170,31 @@ def test_resnet18_overfits_eight_images(overfitted: Overfitted, program: Program
     assert done.returncode == 0, done.stderr
     pattern = r"IoU=0.50      \| area=   all \| maxDets=100 \] = (\S+)"
     assert float(re.search(pattern, done.stdout)[1]) > 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_the_application_scores_a_trained_network_as_eval_py_does(
+    dtype: str,
+    batch_size: int,
+    overfitted: Overfitted,
+    infer_app: Path,
+    program: Program,
+    tmp_path: Path,
+):
+    checkpoint = tmp_path / "overfitted.ckpt"
+    checkpoint.symlink_to(overfitted.checkpoint)
+    options = (*overfitted.config, "--export_config.input_dtype", dtype)
+    results = evaluated(program, checkpoint, options, overfitted.data, tmp_path)
+    annotations = overfitted.data / "annotations" / "instances_val2017.json"
+    ids = [image["id"] for image in json.loads(annotations.read_text())["images"]]
+    numbers = score(annotations, results, ids, config().dataset_config.coco_classes).numbers
+    assert numbers["AP50"] > 0.5
+    mindir = export(program, checkpoint, (*options, "--export_config.batch_size", batch_size))
+    exported = Exported(mindir, options, overfitted.data, numbers)
+    for found in numbers_of_every_way(program, infer_app, exported, tmp_path).values():
+        assert found == pytest.approx(numbers, abs=1e-4)
 
 
 @pytest.mark.slow
