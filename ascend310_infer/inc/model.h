@@ -28,7 +28,7 @@ std::string ShapeText(const std::vector<int64_t>& shape);
 // "input x: uint8 (1, 3, 512, 512)".
 std::string Describe(const std::string& role, const TensorInfo& tensor);
 
-// A MINDIR that export.py wrote, ready to run: one input, images (B,3,H,W), and outputs of B rows.
+// A MINDIR ready to run: one input, a batch of B images, and outputs of B rows.
 // Not safe for use by two threads at once.
 class Model {
  public:

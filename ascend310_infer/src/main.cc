@@ -75,7 +75,13 @@ Status CheckOptions(const Options& options, const Meta& meta, const Model& model
           "--input_format image: this program was built without OpenCV; install its development "
           "files (Debian: libopencv-dev), run build.sh again, or give .bin files");
     }
-    if (model.input().type == "float32" && options.meta_path.empty()) {
+    const TensorInfo& input = model.input();
+    if (input.shape.size() != 4 || input.shape[1] != 3) {
+      return Status::Error(Shown(options.mindir_path) + ": takes " + ShapeText(input.shape) +
+                           " instead of images (batch, 3, height, width); export the network with "
+                           "export.py");
+    }
+    if (input.type == "float32" && options.meta_path.empty()) {
       return Status::Error(
           "--meta_path: missing; a model of float32 images needs the normalisation that stands "
           "there (one that export.py made with --export_config.input_dtype uint8 does not)");
@@ -169,7 +175,9 @@ Reader CreateReader(const Options& options, const Meta& meta, const TensorInfo& 
 }
 
 void PrintModel(const Model& model, const Device& device) {
-  std::cout << "MindSpore Lite " << mindspore::Version() << " on " << DeviceName(device) << "\n"
+  const std::string version = mindspore::Version();  // Empty in the 2.0.0 of the package index.
+  std::cout << "MindSpore Lite " << version << (version.empty() ? "" : " ") << "on "
+            << DeviceName(device) << "\n"
             << Describe("input", model.input()) << "\n";
   for (const TensorInfo& output : model.outputs()) {
     std::cout << Describe("output", output) << "\n";

@@ -34,7 +34,7 @@ bool IsFixed(const TensorInfo& tensor) {
                      [](int64_t size) { return size > 0; });
 }
 
-// Fails unless the model takes what preprocess.py writes.
+// Fails unless the model takes one batch of images.
 Status CheckInput(const std::string& path, const std::vector<mindspore::MSTensor>& inputs) {
   const std::string remedy = "; export the network with export.py";
   if (inputs.size() != 1) {
@@ -42,10 +42,10 @@ Status CheckInput(const std::string& path, const std::vector<mindspore::MSTensor
                          " inputs instead of one image" + remedy);
   }
   const TensorInfo input = InfoOf(inputs[0]);
-  if (!IsFixed(input) || input.shape.size() != 4 || input.shape[1] != 3 ||
+  if (!IsFixed(input) || input.shape.empty() ||
       (input.type != "float32" && input.type != "uint8")) {
     return Status::Error(path + ": its input is " + input.type + " " + ShapeText(input.shape) +
-                         " instead of float32 or uint8 (batch, 3, height, width)" + remedy);
+                         " instead of float32 or uint8 of a fixed shape" + remedy);
   }
   return Status::Ok();
 }
@@ -54,7 +54,9 @@ Status CheckInput(const std::string& path, const std::vector<mindspore::MSTensor
 Status CheckOutputs(const std::string& path, const std::vector<TensorInfo>& outputs,
                     int64_t batch_size) {
   for (const TensorInfo& output : outputs) {
-    if (!IsFixed(output) || output.shape.empty() || output.shape[0] != batch_size) {
+    const bool has_rows =
+        batch_size == 1 || (!output.shape.empty() && output.shape[0] == batch_size);
+    if (!IsFixed(output) || !has_rows) {
       return Status::Error(path + ": its output " + output.name + " is " + ShapeText(output.shape) +
                            " and has no row for each of " + std::to_string(batch_size) +
                            " images; export the network with export.py");

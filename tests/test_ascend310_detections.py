@@ -1,0 +1,321 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The Ascend 310 application's warp and post-processing give what the Python side gives."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn, ops
+
+from src.data.augment import colour_statistics, normalisation, normalise
+from src.data.geometry import InputGeometry, fixed_resolution
+from src.deploy.mindir_v1 import write_version_1
+from src.evaluation.coco_results import to_results
+from src.evaluation.postprocess import PostProcessing
+from tests.helpers import config
+
+K = 100
+CATEGORY_IDS = [1, 2, -1, 44, 90]
+SIZE = (60, 100)  # of the network's input
+
+Run = Callable[..., subprocess.CompletedProcess]
+
+
+class Rows(nn.Cell):
+    """The values of an image as the rows of detections."""
+
+    def construct(self, x):
+        return ops.Reshape()(x, (x.shape[0], K, 6))
+
+
+class Pixels(nn.Cell):
+    """The values of an image as float32."""
+
+    def construct(self, x):
+        if x.dtype == ms.uint8:
+            x = ops.Cast()(x, ms.float32)
+        return x * Tensor(1.0, ms.float32)
+
+
+@pytest.fixture(scope="module")
+def export(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    def run(cell: nn.Cell, shape: tuple[int, ...], dtype: str) -> Path:
+        folder = tmp_path_factory.mktemp("model")
+        ms.set_context(mode=ms.GRAPH_MODE)
+        blank = Tensor(np.zeros(shape, dtype))
+        ms.export(cell, blank, file_name=str(folder / "v3"), file_format="MINDIR")
+        write_version_1(folder / "v3.mindir", folder / "v1.mindir")
+        return folder / "v1.mindir"
+
+    return run
+
+
+@pytest.fixture
+def run(infer_app: Path, tmp_path: Path) -> Run:
+    def run(**flags: object) -> subprocess.CompletedProcess:
+        given = {"time_path": tmp_path / "time", "device_target": "CPU", **flags}
+        options = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+        return subprocess.run(
+            [infer_app, *options], capture_output=True, text=True, check=False, timeout=60
+        )
+
+    return run
+
+
+def meta_text(images: list[str], soft_nms: bool = True, colour: np.ndarray | None = None) -> str:
+    colour = np.eye(3, 4) if colour is None else colour
+    numbers = " ".join(repr(float(number)) for number in colour.ravel())
+    settings = [
+        "centernet-meta 1",
+        "down_ratio 4",
+        f"soft_nms {int(soft_nms)}",
+        f"boxes {K}",
+        f"category_ids {' '.join(map(str, CATEGORY_IDS))}",
+        f"colour {numbers}",
+    ]
+    return "".join(f"{line}\n" for line in [*settings, *images])
+
+
+def image_line(image_id: int, affine: np.ndarray, name: str) -> str:
+    return f"image {image_id} {' '.join(repr(float(n)) for n in affine.ravel())} {name}"
+
+
+def random_detections(random: np.random.Generator) -> np.ndarray:
+    """Float32 (K,6) with boxes that overlap, boxes of negative sides and equal scores."""
+    centres = random.uniform(0, 25, (K, 2))
+    halves = random.uniform(-0.5, 8, (K, 2))
+    scores = np.sort(random.uniform(0.001, 1, K))[::-1].round(2)
+    classes = random.integers(0, len(CATEGORY_IDS), K)
+    return np.column_stack([centres - halves, centres + halves, scores, classes]).astype(np.float32)
+
+
+@pytest.mark.parametrize("soft_nms", [True, False])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_boxes_are_those_of_the_python_side(export, run, tmp_path, soft_nms, batch):
+    random = np.random.default_rng(0)
+    post_process = PostProcessing(soft_nms, K, 4)
+    inputs, expected, lines = tmp_path / "in", [], []
+    inputs.mkdir()
+    for number in (3, 1, 2, 7, 5):
+        detections = random_detections(random)
+        detections.tofile(inputs / f"{number}.bin")
+        affine = fixed_resolution(tuple(random.integers(40, 900, 2)), SIZE)
+        expected.append((number, post_process([detections], [affine])))
+        lines.append(image_line(number + 2**40, affine, str(number)))
+    (tmp_path / "meta.txt").write_text(meta_text(lines, soft_nms))
+    mindir = export(Rows(), (batch, 3, 10, 20), "float32")
+    flags = {"mindir_path": mindir, "input_path": inputs, "meta_path": tmp_path / "meta.txt"}
+    done = run(**flags, result_json=tmp_path / "boxes.json")
+    assert done.returncode == 0, done.stderr
+    wanted = [
+        entry
+        for number, boxes in sorted(expected, key=lambda pair: pair[0])
+        for entry in to_results(number + 2**40, boxes, CATEGORY_IDS)
+    ]
+    found = json.loads((tmp_path / "boxes.json").read_text())
+    assert len(found) == len(wanted) > 5 * (30 if soft_nms else 70)
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert (ours["image_id"], ours["category_id"]) == (
+            theirs["image_id"],
+            theirs["category_id"],
+        )
+        np.testing.assert_allclose(ours["bbox"], theirs["bbox"], rtol=1e-6, atol=1e-4)
+        assert ours["score"] == pytest.approx(theirs["score"], rel=1e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "boxes.json",
+        "in",
+        "meta.txt",
+        "time",
+    ]
+
+
+def test_boxes_and_files_may_both_be_asked_for(export, run, tmp_path):
+    detections = random_detections(np.random.default_rng(0))
+    detections.tofile(tmp_path / "a.bin")
+    (tmp_path / "meta.txt").write_text(meta_text([image_line(1, np.eye(2, 3), "a")]))
+    done = run(
+        mindir_path=export(Rows(), (2, 3, 10, 20), "float32"),
+        input_path=tmp_path,
+        meta_path=tmp_path / "meta.txt",
+        result_json=tmp_path / "boxes.json",
+        result_path=tmp_path / "out",
+    )
+    assert done.returncode == 0, done.stderr
+    found = np.fromfile(tmp_path / "out" / "a_0.bin", np.float32)
+    np.testing.assert_array_equal(found, detections.ravel())
+    assert len(json.loads((tmp_path / "boxes.json").read_text())) > 0
+
+
+def test_an_image_without_sound_boxes_or_meta_fails_alone(export, run, tmp_path):
+    inputs = tmp_path / "in"
+    inputs.mkdir()
+    random = np.random.default_rng(0)
+    faults = {"nan": (4, np.nan), "inf": (0, np.inf), "class": (5, 5), "below": (5, -1)}
+    names = ["a", *faults, "unnamed"]
+    for name in names:
+        detections = random_detections(random)
+        column, value = faults.get(name, (4, 0.5))
+        detections[7, column] = value
+        detections.tofile(inputs / f"{name}.bin")
+    lines = [image_line(i, np.eye(2, 3), name) for i, name in enumerate(names[:-1])]
+    (tmp_path / "meta.txt").write_text(meta_text(lines))
+    done = run(
+        mindir_path=export(Rows(), (4, 3, 10, 20), "float32"),
+        input_path=inputs,
+        meta_path=tmp_path / "meta.txt",
+        result_json=tmp_path / "boxes.json",
+    )
+    assert done.returncode == 1
+    failed = re.findall(r"^failed: .*/in/(\w+).bin: (.*);", done.stderr, re.MULTILINE)
+    cause = "the model found a box that is not finite or of no known class"
+    assert dict(failed) == {
+        **dict.fromkeys(faults, cause),
+        "unnamed": "--meta_path does not name unnamed",
+    }
+    assert {e["image_id"] for e in json.loads((tmp_path / "boxes.json").read_text())} == {0}
+
+
+GOOD = meta_text([image_line(1, np.eye(2, 3), "a")])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "ends after line 0"),
+        (GOOD[: GOOD.index("image")].replace("colour", "color"), "line 6 is not"),
+        (GOOD[: GOOD.index("colour")], "ends after line 5"),
+        (GOOD.replace("meta 1", "meta 2"), "line 1 is not"),
+        (GOOD.replace("down_ratio 4", "down_ratio 0"), "line 2 is not"),
+        (GOOD.replace("soft_nms 1", "soft_nms 2"), "line 3 is not"),
+        (GOOD.replace("category_ids 1", "category_ids 1.5"), "line 5 is not"),
+        (GOOD.replace("image 1 1.0", "image 1 nan"), "line 7 is not"),
+        (GOOD.replace("image 1 1.0", "image 1"), "line 7 is not"),
+        (GOOD.rstrip("\n"), "line 7 is not"),
+        (GOOD + "image 1", "line 8 is not"),
+        (GOOD + image_line(2, np.eye(2, 3), "a") + "\n", "line 8 is not"),
+        (GOOD + image_line(2, np.eye(2, 3), "b%0") + "\n", "line 8 is not"),
+        (GOOD.replace("boxes 100", "boxes 50"), "is of float32 (1, 50, 6)"),
+    ],
+)
+def test_a_meta_file_that_is_none_is_refused_by_line(export_once, run, tmp_path, text, words):
+    np.zeros((K, 6), np.float32).tofile(tmp_path / "a.bin")
+    (tmp_path / "meta.txt").write_text(text)
+    done = run(
+        mindir_path=export_once,
+        input_path=tmp_path,
+        meta_path=tmp_path / "meta.txt",
+        result_json=tmp_path / "boxes.json",
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(rf"error: .*meta.txt.*{re.escape(words)}.*; .*\n", done.stderr), done.stderr
+    assert not (tmp_path / "boxes.json").exists()
+
+
+@pytest.fixture(scope="module")
+def export_once(export) -> Path:
+    return export(Rows(), (1, 3, 10, 20), "float32")
+
+
+def test_result_json_needs_a_meta_file(export_once, run, tmp_path):
+    done = run(mindir_path=export_once, input_path=tmp_path, result_json=tmp_path / "boxes.json")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: --meta_path: missing; --help lists the flags\n",
+    )
+
+
+# --- images -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reads_images(infer_app: Path) -> None:
+    cache = (infer_app.parents[1] / "build" / "CMakeCache.txt").read_text()
+    if "WITH_OPENCV:BOOL=ON" not in cache and "WITH_OPENCV:BOOL=1" not in cache:
+        pytest.skip("the application has no OpenCV; install libopencv-dev")
+
+
+def photo(height: int, width: int, channels: int = 3) -> np.ndarray:
+    """Uint8, smooth as a photograph: noise of few pixels, enlarged."""
+    random = np.random.default_rng(height)
+    small = random.integers(0, 256, (height // 8 + 2, width // 8 + 2, channels), np.uint8)
+    return cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "wide.jpg"), photo(50, 333))
+    cv2.imwrite(str(folder / "high.JPEG"), photo(401, 97))
+    cv2.imwrite(str(folder / "grey.jpg"), photo(120, 160)[:, :, 0])
+    cv2.imwrite(str(folder / "noise.png"), np.random.default_rng(0).integers(0, 256, (64, 80, 3)))
+    cv2.imwrite(str(folder / "alpha.png"), photo(90, 70, 4))
+    cv2.imwrite(str(folder / "one.png"), photo(1, 1))
+    return folder
+
+
+def python_input(path: Path) -> np.ndarray:
+    from src.data.images import decode_with_cv2
+
+    return InputGeometry(False, 0, SIZE)(decode_with_cv2(path.read_bytes()))[0]
+
+
+@pytest.mark.usefixtures("reads_images")
+def test_images_are_decoded_and_warped_to_the_pixels_of_the_python_side(
+    export, run, tmp_path, image_folder
+):
+    (image_folder / "notes.txt").write_text("not an image")
+    mindir = export(Pixels(), (4, 3, *SIZE), "uint8")
+    flags = {"mindir_path": mindir, "input_path": image_folder, "input_format": "image"}
+    done = run(**flags, result_path=tmp_path / "out")
+    assert (done.returncode, done.stderr) == (0, "")
+    paths = [path for path in image_folder.iterdir() if path.suffix != ".txt"]
+    assert len(paths) == len(list((tmp_path / "out").iterdir())) == 6
+    for path in paths:
+        found = np.fromfile(tmp_path / "out" / f"{path.stem}_0.bin", np.float32)
+        np.testing.assert_array_equal(found.reshape(3, *SIZE), python_input(path), path.name)
+
+
+@pytest.mark.usefixtures("reads_images")
+def test_float32_models_get_normalised_images(export, run, tmp_path, image_folder):
+    colour = normalisation(colour_statistics(config().dataset_config))
+    (tmp_path / "meta.txt").write_text(meta_text([], colour=colour))
+    mindir = export(Pixels(), (1, 3, *SIZE), "float32")
+    flags = {"mindir_path": mindir, "input_path": image_folder, "input_format": "image"}
+    done = run(**flags, result_path=tmp_path / "out", meta_path=tmp_path / "meta.txt")
+    assert done.returncode == 0, done.stderr
+    for path in image_folder.iterdir():
+        found = np.fromfile(tmp_path / "out" / f"{path.stem}_0.bin", np.float32)
+        wanted = normalise(python_input(path), colour)
+        np.testing.assert_allclose(found.reshape(3, *SIZE), wanted, rtol=0, atol=1e-6)
+    refused = run(**flags, result_path=tmp_path / "none")
+    assert refused.returncode == 2 and "error: --meta_path: missing; " in refused.stderr
+
+
+@pytest.mark.usefixtures("reads_images")
+def test_images_that_cannot_be_read_fail_alone(export, run, tmp_path, image_folder):
+    whole = (image_folder / "wide.jpg").read_bytes()
+    (image_folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (image_folder / "empty.jpg").write_bytes(b"")
+    (image_folder / "text.png").write_text("no image")
+    (image_folder / "folder.jpg").mkdir()
+    cv2.imwrite(str(image_folder / "long.png"), np.zeros((1, 32767, 3), np.uint8))
+    mindir = export(Pixels(), (4, 3, *SIZE), "uint8")
+    flags = {"mindir_path": mindir, "input_path": image_folder, "input_format": "image"}
+    done = run(**flags, result_path=tmp_path / "out")
+    assert done.returncode == 1
+    failed = re.findall(r"^failed: .*/images/(\S+): (.*);", done.stderr, re.MULTILINE)
+    assert dict(failed) == {
+        "cut.jpg": "does not decode",
+        "empty.jpg": "does not decode",
+        "text.png": "does not decode",
+        "folder.jpg": "is a folder, a pipe or a device instead of a file",
+        "long.png": "has a side of more than 32766 pixels",
+    }
+    assert len(list((tmp_path / "out").iterdir())) == 6
