@@ -213,6 +213,60 @@ def test_two_images_of_one_stem_are_refused_where_the_stem_is_their_name():
         bin_files.input_names(records, "image")
 
 
+def write_detections(folder: Path, meta: Meta) -> None:
+    """Result files of overlapping boxes of two classes."""
+    random = np.random.default_rng(1)
+    for image in meta.images:
+        corners = random.uniform(0, 20, (meta.boxes, 2))
+        scores = np.sort(random.random((meta.boxes, 1)), axis=0)[::-1]
+        classes = random.choice([0, 2], (meta.boxes, 1))
+        boxes = np.hstack([corners, corners + 9, scores, classes])
+        boxes.astype(np.float32).tofile(folder / f"{image.name}_0.bin")
+
+
+def test_results_do_not_depend_on_the_number_of_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(results, "_WORTH_A_PROCESS", 1)
+    meta = some_meta(["one", "two", "three"])
+    write_detections(tmp_path, meta)
+    bad_records = BadRecords("fail")
+    found = [results.of_bin_files(tmp_path, meta, bad_records, workers) for workers in (1, 2)]
+    assert found[0] == found[1]
+    assert found[0][1] == [0, 7, 14]
+    assert {entry["category_id"] for entry in found[0][0]} == {1, 90}
+    assert bad_records.count == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (None, "two_0.bin: cannot be read"),
+        (b"\0" * 2399, "has 2399 bytes, but 100 boxes take 2400"),
+        (np.full(600, np.nan, np.float32).tobytes(), "not finite"),
+        (np.full(600, 3, np.float32).tobytes(), "other than 3 classes"),
+        (np.full(600, 0.5, np.float32).tobytes(), "other than 3 classes"),
+    ],
+)
+def test_results_that_are_missing_or_wrong_are_named_or_left_out(
+    change: bytes | None, words: str, tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    meta = some_meta(["one", "two", "three"])
+    write_detections(tmp_path, meta)
+    (tmp_path / "two_0.bin").unlink()
+    if change is not None:
+        (tmp_path / "two_0.bin").write_bytes(change)
+    for action in ("skip", "fail"):
+        bad_records = BadRecords(action)
+        found, image_ids = results.of_bin_files(tmp_path, meta, bad_records, 1)
+        assert image_ids == [0, 14]
+        assert {entry["image_id"] for entry in found} == {0, 14}
+        assert bad_records.count == 1
+    with pytest.raises(UserError, match="--on_bad_record skip"):
+        bad_records.report()
+    assert words in capsys.readouterr().err
+
+
 def entry(image_id: int, **changes: object) -> dict:
     return {"image_id": image_id, "category_id": 1, "bbox": [0, 1.5, 2, 3], "score": 0.5, **changes}
 

@@ -3,7 +3,7 @@
 
 import json
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from src.evaluation.postprocess import PostProcessing
 from src.model_utils.errors import UserError
 
 _IMAGES_AT_ONCE = 64  # to a process
+_WORTH_A_PROCESS = 500  # images: they take as long as a process takes to start
 
 
 def check_settings(
@@ -80,22 +81,25 @@ def of_bin_files(
     make = _Results(
         result_path, PostProcessing(meta.soft_nms, meta.boxes, meta.down_ratio), meta.category_ids
     )
-    with (
-        ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool,
-        # disable: no progress in acc.log
-        tqdm(
-            total=len(meta.images), desc="postprocess", unit="image", mininterval=1, disable=None
-        ) as progress,
-    ):
-        of_images = pool.map(make, meta.images, chunksize=_IMAGES_AT_ONCE)
-        for image, found in zip(meta.images, of_images, strict=True):
-            if isinstance(found, UserError):
-                bad_records.add("image without a sound result file", str(found).rstrip("."))
-            else:
-                results += found
-                image_ids.append(image.image_id)
-            progress.update()
+    # disable: on a terminal only, not in acc.log
+    progress = tqdm(meta.images, desc="postprocess", unit="image", mininterval=1, disable=None)
+    for image, found in zip(progress, _mapped(make, meta.images, workers), strict=True):
+        if isinstance(found, UserError):
+            bad_records.add("image without a sound result file", str(found).rstrip("."))
+        else:
+            results += found
+            image_ids.append(image.image_id)
     return results, image_ids
+
+
+def _mapped(make: _Results, images: Sequence[ImageMeta], workers: int) -> Iterator[Any]:
+    """`make` of each image, in order. Not by threads: soft-NMS holds Python's lock."""
+    workers = min(workers, len(images) // _WORTH_A_PROCESS)
+    if workers < 2:
+        yield from map(make, images)
+    else:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+            yield from pool.map(make, images, chunksize=_IMAGES_AT_ONCE)
 
 
 def of_result_file(
