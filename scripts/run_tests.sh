@@ -21,7 +21,6 @@ echo "== linters"
 "$bin/ruff" format --check .
 "$bin/ruff" check .
 "$bin/shellcheck" scripts/*.sh ascend310_infer/build.sh .ci/run
-"$bin/clang-format" --dry-run -Werror ascend310_infer/inc/*.h ascend310_infer/src/*.cc \
-    benchmarks/*.cc
+"$bin/clang-format" --dry-run -Werror ascend310_infer/*/*.h ascend310_infer/*/*.cc benchmarks/*.cc
 echo "== tests"
 "$bin/python" -m pytest -m "$marker" --durations=10

@@ -16,14 +16,14 @@ template <typename T>
 class Queue {
  public:
   void Push(T value) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     values_.push_back(std::move(value));
     changed_.notify_one();
   }
 
   // No value comes any more; those that wait are still handed out.
   void Close() {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     closed_ = true;
     changed_.notify_all();
   }

@@ -11,34 +11,37 @@ namespace centernet {
 // Success, or one sentence for the user: what is wrong, where, and what to do about it.
 class [[nodiscard]] Status {
  public:
-  static Status Ok() { return Status(std::nullopt); }
+  static Status Ok() { return Status(""); }
+  // REQUIRES: !message.empty().
   static Status Error(std::string message) { return Status(std::move(message)); }
 
-  bool ok() const { return !message_.has_value(); }
+  bool ok() const { return message_.empty(); }
 
   // REQUIRES: !ok().
-  const std::string& message() const { return *message_; }
+  const std::string& message() const { return message_; }
 
  private:
-  explicit Status(std::optional<std::string> message) : message_(std::move(message)) {}
+  explicit Status(std::string message) : message_(std::move(message)) {}
 
-  std::optional<std::string> message_;
+  std::string message_;  // Empty: success.
 };
 
 // A value, or the error that kept it from being made.
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  // Implicit, so that a function can return either.
+  // Both are implicit, so that a function can return either.
+  // NOLINTBEGIN(misc-explicit-constructor)
   Result(T value) : status_(Status::Ok()), value_(std::move(value)) {}
   // REQUIRES: !status.ok().
   Result(Status status) : status_(std::move(status)) {}
+  // NOLINTEND(misc-explicit-constructor)
 
   bool ok() const { return status_.ok(); }
   const Status& status() const { return status_; }
 
   // REQUIRES: ok().
-  T& value() { return *value_; }
+  T& value() { return *value_; }  // NOLINT(bugprone-unchecked-optional-access)
 
  private:
   Status status_;

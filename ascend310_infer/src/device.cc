@@ -14,7 +14,7 @@ std::shared_ptr<mindspore::Context> CreateContext(const Device& device) {
     context->MutableDeviceInfo().push_back(std::make_shared<mindspore::CPUDeviceInfo>());
     return context;
   }
-  auto ascend = std::make_shared<mindspore::AscendDeviceInfo>();
+  const auto ascend = std::make_shared<mindspore::AscendDeviceInfo>();
   ascend->SetDeviceID(static_cast<uint32_t>(device.id));
   if (!device.precision_mode.empty()) {
     ascend->SetPrecisionMode(device.precision_mode);

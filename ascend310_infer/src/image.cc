@@ -61,10 +61,9 @@ Status DecodeAndWarp(const std::string& encoded, int height, int width, uint8_t*
   cv::Mat warped;
   cv::warpAffine(image, warped, cv::Mat(2, 3, CV_64F, affine->data()), cv::Size(width, height));
   const size_t plane = static_cast<size_t>(height) * static_cast<size_t>(width);
-  std::vector<cv::Mat> planes;
-  for (size_t channel = 0; channel < 3; ++channel) {
-    planes.emplace_back(height, width, CV_8U, pixels + channel * plane);
-  }
+  std::vector<cv::Mat> planes = {{height, width, CV_8U, pixels},
+                                 {height, width, CV_8U, pixels + plane},
+                                 {height, width, CV_8U, pixels + 2 * plane}};
   cv::split(warped, planes);  // Into the given memory, as size and type fit.
   return Status::Ok();
 }

@@ -56,20 +56,14 @@ class Pipeline {
     for (int i = 0; i < options_.readers + options_.writers + 3; ++i) {
       free_.Push(std::make_unique<Batch>());
     }
-    std::vector<std::thread> readers;
+    std::vector<std::thread> threads(static_cast<size_t>(options_.readers + options_.writers));
     readers_left_ = options_.readers;
-    for (int i = 0; i < options_.readers; ++i) {
-      readers.emplace_back([this] { ReadBatches(); });
-    }
-    std::vector<std::thread> writers;
-    for (int i = 0; i < options_.writers; ++i) {
-      writers.emplace_back([this] { WriteBatches(); });
+    for (size_t i = 0; i < threads.size(); ++i) {
+      const bool reads = i < static_cast<size_t>(options_.readers);
+      threads[i] = std::thread([this, reads] { reads ? ReadBatches() : WriteBatches(); });
     }
     RunModel();
-    for (std::thread& thread : readers) {
-      thread.join();
-    }
-    for (std::thread& thread : writers) {
+    for (std::thread& thread : threads) {
       thread.join();
     }
     return result_;
@@ -82,7 +76,11 @@ class Pipeline {
 
   void ReadBatches() {
     while (!ends_ && !is_stopped_()) {
-      std::unique_ptr<Batch> batch = *free_.Pop();  // Never closed.
+      std::optional<std::unique_ptr<Batch>> popped = free_.Pop();
+      if (!popped) {
+        break;
+      }
+      std::unique_ptr<Batch> batch = std::move(*popped);
       batch->number = next_batch_++;
       const size_t first = batch->number * batch_size_;
       if (first >= inputs_.size()) {
@@ -173,7 +171,7 @@ class Pipeline {
 
   // Counts and tells what became of the batches, in their order, and gives their memory back.
   void Report(std::unique_ptr<Batch> finished) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     const size_t number = finished->number;
     waiting_.emplace(number, std::move(finished));
     while (!waiting_.empty() && waiting_.begin()->first == next_report_) {
@@ -211,7 +209,7 @@ class Pipeline {
   }
 
   void End(const Status& error) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const std::scoped_lock lock(mutex_);
     if (result_.error.ok()) {
       result_.error = error;
     }

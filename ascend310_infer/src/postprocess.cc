@@ -112,7 +112,7 @@ void AppendCocoEntries(const std::vector<Box>& boxes, int64_t image_id,
     }
     *json += "], \"score\": ";
     AppendNumber(box.score, json);
-    *json += "}";
+    *json += '}';
   }
 }
 

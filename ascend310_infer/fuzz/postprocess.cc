@@ -1,0 +1,39 @@
+// Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+// Any numbers are detections with a result, best box first, or are refused.
+#include "inc/postprocess.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  centernet::Affine affine{};
+  if (size < sizeof(affine) + 1) {
+    return -1;
+  }
+  std::memcpy(affine.data(), data, sizeof(affine));
+  centernet::Meta meta{};
+  meta.down_ratio = 4;
+  meta.soft_nms = data[sizeof(affine)] % 2 == 1;
+  meta.category_ids = {1, -1, 90};
+  const uint8_t* rest = data + sizeof(affine) + 1;
+  std::vector<centernet::Box> boxes((size - sizeof(affine) - 1) / sizeof(centernet::Box));
+  std::copy_n(rest, boxes.size() * sizeof(centernet::Box),
+              reinterpret_cast<uint8_t*>(boxes.data()));
+  const size_t given = boxes.size();
+  centernet::Result<std::vector<centernet::Box>> found =
+      centernet::PostProcess(std::move(boxes), affine, meta);
+  if (!found.ok()) {
+    return 0;
+  }
+  const bool sorted = std::is_sorted(
+      found.value().begin(), found.value().end(),
+      [](const centernet::Box& a, const centernet::Box& b) { return a.score > b.score; });
+  std::string json;
+  centernet::AppendCocoEntries(found.value(), 1, meta.category_ids, &json);
+  if (!sorted || found.value().size() > given || json.find("nan") != std::string::npos ||
+      json.find("inf") != std::string::npos) {
+    std::abort();
+  }
+  return 0;
+}
