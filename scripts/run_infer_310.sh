@@ -30,6 +30,24 @@ state() {
         | LC_ALL=C sort | sha256sum
 }
 
+# run_stoppable COMMAND...: runs it and hands on the signals that this shell gets meanwhile.
+run_stoppable() {
+    local child code=0
+    set -m # in a process group of its own, and with SIGINT not ignored
+    "$@" < /dev/null &
+    child=$!
+    set +m
+    trap 'kill -s INT -- "-$child"' INT
+    trap 'kill -s TERM -- "-$child"' TERM
+    wait "$child" || code=$?
+    while kill -0 "$child" 2> /dev/null; do # a signal has ended the waiting
+        code=0
+        wait "$child" || code=$?
+    done
+    trap - INT TERM
+    return "$code"
+}
+
 # step NAME LOG COMMAND...: runs it with its output in LOG, after removing the files of `removes`,
 # and notes it for the summary. If it fails, it stops the script with the last lines of its log;
 # `code` is 0, or 1 of an application that could not do some of its inputs.
@@ -53,7 +71,7 @@ step() {
         fi
     fi
     rm -rf "$stamp" "${removes[@]}"
-    "$@" > "$log" 2>&1 || code=$?
+    run_stoppable "$@" > "$log" 2>&1 || code=$?
     if [[ $code -ne 0 && "$name $code" != "ascend310_infer 1" ]]; then
         tail -n 5 "$log" >&2
         echo "$name failed with exit code $code; log: $PWD/$log" >&2

@@ -142,7 +142,7 @@ def test_postprocess_refuses_missing_and_foreign_results(
     options = ("--result_path", "r", "--label_path", label, "--meta_path", "p/meta")
     assert_refused(
         program("postprocess.py", *quick, *options, cwd=tmp_path),
-        "meta.txt: meta file cannot be read",
+        "p/meta: meta file cannot be read",
     )
     done = program(
         "preprocess.py", *quick, "--val_data_dir", shapes, "--predict_dir", "p", cwd=tmp_path

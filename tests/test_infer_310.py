@@ -3,7 +3,11 @@
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +16,7 @@ import pytest
 
 from src.evaluation.coco_results import COCO_NUMBERS, score
 from src.training import checkpoints
-from tests.conftest import QUICKSTART, Program
+from tests.conftest import PROJECT, QUICKSTART, Program
 from tests.helpers import benchmark
 from tests.test_bin_files import copied
 from tests.test_end_to_end import write_seeded_checkpoint
@@ -195,6 +199,27 @@ def test_the_script_repeats_only_what_has_changed_and_sums_up(
     image.write_bytes(image.read_bytes() + b"\0")
     assert run()["skipped"] == []
     assert run("--fresh")["skipped"] == []
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_script_ends_its_step_and_goes_on_there_the_next_time(
+    sent: signal.Signals, mindir: Path, shapes: Path, infer_app: Path, tmp_path: Path
+):
+    command = ["bash", PROJECT / "scripts" / "run_infer_310.sh", mindir, shapes, "y"]
+    environment = {**os.environ, **ON_CPU, "PYTHON": sys.executable}
+    script = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+    while not (tmp_path / "build.log").exists():  # cmake takes a while to find nothing to do
+        assert script.poll() is None
+        time.sleep(0.005)
+    script.send_signal(sent)
+    _, errors = script.communicate(timeout=60)
+    assert script.returncode == 128 + sent
+    assert f"build.sh failed with exit code {128 + sent}".encode() in errors
+    assert not (tmp_path / "infer.log").exists()
+    assert not (tmp_path / "summary.json").exists()
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=False)
+    assert done.returncode == 0
+    assert summary(tmp_path)["skipped"] == ["preprocess.py"]
 
 
 @pytest.mark.parametrize("result", ["bin", "json"])
