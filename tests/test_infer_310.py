@@ -201,7 +201,9 @@ def test_the_script_repeats_only_what_has_changed_and_sums_up(
     assert run("--fresh")["skipped"] == []
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "sent", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_a_stopped_script_ends_its_step_and_goes_on_there_the_next_time(
     sent: signal.Signals, mindir: Path, shapes: Path, infer_app: Path, tmp_path: Path
 ):
@@ -251,10 +253,10 @@ def test_inputs_that_fail_are_left_out_and_counted(
     assert (found["images"], found["failed"]) == (7, 1)
     assert (tmp_path / "result_310.json").exists() == (result == "json")
     assert (tmp_path / "result_Files").exists() == (result == "bin")
-    # What has failed is tried again.
-    broken.write_bytes((shapes / "val2017" / broken.name).read_bytes())
-    assert run("n").returncode == 0
-    assert summary(tmp_path)["images"] == 8
+    if result == "json":  # what has failed is tried again
+        broken.write_bytes((shapes / "val2017" / broken.name).read_bytes())
+        assert run("n").returncode == 0
+        assert summary(tmp_path)["images"] == 8
 
 
 def test_the_script_refuses_what_it_cannot_do(mindir: Path, program: Program, tmp_path: Path):
