@@ -39,12 +39,13 @@ run_stoppable() {
     set +m
     trap 'kill -s INT -- "-$child"' INT
     trap 'kill -s TERM -- "-$child"' TERM
+    trap 'kill -s HUP -- "-$child"' HUP
     wait "$child" || code=$?
     while kill -0 "$child" 2> /dev/null; do # a signal has ended the waiting
         code=0
         wait "$child" || code=$?
     done
-    trap - INT TERM
+    trap - INT TERM HUP
     return "$code"
 }
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -209,6 +210,8 @@ def test_two_images_of_one_stem_are_refused_where_the_stem_is_their_name():
     names = ["eval2017_image_0", "eval2017_image_1", "eval2017_image_2"]
     assert bin_files.input_names(records, "bin") == names
     assert bin_files.input_names(records[:2], "image") == ["a", "b"]
+    odd = [replace(records[0], path=Path(name)) for name in ("x/a.b.jpg", ".jpg", "none", "end.")]
+    assert bin_files.input_names(odd, "image") == ["a.b", ".jpg", "none", "end"]
     with pytest.raises(UserError, match=r"two/a\.png: image 2 and one/a\.jpg would both give a_0"):
         bin_files.input_names(records, "image")
 

@@ -81,11 +81,13 @@ def input_names(records: Sequence[ImageRecord], input_format: str) -> list[str]:
         return [f"eval2017_image_{record.image_id}" for record in records]
     first: dict[str, ImageRecord] = {}
     for record in records:
-        other = first.setdefault(record.path.stem, record)
+        name = record.path.name
+        stem = name[: name.rfind(".")] if name.rfind(".") > 0 else name  # Path.stem keeps "a."
+        other = first.setdefault(stem, record)
         if other is not record:
             raise UserError(
                 f"{record.path}: image {record.image_id} and {other.path} would both give "
-                f"{record.path.stem}_0.bin; rename one of them or choose --input_format bin."
+                f"{stem}_0.bin; rename one of them or choose --input_format bin."
             )
     return list(first)
 
