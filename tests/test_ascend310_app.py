@@ -383,6 +383,45 @@ def test_truncated_mindir(workspace, mindir):
     workspace.refuses("broken.mindir", "export.py")
 
 
+class TwoInputs(nn.Cell):
+    def construct(self, x, y):
+        return x + y
+
+
+class OneRow(nn.Cell):
+    def construct(self, x):
+        return ops.ReduceSum()(x, 0)
+
+
+@pytest.mark.parametrize(
+    ("cell", "blanks", "words"),
+    [
+        (TwoInputs(), [np.float32, np.float32], ("has 2 inputs instead of one image",)),
+        (OneRow(), [np.float32], ("its output", "(3, 4, 5) and has no row for each of 2 images")),
+        (TwoOutputs(), [np.int32], ("its input is int32 (2, 3, 4, 5) instead of",)),
+    ],
+)
+def test_models_of_another_kind(workspace, cell, blanks, words):
+    tensors = [Tensor(np.zeros(SHAPE, dtype)) for dtype in blanks]
+    ms.export(cell, *tensors, file_name=str(workspace.folder / "v3"), file_format="MINDIR")
+    write_version_1(workspace.folder / "v3.mindir", workspace.folder / "v1.mindir")
+    workspace.flags["--mindir_path"] = workspace.folder / "v1.mindir"
+    workspace.refuses("v1.mindir: ", *words, "export.py")
+
+
+def test_damaged_mindirs_are_refused_or_run(workspace, mindir):
+    random = np.random.default_rng(0)
+    whole = np.frombuffer(mindir.read_bytes(), np.uint8)
+    codes = set()
+    for _ in range(10):
+        damaged = whole.copy()
+        damaged[random.integers(0, len(whole), 4)] = random.integers(0, 256, 4)
+        workspace.flags["--mindir_path"] = workspace.folder / "damaged.mindir"
+        damaged.tofile(workspace.folder / "damaged.mindir")
+        codes.add(workspace.run().returncode)
+    assert codes <= {0, 2}
+
+
 @pytest.mark.skipif(Path("/dev/davinci0").exists(), reason="this machine has an Ascend device")
 def test_no_ascend_device(workspace):
     workspace.flags["--device_target"] = "Ascend"

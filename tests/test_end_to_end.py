@@ -291,6 +291,24 @@ def test_evaluation_says_what_the_data_set_lacks(
     assert set(map(str, report["classes"].values())) == {str(nothing)}
 
 
+def test_evaluation_leaves_unreadable_images_out_or_ends_if_all_are(
+    checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    data = Path(shutil.copytree(shapes, tmp_path / "data"))
+    first, second = sorted((data / "val2017").iterdir())[:2]
+    first.write_bytes(b"no image")
+    options = ("--load_checkpoint_path", checkpoint, "--data_dir", data, "--on_bad_record", "skip")
+    options += ("--eval_config.num_images", 2)
+    done = program("eval.py", *CPU, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"{first}: image 1000001 does not decode" in done.stderr
+    report = json.loads((tmp_path / "eval.json").read_text())
+    assert (report["images"], report["unreadable"]) == (1, 1)
+    second.unlink()
+    done = program("eval.py", *CPU, *options, cwd=tmp_path)
+    assert_refused(done, "instances_val2017.json: none of its images can be read")
+
+
 def test_run_mode_test_writes_what_cocos_server_takes(
     checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
 ):

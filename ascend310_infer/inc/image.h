@@ -13,6 +13,9 @@ namespace centernet {
 // Whether this program was built with OpenCV.
 bool CanReadImages();
 
+// Keeps OpenCV from starting threads of its own beside those that read images.
+void UseNoFurtherThreads();
+
 // Decodes a JPEG or PNG and warps it, by FixedResolution, to uint8 (3,height,width) BGR at pixels.
 // Sets *affine to the warp. The messages of errors lack the file's name.
 // REQUIRES: CanReadImages(). May be called by several threads at once.

@@ -47,6 +47,8 @@ cv::Mat Decode(const std::string& encoded) {
 
 bool CanReadImages() { return true; }
 
+void UseNoFurtherThreads() { cv::setNumThreads(1); }
+
 Status DecodeAndWarp(const std::string& encoded, int height, int width, uint8_t* pixels,
                      Affine* affine) {
   const cv::Mat image = Decode(encoded);
@@ -71,6 +73,8 @@ Status DecodeAndWarp(const std::string& encoded, int height, int width, uint8_t*
 #else
 
 bool CanReadImages() { return false; }
+
+void UseNoFurtherThreads() {}
 
 Status DecodeAndWarp(const std::string& /*encoded*/, int /*height*/, int /*width*/,
                      uint8_t* /*pixels*/, Affine* /*affine*/) {

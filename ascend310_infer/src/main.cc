@@ -166,6 +166,7 @@ class ImageReader {
 
 Reader CreateReader(const Options& options, const Meta& meta, const TensorInfo& input) {
   if (options.input_format == InputFormat::kImage) {
+    UseNoFurtherThreads();
     return ImageReader(input, meta);
   }
   const size_t bytes = input.bytes / static_cast<size_t>(input.shape[0]);

@@ -62,7 +62,8 @@ class Evaluation:
             is_stopped: asked after each image; once it is true the rest is left.
 
         Raises:
-            UserError: images could not be read and on_bad_record is fail; the others are done.
+            UserError: images could not be read and on_bad_record is fail; the others are done. None
+            could be read.
         """
         self._network.set_train(False)
         results, self.detected, records = [], {}, self.set.records
@@ -84,6 +85,8 @@ class Evaluation:
             if picture_dir is not None:
                 self._draw(self.detected[record.image_id], picture_dir)
         bad.report()
+        if not self.detected:
+            raise UserError(f"{self.set.annotation_path}: none of its images can be read.")
         return results
 
     def _draw(self, result: ImageResult, picture_dir: Path) -> None:
@@ -99,7 +102,9 @@ class Evaluation:
             visual.heat_map_overlay(image, heat, affine, self._config.net_config.down_ratio),
         ]
         picture = visual.side_by_side(pictures, ["ground truth", "prediction", "heat map"])
-        visual.write_picture(picture_dir / f"{result.path.stem}.jpg", picture)
+        is_jpeg = result.path.suffix.lower() in (".jpg", ".jpeg")
+        name = result.path.name if is_jpeg else f"{result.path.name}.jpg"  # beside a.jpg an a.png
+        visual.write_picture(picture_dir / name, picture)
 
     def score(self, results: list[dict[str, Any]]) -> Scores:
         """COCO's numbers of what `detect` gave; raises as `coco_results.score`."""
