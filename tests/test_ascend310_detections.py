@@ -18,6 +18,7 @@ from src.data.geometry import InputGeometry, fixed_resolution
 from src.deploy.mindir_v1 import write_version_1
 from src.evaluation.coco_results import to_results
 from src.evaluation.postprocess import PostProcessing
+from tests.conftest import PROJECT
 from tests.helpers import config
 
 K = 100
@@ -235,7 +236,8 @@ def test_result_json_needs_a_meta_file(export_once, run, tmp_path):
 
 @pytest.fixture(scope="module")
 def reads_images(infer_app: Path) -> None:
-    cache = (infer_app.parents[1] / "build" / "CMakeCache.txt").read_text()
+    assert infer_app.exists()
+    cache = (PROJECT / "ascend310_infer" / "build" / "CMakeCache.txt").read_text()
     if "WITH_OPENCV:BOOL=ON" not in cache and "WITH_OPENCV:BOOL=1" not in cache:
         pytest.skip("the application has no OpenCV; install libopencv-dev")
 
