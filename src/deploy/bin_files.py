@@ -39,7 +39,7 @@ _IMAGE = re.compile(rb"image (%b)((?: %b){6}) ((?:[^%%\r]|%%25|%%0A|%%0D)+)" % (
 _ESCAPES = (("%", "%25"), ("\n", "%0A"), ("\r", "%0D"))  # in this order
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one truth value
 class ImageMeta:
     """One image: the `name` of its files, its COCO id and the affine to network input.
 
@@ -51,7 +51,7 @@ class ImageMeta:
     affine: np.ndarray
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Meta:
     """What meta.txt holds.
 

@@ -49,22 +49,21 @@ def check_settings(
 
 
 @dataclass(frozen=True)
-class _Results:
-    """Makes an image's entries from its result file, in any process."""
+class _Boxes:
+    """The boxes (n,6) of an image from its result file, in any process."""
 
     result_path: Path
     post_process: PostProcessing
-    category_ids: list[int]
+    num_classes: int
 
-    def __call__(self, image: ImageMeta) -> list[dict[str, Any]] | UserError:
+    def __call__(self, image: ImageMeta) -> np.ndarray | UserError:
         try:
             detections = read_detections(
-                self.result_path, image.name, self.post_process.k, len(self.category_ids)
+                self.result_path, image.name, self.post_process.k, self.num_classes
             )
         except UserError as error:
             return error
-        boxes = self.post_process([detections], [image.affine])
-        return to_results(image.image_id, boxes, self.category_ids)
+        return self.post_process([detections], [image.affine])
 
 
 def of_bin_files(
@@ -78,28 +77,29 @@ def of_bin_files(
     """
     results: list[dict[str, Any]] = []
     image_ids = []
-    make = _Results(
-        result_path, PostProcessing(meta.soft_nms, meta.boxes, meta.down_ratio), meta.category_ids
-    )
+    post_process = PostProcessing(meta.soft_nms, meta.boxes, meta.down_ratio)
+    boxes = _Boxes(result_path, post_process, len(meta.category_ids))
     # disable: on a terminal only, not in acc.log
     progress = tqdm(meta.images, desc="postprocess", unit="image", mininterval=1, disable=None)
-    for image, found in zip(progress, _mapped(make, meta.images, workers), strict=True):
+    for image, found in zip(progress, _mapped(boxes, meta.images, workers), strict=True):
         if isinstance(found, UserError):
             bad_records.add("image without a sound result file", str(found).rstrip("."))
         else:
-            results += found
+            results += to_results(image.image_id, found, meta.category_ids)
             image_ids.append(image.image_id)
     return results, image_ids
 
 
-def _mapped(make: _Results, images: Sequence[ImageMeta], workers: int) -> Iterator[Any]:
-    """`make` of each image, in order. Not by threads: soft-NMS holds Python's lock."""
+def _mapped(
+    boxes: _Boxes, images: Sequence[ImageMeta], workers: int
+) -> Iterator[np.ndarray | UserError]:
+    """`boxes` of each image, in order. Not by threads: soft-NMS holds Python's lock."""
     workers = min(workers, len(images) // _WORTH_A_PROCESS)
     if workers < 2:
-        yield from map(make, images)
+        yield from map(boxes, images)
     else:
         with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-            yield from pool.map(make, images, chunksize=_IMAGES_AT_ONCE)
+            yield from pool.map(boxes, images, chunksize=_IMAGES_AT_ONCE)
 
 
 def of_result_file(
