@@ -74,7 +74,7 @@ class Detector:
             float32 (n,6), best first: x1 y1 x2 y2 score class in image pixels.
 
         Raises:
-            UserError: the image cannot be read.
+            UserError: the image cannot be read, or as `finish`.
         """
         prepared = self.prepare(image)
         (detections,) = self.run([prepared], 1)
@@ -85,6 +85,9 @@ class Detector:
 
         While the network works, the next images are read and warped, and the boxes of the last ones
         made, in other threads.
+
+        Raises:
+            UserError: as `finish`.
         """
         finished: deque[Future[np.ndarray] | UserError] = deque()
         with ThreadPoolExecutor(_READERS) as readers, ThreadPoolExecutor(1) as finisher:
@@ -134,8 +137,18 @@ class Detector:
         return [list(detections) for detections in zip(*of_scales, strict=True)]
 
     def finish(self, detections: Sequence[np.ndarray], image: Prepared) -> np.ndarray:
-        """The boxes of an image, as `__call__` returns them, from its detections at each scale."""
-        return self._post_processing(detections, image.affines)
+        """The boxes of an image, as `__call__` returns them, from its detections at each scale.
+
+        Raises:
+            UserError: they are not finite.
+        """
+        boxes = self._post_processing(detections, image.affines)
+        if not np.isfinite(boxes).all():
+            raise UserError(
+                "the network's boxes are not finite: its weights are damaged or of a training that "
+                "diverged; give an earlier checkpoint."
+            )
+        return boxes
 
     def _prepared_or_error(self, image: Image) -> Prepared | UserError:
         try:
