@@ -315,8 +315,8 @@ def test_images_that_cannot_be_read_fail_alone(export, run, tmp_path, image_fold
     failed = re.findall(r"^failed: .*/images/(\S+): (.*);", done.stderr, re.MULTILINE)
     assert dict(failed) == {
         "cut.jpg": "does not decode",
-        "empty.jpg": "does not decode",
-        "text.png": "does not decode",
+        "empty.jpg": "is neither a JPEG nor a PNG",
+        "text.png": "is neither a JPEG nor a PNG",
         "folder.jpg": "is a folder, a pipe or a device instead of a file",
         "long.png": "has a side of more than 32766 pixels",
     }

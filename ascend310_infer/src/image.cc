@@ -18,10 +18,20 @@ namespace {
 // cv::warpAffine takes no image with a side of SHRT_MAX (32,767) pixels or more.
 constexpr int kLargestSide = 32766;
 
+bool StartsWith(const std::string& text, const std::string& start) {
+  return text.compare(0, start.size(), start) == 0;
+}
+
+// Anything else is not given to OpenCV, which tries many formats, by libraries that may open other
+// files for them.
+bool IsJpegOrPng(const std::string& encoded) {
+  return StartsWith(encoded, "\xFF\xD8\xFF") || StartsWith(encoded, "\x89PNG\r\n\x1A\n");
+}
+
 // Decoders let a JPEG without its end pass, with a grey rest. Some cameras write padding after the
 // end-of-image marker: it may stand in the last kilobyte.
 bool IsTruncatedJpeg(const std::string& encoded) {
-  if (encoded.compare(0, 2, "\xFF\xD8") != 0) {
+  if (!StartsWith(encoded, "\xFF\xD8")) {
     return false;
   }
   const size_t start = encoded.size() > 1024 ? encoded.size() - 1024 : 0;
@@ -32,9 +42,6 @@ bool IsTruncatedJpeg(const std::string& encoded) {
 cv::Mat Decode(const std::string& encoded) {
   // COCO's boxes are in stored pixels: an EXIF rotation is not applied.
   constexpr int kFlags = cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION;
-  if (encoded.empty()) {
-    return {};
-  }
   try {
     const cv::_InputArray bytes(encoded.data(), static_cast<int>(encoded.size()));
     return cv::imdecode(bytes, kFlags);
@@ -51,6 +58,9 @@ void UseNoFurtherThreads() { cv::setNumThreads(1); }
 
 Status DecodeAndWarp(const std::string& encoded, int height, int width, uint8_t* pixels,
                      Affine* affine) {
+  if (!IsJpegOrPng(encoded)) {
+    return Status::Error("is neither a JPEG nor a PNG; leave it out");
+  }
   const cv::Mat image = Decode(encoded);
   if (image.empty() || IsTruncatedJpeg(encoded)) {
     return Status::Error("does not decode; restore it or leave it out");
