@@ -207,14 +207,14 @@ def test_unreadable_files_are_named(workspace):
 
 def test_fail_fast_stops_at_the_first_failure(workspace):
     for number in range(100):
-        (workspace.folder / "in" / f"a{number}.bin").write_bytes(b"")
+        (workspace.folder / "in" / f"b{number}.bin").write_bytes(b"")
     result = workspace.run("--fail_fast")
     assert result.returncode == 1
-    faults = [line for line in result.stderr.splitlines() if line.startswith("failed: ")]
-    assert 1 <= len(faults) < 100
-    assert re.fullmatch(
-        r"stopped: \d+ of 103 inputs are done, \d+ failed", result.stderr.splitlines()[-1]
-    )
+    *faults, last = result.stderr.splitlines()
+    assert all(line.startswith("failed: ") for line in faults)
+    stopped = re.fullmatch(r"stopped: (\d+) of 103 inputs are done, (\d+) failed", last)
+    assert 1 <= len(faults) == int(stopped[2]) < 100
+    assert len(list((workspace.folder / "out").iterdir())) == 2 * int(stopped[1]) > 0
 
 
 def test_a_run_in_which_all_failed_ends_with_2(workspace):

@@ -2,14 +2,19 @@
 #ifndef ASCEND310_INFER_INC_PIPELINE_H_
 #define ASCEND310_INFER_INC_PIPELINE_H_
 
+#include <atomic>
 #include <functional>
-#include <ostream>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "inc/geometry.h"
 #include "inc/inputs.h"
 #include "inc/model.h"
+#include "inc/queue.h"
 #include "inc/results.h"
 #include "inc/status.h"
 #include "inc/timing.h"
@@ -30,16 +35,80 @@ struct PipelineResult {
 
 // Reads an input into the place of one image of a batch. Sets *affine if it warped the image
 // itself. Called by several threads at once.
-using Reader = std::function<Status(const Input& input, char* image, Affine* affine)>;
+using Reader =
+    std::function<Status(const Input& input, char* image, std::optional<Affine>* affine)>;
 
-// Runs inputs through the model: reading threads, the model in the calling thread, and writing
+// Runs inputs through a model: reading threads, the model in the calling thread, and writing
 // threads, with a fixed number of batches going round between them. Results and messages are those
-// of one thread, in the order of the inputs. An input that fails is named on *errors; the others go
-// on, unless fail_fast. Once is_stopped, no further input is begun, and those begun are finished.
-PipelineResult RunPipeline(const std::vector<Input>& inputs, const Reader& read, bool warps,
-                           const PipelineOptions& options, const std::function<bool()>& is_stopped,
-                           Model* model, ResultWriter* results, StageTimes* times,
-                           std::ostream* progress, std::ostream* errors);
+// of one thread, in the order of the inputs.
+class Pipeline {
+ public:
+  // What is given by reference or pointer outlives this. Once is_stopped, no further input is
+  // begun, and those begun are finished.
+  Pipeline(const PipelineOptions& options, const std::vector<Input>& inputs, Reader read,
+           std::function<bool()> is_stopped, Model* model, ResultWriter* results,
+           StageTimes* times);
+
+  // To be called once. An input that fails is named on stderr; the others go on, unless fail_fast.
+  PipelineResult Run();
+
+ private:
+  // One image of a batch.
+  struct Item {
+    Status status = Status::Ok();
+    std::optional<Affine> affine;
+    std::string json;
+  };
+
+  // A batch on its way through the stages; its memory is used again for a later one.
+  struct Batch {
+    size_t number;  // Of all batches, from 0.
+    std::vector<Item> items;
+    std::vector<char> pixels;
+    std::vector<std::vector<char>> outputs;
+    BatchTimes times;
+  };
+
+  using BatchQueue = Queue<std::unique_ptr<Batch>>;
+
+  const Input& InputOf(const Batch& batch, size_t i) const;
+
+  void ReadBatches();
+  void Read(Batch* batch);
+  void RunModel();
+  void WriteBatches();
+  void Write(size_t i, Batch* batch);
+
+  // Counts and tells what became of the batches, in their order, and gives their memory back.
+  void Report(std::unique_ptr<Batch> finished);
+  // REQUIRES: mutex_ is held.
+  void ReportNext(const Batch& batch);
+  // REQUIRES: mutex_ is held.
+  void End(const Status& error);
+
+  const PipelineOptions options_;
+  const std::vector<Input>& inputs_;
+  const Reader read_input_;
+  const std::function<bool()> is_stopped_;
+  Model* const model_;
+  ResultWriter* const results_;
+  StageTimes* const times_;
+  const size_t batch_size_;
+  const size_t image_bytes_;
+
+  BatchQueue free_;
+  BatchQueue read_;
+  BatchQueue done_;
+  std::atomic<size_t> next_batch_{0};
+  std::atomic<int> readers_left_{0};
+  std::atomic<bool> ends_{false};  // No further batch is begun.
+
+  std::mutex mutex_;  // Guards what follows, *times_ and stdout and stderr.
+  std::map<size_t, std::unique_ptr<Batch>> waiting_;  // For batches before them.
+  size_t next_report_ = 0;
+  PipelineResult result_;
+  Progress progress_;
+};
 
 }  // namespace centernet
 

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
-#include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -127,7 +127,7 @@ class ImageReader {
         normalises_(input.type == "float32"),
         colour_(meta.colour) {}
 
-  Status operator()(const Input& input, char* image, Affine* affine) const {
+  Status operator()(const Input& input, char* image, std::optional<Affine>* affine) const {
     Result<std::string> encoded = ReadAll(input.path, kLargestFile);
     if (!encoded.ok()) {
       return encoded.status();
@@ -135,7 +135,8 @@ class ImageReader {
     const size_t plane = static_cast<size_t>(height_) * static_cast<size_t>(width_);
     std::vector<uint8_t> warped(normalises_ ? 3 * plane : 0);
     uint8_t* pixels = normalises_ ? warped.data() : reinterpret_cast<uint8_t*>(image);
-    const Status status = DecodeAndWarp(encoded.value(), height_, width_, pixels, affine);
+    Affine& warp = affine->emplace();
+    const Status status = DecodeAndWarp(encoded.value(), height_, width_, pixels, &warp);
     if (!status.ok()) {
       return Status::Error(Shown(input.path) + ": " + status.message());
     }
@@ -170,7 +171,7 @@ Reader CreateReader(const Options& options, const Meta& meta, const TensorInfo& 
     return ImageReader(input, meta);
   }
   const size_t bytes = input.bytes / static_cast<size_t>(input.shape[0]);
-  return [bytes](const Input& file, char* image, Affine* /*affine*/) {
+  return [bytes](const Input& file, char* image, std::optional<Affine>* /*affine*/) {
     return ReadExactly(file.path, bytes, image);
   };
 }
@@ -274,10 +275,10 @@ int Run(const Options& options) {
   ResultWriter results(options.result_path, options.result_json, &meta.value());
   StageTimes times;
   const Clock::time_point start = Clock::now();
-  const PipelineResult result = RunPipeline(
-      inputs.value(), CreateReader(options, meta.value(), model.input()),
-      options.input_format == InputFormat::kImage, options.pipeline,
-      [] { return stop_signal != 0; }, &model, &results, &times, &std::cout, &std::cerr);
+  Pipeline pipeline(
+      options.pipeline, inputs.value(), CreateReader(options, meta.value(), model.input()),
+      [] { return stop_signal != 0; }, &model, &results, &times);
+  const PipelineResult result = pipeline.Run();
   const double seconds = Seconds(Clock::now() - start);
 
   const int code = Conclude(result, inputs.value().size(), Shown(inputs.value()[0].path), &results);

@@ -13,7 +13,7 @@ ResultWriter::ResultWriter(std::string folder, const std::string& json_path, con
       meta_(meta),
       json_(json_path.empty() ? nullptr : std::make_unique<PartialFile>(json_path)) {}
 
-Status ResultWriter::ToJson(const Input& input, const Affine* affine,
+Status ResultWriter::ToJson(const Input& input, const std::optional<Affine>& affine,
                             const std::vector<char>& detections, std::string* json) const {
   const auto image = meta_->images.find(input.stem);
   if (image == meta_->images.end()) {
@@ -23,7 +23,7 @@ Status ResultWriter::ToJson(const Input& input, const Affine* affine,
   std::vector<Box> boxes(detections.size() / sizeof(Box));
   std::memcpy(boxes.data(), detections.data(), boxes.size() * sizeof(Box));
   Result<std::vector<Box>> found =
-      PostProcess(std::move(boxes), affine != nullptr ? *affine : image->second.affine, *meta_);
+      PostProcess(std::move(boxes), affine.value_or(image->second.affine), *meta_);
   if (!found.ok()) {
     return Status::Error(Shown(input.path) + ": " + found.status().message());
   }
