@@ -158,6 +158,7 @@ def test_an_image_without_sound_boxes_or_meta_fails_alone(export, run, tmp_path)
     inputs.mkdir()
     random = np.random.default_rng(0)
     faults = {"nan": (4, np.nan), "inf": (0, np.inf), "class": (5, 5), "below": (5, -1)}
+    faults["long"] = ([0, 2], [-8e37, 8e37])  # found by the fuzzer: each finite, their distance not
     names = ["a", *faults, "unnamed"]
     for name in names:
         detections = random_detections(random)

@@ -13,9 +13,9 @@ constexpr double kSoftNmsSigma = 0.5;
 constexpr float kSoftNmsThreshold = 0.001F;
 
 bool IsSound(const Box& box, size_t classes) {
-  return std::isfinite(box.x1) && std::isfinite(box.y1) && std::isfinite(box.x2) &&
-         std::isfinite(box.y2) && std::isfinite(box.score) && box.label >= 0.0F &&
-         box.label < static_cast<float>(classes);
+  // A difference is not finite where a side is not, or is too long for a float.
+  return std::isfinite(box.x2 - box.x1) && std::isfinite(box.y2 - box.y1) &&
+         std::isfinite(box.score) && box.label >= 0.0F && box.label < static_cast<float>(classes);
 }
 
 void Move(const Affine& back, double ratio, float* x, float* y) {
