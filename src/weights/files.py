@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def _read_mindspore(path: Path) -> Stored:
 
 def _read_safetensors(path: Path) -> Stored:
     try:
-        entries = safetensors.deserialize(path.read_bytes())
+        entries = sorted(safetensors.deserialize(path.read_bytes()), key=itemgetter(0))
         with safetensors.safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
     except safetensors.SafetensorError as error:

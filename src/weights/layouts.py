@@ -193,11 +193,11 @@ def _of_pytorch(stored: Stored, prefix: str, config: Config) -> Translated:
             name = f"{cell}.{_BATCH_NORM[last]}" if last in _BATCH_NORM else ""
         if not is_detector and name.startswith("fc."):
             return "", "ImageNet's classifier"
+        if is_detector and name.startswith("deconv_layers."):
+            return "neck." + name.replace("conv_offset_mask", "conv_offset"), ""
         if is_detector and re.fullmatch(r"\w+\.[02]\.(weight|bias)", name):
             head = name.split(".")[0]
             return (f"heads.{name}", "") if head in heads else ("", _no_head(head))
-        if is_detector and name.startswith("deconv_layers."):
-            return "neck." + name.replace("conv_offset_mask", "conv_offset"), ""
         return _backbone_name(name), ""
 
     if not is_detector:
