@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Converts weights: python -m src.weights --source FILE --config_path YAML --output FILE."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from src.model_utils.config import load_config
@@ -10,8 +11,10 @@ from src.model_utils.parameters import Config
 _ENDINGS = {"ours": (".ckpt", ".safetensors"), "original": (".pth", ".safetensors")}
 
 
-def main() -> None:
-    config = load_config("Convert weights of this and other projects; docs/weights.md lists them.")
+def main(arguments: Sequence[str] | None = None) -> None:
+    config = load_config(
+        "Convert weights of this and other projects; docs/weights.md lists them.", arguments
+    )
     if not config.source or not config.output:
         raise UserError(
             "command line: give --source and --output, a file to read and one to write."
