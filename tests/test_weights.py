@@ -28,7 +28,7 @@ from src.weights import files
 from src.weights.__main__ import main
 from src.weights.layouts import translate
 from src.weights.load import load, load_for_fine_tuning
-from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
+from tests.conftest import COCO128, PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import PYTORCH_NAMES, config, oracle, run
 from tests.oracles.seeded import sample, seeded_array, seeded_image, seeded_rng, weights_array
 
@@ -566,3 +566,129 @@ def test_train_starts_from_such_files_directly(
     assert done.returncode == 0, done.stderr
     assert "original.safetensors: CenterNet, original PyTorch" in done.stdout
     assert re.search(r"fine-tuning: (\d+) of \1 parameters are from .*original", done.stdout)
+
+
+# --- with PyTorch ------------------------------------------------------------------------------
+
+
+@needs_torch
+def test_what_pytorch_writes_is_read(small_state: State, tmp_path: Path):
+    """Zip and older files, a wrapper, parameters, half precision and tied tensors."""
+    import torch
+
+    state = {f"module.{name}": torch.from_numpy(v.copy()) for name, v in small_state.items()}
+    state["module.conv1.weight"] = torch.nn.Parameter(state["module.conv1.weight"])
+    state["module.wh.0.bias"] = state["module.reg.0.bias"]
+    state["module.hm.0.bias"] = state["module.hm.0.bias"].to(torch.bfloat16)
+    wrapped = {"epoch": 1, "state_dict": state, "optimizer": {"state": {}, "param_groups": []}}
+    for is_zip in (True, False):
+        path = tmp_path / f"{is_zip}.pth"
+        torch.save(wrapped, path, _use_new_zipfile_serialization=is_zip)
+        found = files.read(path)
+        assert list(found.tensors) == list(state)
+        for name, value in state.items():
+            expected = value.detach().float().numpy()
+            np.testing.assert_array_equal(found.tensors[name], expected, err_msg=name)
+        assert (
+            found.remarks
+            == [
+                "1 tensors are bfloat16 in the file and become float32.",
+                "module.reg.0.bias and module.wh.0.bias are one tensor in the file; here each has its "
+                "own copy of it.",
+            ]
+            or "module.wh.0.bias and module.reg.0.bias" in found.remarks[1]
+        )
+
+
+@needs_torch
+def test_a_truncated_file_of_pytorch_is_refused_in_one_sentence(tmp_path: Path):
+    import torch
+
+    for is_zip in (True, False):
+        path = tmp_path / "m.pth"
+        torch.save({"w": torch.ones(1000)}, path, _use_new_zipfile_serialization=is_zip)
+        content = path.read_bytes()
+        for length in (20, len(content) // 2, len(content) - 30):
+            path.write_bytes(content[:length])
+            with pytest.raises(UserError, match="is a damaged or truncated file of PyTorch"):
+                files.read(path)
+
+
+@pytest.mark.slow
+@needs_torch
+@pytest.mark.parametrize("name", list(DEPTHS))
+def test_every_cell_of_the_heads_is_pytorchs(name: str, stored: State, tmp_path: Path):
+    import torch
+
+    from tests.oracles.weights_forward import weights_heads, weights_network
+
+    theirs = weights_network(name)
+    if name == "resnet101_modelzoo":
+        path = write_ckpt(tmp_path / "modelzoo.ckpt", modelzoo_state(stored))
+    else:
+        path = tmp_path / "original.pth"
+        state = {f"module.{key}": value for key, value in theirs.state_dict().items()}
+        torch.save({"epoch": 140, "state_dict": state, "optimizer": {}}, path)
+    options = {"resnet18_dcn": RESNET18, "resnet101_dcn": RESNET101}.get(name, MODELZOO)
+    expected = weights_heads(theirs)
+    for form in ("none",) if name == "resnet101_modelzoo" else ("gather", "operator"):
+        used = config(*options, "--net_config.deformable", form)
+        network = network_of(used)
+        load(network, path, used)
+        heads = run(network, seeded_image((1, 3, 512, 512), "weights"))
+        for head, values in zip(HEADS, heads, strict=True):
+            difference = np.abs(values - expected[head]).max()
+            spread = expected[head].std()
+            print(f"{name} {form} {head}: largest difference {difference:.1e}, spread {spread:.1f}")
+            assert difference < TOLERANCE
+
+
+@pytest.mark.slow
+@needs_torch
+def test_the_original_loads_what_is_written_for_it(stored: State, tmp_path: Path):
+    """PyTorch's network, strictly, from the .pth, gives what it was made from."""
+    import torch
+
+    from tests.oracles.weights_forward import weights_network
+
+    theirs = weights_network("resnet18_dcn")
+    state = theirs.state_dict()
+    source = write_safetensors(tmp_path / "m.safetensors", pytorch_state(stored, "resnet18_dcn"))
+    convert(source, tmp_path / "ours.ckpt", *RESNET18)
+    convert(tmp_path / "ours.ckpt", tmp_path / "back.pth", *RESNET18, "--to", "original")
+    written = torch.load(tmp_path / "back.pth", weights_only=True)["state_dict"]
+    theirs.load_state_dict(written)
+    for name, value in written.items():
+        assert torch.equal(value, state[name]), name
+
+
+@pytest.mark.slow
+@needs_torch
+@pytest.mark.skipif(not COCO128.is_dir(), reason=f"no COCO images at {COCO128}")
+def test_a_network_trained_in_pytorch_has_the_same_ap_here(program: Program, tmp_path: Path):
+    data = tmp_path / "trained"
+    trained = subprocess.run(
+        [sys.executable, "-m", "tests.oracles.train_resnet18", str(COCO128), str(data)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert trained.returncode == 0, trained.stderr
+    expected = json.loads((data / "plain.json").read_text())
+    assert expected["AP"] > 0.1
+    options = (*RESNET18, *GATHER, "--device_target", "CPU")
+    main(["--source", str(data / "trained.pth"), "--output", str(data / "trained.ckpt"), *RESNET18])
+    for path in (data / "trained.ckpt", data / "trained.pth"):
+        done = program(
+            "eval.py",
+            *(*options, "--load_checkpoint_path", path, "--data_dir", data),
+            *("--eval_config.keep_res", "false"),
+            *("--dataset_config.input_res_test", "[192, 192]"),
+            cwd=tmp_path,
+        )
+        assert done.returncode == 0, done.stderr
+        found = json.loads((tmp_path / "eval.json").read_text())["numbers"]
+        print(f"{path.name}: {found['AP']} here, {expected['AP']} in PyTorch")
+        for number, value in expected.items():
+            assert found[number] == pytest.approx(value, abs=0.001)

@@ -29,6 +29,7 @@ _NUMPY_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
     "I8": "i1", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
+_OTHER_FLOATS = {"F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 _TO_SAFETENSORS = (
     "import torch, safetensors.torch as s; d = torch.load('{name}', 'cpu', weights_only=True); "
     "s.save_file({{k: v.clone() for k, v in d.get('state_dict', d).items()}}, '{stem}.safetensors')"
@@ -125,10 +126,9 @@ def _read_safetensors(path: Path) -> Stored:
         elif kind in _NUMPY_TYPES:
             values = _as_float32(np.frombuffer(data, _NUMPY_TYPES[kind]))
         else:
-            raise UserError(f"{path}: {name} is of type {kind}; save it as float32.")
+            raise _unknown_type(path, name, kind)
         tensors[name] = values.reshape(entry["shape"])
-    types = Counter({"BF16": "bfloat16", "F16": "float16", "F64": "float64"}.get(entry["dtype"], "")
-                    for _, entry in entries)  # fmt: skip
+    types = Counter(_OTHER_FLOATS.get(entry["dtype"], "") for _, entry in entries)
     remarks = list(_type_remarks(types))
     # PyTorch's save_model keeps one of several names of a tensor, and the others as metadata.
     for name, kept in metadata.items():
@@ -162,8 +162,10 @@ def _read_pytorch(path: Path) -> Stored:
     tensors = _state_dict(path, content, torch.Tensor)
     arrays, remarks, first = {}, [], {}
     for name, tensor in tensors.items():
-        floating = tensor.is_floating_point()
-        arrays[name] = (tensor.float() if floating else tensor).contiguous().numpy()
+        if tensor.is_quantized or tensor.is_complex():
+            raise _unknown_type(path, name, tensor.dtype)
+        tensor = tensor.detach()  # old files of torchvision hold parameters
+        arrays[name] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
         place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape)
         if tensor.numel() and place in first:
             remarks.append(_tied_remark(name, first[place]))
@@ -190,13 +192,17 @@ def _as_float32(values: np.ndarray) -> np.ndarray:
 
 
 def _type_remarks(types: Counter[str]) -> Iterator[str]:
-    for kind in ("float16", "bfloat16", "float64"):
+    for kind in _OTHER_FLOATS.values():
         if types[kind]:
             yield f"{types[kind]} tensors are {kind} in the file and become float32."
 
 
 def _tied_remark(name: str, other: str) -> str:
     return f"{name} and {other} are one tensor in the file; here each has its own copy of it."
+
+
+def _unknown_type(path: Path, name: str, kind: object) -> UserError:
+    return UserError(f"{path}: {name} is of type {kind}; save it as float32.")
 
 
 def _damaged(path: Path) -> UserError:
