@@ -589,15 +589,9 @@ def test_what_pytorch_writes_is_read(small_state: State, tmp_path: Path):
         for name, value in state.items():
             expected = value.detach().float().numpy()
             np.testing.assert_array_equal(found.tensors[name], expected, err_msg=name)
-        assert (
-            found.remarks
-            == [
-                "1 tensors are bfloat16 in the file and become float32.",
-                "module.reg.0.bias and module.wh.0.bias are one tensor in the file; here each has its "
-                "own copy of it.",
-            ]
-            or "module.wh.0.bias and module.reg.0.bias" in found.remarks[1]
-        )
+        widened, tied = found.remarks
+        assert widened == "1 tensors are bfloat16 in the file and become float32."
+        assert re.match(r"module\.(wh|reg)\.0\.bias and module\.(reg|wh)\.0\.bias are one", tied)
 
 
 @needs_torch
