@@ -146,12 +146,16 @@ def test_the_original_resnet101_dcn_read_directly_gives_pytorchs_heads(
     assert_heads_are_pytorchs(network, stored, "resnet101_dcn")
 
 
-def modelzoo_state(stored: State) -> State:
-    """A training's checkpoint of ModelZoo's centernet_resnet101, with Adam's moments."""
+def modelzoo_state(stored: State, wrapper: str = "network.") -> State:
+    """A training's checkpoint of ModelZoo's centernet_resnet101, with Adam's moments.
+
+    Its parameters are named by the cells around the network: none, the loss, the training step.
+    """
 
     def rename(name: str) -> str:
         head, _, rest = name.partition(".")
-        return f"network.{head}_fn.{rest}" if head in HEADS else f"network.resnet101.{name}"
+        part = f"{head}_fn.{rest}" if head in HEADS else f"resnet101.{name}"
+        return wrapper + part
 
     state = mindspore_names(pytorch_state(stored, "resnet101_modelzoo"), rename)
     moments = {f"moment{i}.{name}": state[name] for i in (1, 2) for name in list(state)[:5]}
@@ -168,6 +172,18 @@ def test_modelzoos_checkpoint_gives_the_heads_of_pytorch_with_its_padding(
     load(network, path, used)
     assert re.search(r"ignored +12  the training's state", capsys.readouterr().out)
     assert_heads_are_pytorchs(network, stored, "resnet101_modelzoo")
+
+
+@pytest.mark.parametrize("wrapper", ["", "train_on_step.network.network."])
+def test_modelzoos_checkpoint_is_known_whatever_cells_stood_around_it(wrapper: str, stored: State):
+    made = files.Stored(Path("modelzoo.ckpt"), modelzoo_state(stored, wrapper), [])
+    expected = {name for name, _ in network_of(config(*MODELZOO)).parameters_and_names()}
+    assert translate(made, config(*MODELZOO)).arrays.keys() == expected
+    made.tensors[f"{wrapper}rpn.weight"] = np.ones(3, np.float32)
+    with pytest.raises(
+        UserError, match=r"holds 1 tensors \(.*rpn\.weight\) that a network of the l"
+    ):
+        translate(made, config(*MODELZOO))
 
 
 def test_modelzoos_checkpoint_is_refused_by_a_network_that_pools_otherwise(
@@ -312,6 +328,15 @@ def test_weights_survive_every_way_there_and_back(stored: State, tmp_path: Path)
     assert ours["heads.hm.2.bias"].dtype == np.float32
 
 
+def test_the_original_cannot_take_a_network_that_pools_otherwise(
+    small: tuple[str, ...], small_state: State, tmp_path: Path
+):
+    same = ("--net_config.stem_pool", "same")
+    convert(write_safetensors(tmp_path / "m.safetensors", small_state), tmp_path / "m.ckpt", *small)
+    with pytest.raises(UserError, match=r"the original has no net_config\.stem_pool same"):
+        convert(tmp_path / "m.ckpt", tmp_path / "o.pth", *small, *same, "--to", "original")
+
+
 # --- types, tied and missing tensors -----------------------------------------------------------
 
 
@@ -348,15 +373,14 @@ def test_half_precision_is_widened_and_said(
     halves = {name: value.astype(np.float16) for name, value in small_state.items()}
     convert(write_safetensors(tmp_path / "h.safetensors", halves), tmp_path / "h.ckpt", *small)
     assert (
-        f"{len(halves)} tensors are float16 in the file and become float32."
-        in capsys.readouterr().out
+        f"Tensors of float16 ({len(halves)} in the file) become float32." in capsys.readouterr().out
     )
     # bfloat16 is a float32 without its lower half; those of the file round towards zero.
     upper = {name: value.view(np.uint32) >> 16 for name, value in small_state.items()}
     entries = {n: ("BF16", v.shape, v.astype("<u2").tobytes()) for n, v in upper.items()}
     source = raw_safetensors(tmp_path / "b.safetensors", entries)
     convert(source, tmp_path / "b.ckpt", *small)
-    assert "tensors are bfloat16 in the file and become float32." in capsys.readouterr().out
+    assert "Tensors of bfloat16 (67 in the file) become float32." in capsys.readouterr().out
     name, theirs = "backbone.layer1.0.conv1.weight", "layer1.0.conv1.weight"
     found = checkpoints.read(tmp_path / "h.ckpt")[name].asnumpy()
     np.testing.assert_array_equal(found, halves[theirs].astype(np.float32))
@@ -590,8 +614,20 @@ def test_what_pytorch_writes_is_read(small_state: State, tmp_path: Path):
             expected = value.detach().float().numpy()
             np.testing.assert_array_equal(found.tensors[name], expected, err_msg=name)
         widened, tied = found.remarks
-        assert widened == "1 tensors are bfloat16 in the file and become float32."
+        assert widened == "Tensors of bfloat16 (1 in the file) become float32."
         assert re.match(r"module\.(wh|reg)\.0\.bias and module\.(reg|wh)\.0\.bias are one", tied)
+
+
+@needs_torch
+def test_a_pytorch_that_files_can_make_run_code_is_not_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import torch
+
+    torch.save({"w": torch.ones(3)}, tmp_path / "m.pth")
+    monkeypatch.setattr(torch, "__version__", "2.9.1+cpu")
+    with pytest.raises(UserError, match=r"can make PyTorch 2\.9\.1\+cpu run code"):
+        files.read(tmp_path / "m.pth")
 
 
 @needs_torch

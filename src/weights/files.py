@@ -30,6 +30,7 @@ _NUMPY_TYPES = {
     "I8": "i1", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 _OTHER_FLOATS = {"F16": "float16", "BF16": "bfloat16", "F64": "float64"}
+_SAFE_PYTORCH = (2, 10)  # before it weights_only=True has known holes
 _TO_SAFETENSORS = (
     "import torch, safetensors.torch as s; d = torch.load('{name}', 'cpu', weights_only=True); "
     "s.save_file({{k: v.clone() for k, v in d.get('state_dict', d).items()}}, '{stem}.safetensors')"
@@ -147,6 +148,11 @@ def _read_pytorch(path: Path) -> Stored:
             f"{path}: is a file of PyTorch, which is not installed here; pip install torch, or run "
             f'python -c "{program}" where it is and give the .safetensors file.'
         ) from None
+    if tuple(map(int, re.findall(r"\d+", torch.__version__)[:2])) < _SAFE_PYTORCH:
+        raise UserError(
+            f"{path}: was not read, as a file can make PyTorch {torch.__version__} run code "
+            "(CVE-2026-24747); pip install 'torch>=2.10'."
+        )
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -194,7 +200,7 @@ def _as_float32(values: np.ndarray) -> np.ndarray:
 def _type_remarks(types: Counter[str]) -> Iterator[str]:
     for kind in _OTHER_FLOATS.values():
         if types[kind]:
-            yield f"{types[kind]} tensors are {kind} in the file and become float32."
+            yield f"Tensors of {kind} ({types[kind]} in the file) become float32."
 
 
 def _tied_remark(name: str, other: str) -> str:

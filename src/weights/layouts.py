@@ -52,6 +52,12 @@ _BATCH_NORM = {
     "running_mean": "moving_mean",
     "running_var": "moving_variance",
 }
+# Cells and parameters of MindSpore's optimizers and training steps.
+_TRAINING_STATE = {
+    "optimizer", "moment1", "moment2", "moments", "accum", "stat", "beta1_power", "beta2_power",
+    "global_step", "learning_rate", "scale_sense",
+}  # fmt: skip
+_OF_TRAINING = "the training's state"
 _SHOWN = 3
 
 
@@ -141,15 +147,16 @@ def _prefix(stored: Stored) -> str:
         for name, array in stored.tensors.items()
         if name.endswith("conv1.weight")
         and array.shape[1:] == (3, 7, 7)
-        and not _is_optimizers(name)
+        and not _is_training_state(name)
     ]
     if not stems:
         raise _unknown_layout(stored)
     return min(stems, key=len)
 
 
-def _is_optimizers(name: str) -> bool:
-    return name.startswith(("moment", "optimizer.")) or "." not in name
+def _is_training_state(name: str) -> bool:
+    cells = name.split(".")
+    return len(cells) == 1 or not _TRAINING_STATE.isdisjoint(cells)
 
 
 def _renamed(stored: Stored, layout: str, rename: Callable[[str], tuple[str, str]]) -> Translated:
@@ -174,7 +181,7 @@ def _renamed(stored: Stored, layout: str, rename: Callable[[str], tuple[str, str
 
 def _our_name(name: str) -> tuple[str, str]:
     if name.startswith(STATE_PREFIX):
-        return "", "the training's state"
+        return "", _OF_TRAINING
     return (name, "") if name.startswith(("backbone.", "neck.", "heads.")) else ("", "")
 
 
@@ -220,8 +227,8 @@ def _of_mindspore(stored: Stored, prefix: str, config: Config) -> Translated:
 
     def rename(source: str) -> tuple[str, str]:
         name = source.removeprefix(prefix)
-        if not source.startswith(prefix) or _is_optimizers(name):
-            return "", "the training's state"
+        if _is_training_state(name):
+            return "", _OF_TRAINING
         if name.startswith(f"{layout.classifier}."):
             return "", "ImageNet's classifier"
         name = name.replace(f".{layout.shortcut}.", ".downsample.")
@@ -242,7 +249,7 @@ def _modelzoo_rename(
         if head:
             name = f"heads.{head[1]}.{head[2]}"
             return (name, "") if head[1] in heads else ("", _no_head(head[1]))
-        return "", "the training's state"
+        return "", _OF_TRAINING if _is_training_state(source) else ""
 
     return rename
 
