@@ -98,6 +98,12 @@ def convert(source: Path, output: Path, *options: object) -> None:
     main(["--source", str(source), "--output", str(output), *map(str, options)])
 
 
+def tensors_of(path: Path) -> State:
+    """What a checkpoint holds, without its texts."""
+    stored = checkpoints.read(path)
+    return {n: value.asnumpy() for n, value in stored.items() if not isinstance(value, str)}
+
+
 def network_of(used: Config) -> CenterNet:
     return create_network(used.net_config, used.dataset_config.num_classes).set_train(False)
 
@@ -296,7 +302,7 @@ def test_a_backbone_alone_is_converted_only_when_that_is_said(
     assert not output.exists()
     convert(source, output, *RESNET18, "--allow_missing")
     assert "left at initial values      51  not in the file" in capsys.readouterr().out
-    written = checkpoints.read(output)
+    written = tensors_of(output)
     assert len(written) == 100 and all(name.startswith("backbone.") for name in written)
     with pytest.raises(UserError, match=r"another model, 51 parameters do not fit"):
         load(network_of(config(*RESNET18)), output, config(*RESNET18))
@@ -323,20 +329,32 @@ def test_weights_survive_every_way_there_and_back(stored: State, tmp_path: Path)
     convert(tmp_path / "ours.safetensors", tmp_path / "again.ckpt", *RESNET18)
     convert(tmp_path / "again.ckpt", tmp_path / "back.safetensors", *RESNET18, "--to", "original")
     assert_equal(load_file(tmp_path / "back.safetensors"), state)
-    ours = {
-        name: value.asnumpy() for name, value in checkpoints.read(tmp_path / "ours.ckpt").items()
-    }
+    ours = tensors_of(tmp_path / "ours.ckpt")
     assert_equal(load_file(tmp_path / "ours.safetensors"), ours)
     assert ours["heads.hm.2.bias"].dtype == np.float32
 
 
 def test_the_original_cannot_take_a_network_that_pools_otherwise(
-    small: tuple[str, ...], small_state: State, tmp_path: Path
+    small: tuple[str, ...], tmp_path: Path
 ):
     same = ("--net_config.stem_pool", "same")
-    convert(write_safetensors(tmp_path / "m.safetensors", small_state), tmp_path / "m.ckpt", *small)
+    checkpoints.save(network_of(config(*small)).parameters_and_names(), tmp_path / "m.ckpt")
     with pytest.raises(UserError, match=r"the original has no net_config\.stem_pool same"):
         convert(tmp_path / "m.ckpt", tmp_path / "o.pth", *small, *same, "--to", "original")
+
+
+@pytest.mark.parametrize("ending", ["ckpt", "safetensors"])
+def test_converted_weights_remember_how_their_network_pools(
+    ending: str, small: tuple[str, ...], tmp_path: Path
+):
+    path, same = tmp_path / f"same.{ending}", ("--net_config.stem_pool", "same")
+    checkpoints.save(network_of(config(*small)).parameters_and_names(), tmp_path / "m.ckpt")
+    convert(tmp_path / "m.ckpt", path, *small, *same)
+    load(network_of(config(*small, *same)), path, config(*small, *same))
+    with pytest.raises(
+        UserError, match=r"stem_pool same stands for, and not symmetric; give --net_c"
+    ):
+        load(network_of(config(*small)), path, config(*small))
 
 
 # --- types, tied and missing tensors -----------------------------------------------------------
@@ -532,7 +550,7 @@ def test_without_pytorch_one_sentence_says_how_to_convert_elsewhere(tmp_path: Pa
     with pytest.raises(UserError, match=r"pip install torch, or run python -c \"import torch, "):
         files.read(tmp_path / "m.pth")
     with pytest.raises(UserError, match=r"writing \.pth needs PyTorch"):
-        files.write(tmp_path / "out.pth", {})
+        files.write(tmp_path / "out.pth", {}, {})
 
 
 def test_the_command_line_refuses_in_one_sentence_with_exit_code_2(tmp_path: Path):

@@ -35,7 +35,7 @@ def convert(config: Config, source: Path, output: Path) -> None:
     # Here and not above: --help needs no MindSpore.
     from src.models.centernet import create_network
     from src.weights.files import read, write
-    from src.weights.layouts import to_original, translate
+    from src.weights.layouts import STEM_POOL, to_original, translate
     from src.weights.load import check_shapes, missing_from, summary, table
 
     found = translate(read(source), config)
@@ -55,7 +55,10 @@ def convert(config: Config, source: Path, output: Path) -> None:
         )
     names = [name for name, _ in network.parameters_and_names() if name in found.arrays]
     arrays = {name: found.arrays[name] for name in names}
-    write(output, to_original(arrays) if config.to == "original" else arrays)
+    if config.to == "original":
+        write(output, to_original(arrays), {})
+    else:
+        write(output, arrays, {STEM_POOL: config.net_config.stem_pool})
     print(f"{output}: {len(arrays)} tensors written")
 
 

@@ -10,7 +10,7 @@ import pickle
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -44,11 +44,13 @@ class Stored:
     path: the file.
     tensors: arrays by name; those of floating point as float32, whatever they are in the file.
     remarks: what a reader of the tensors should know, a sentence each.
+    facts: texts by name that stand beside the tensors.
     """
 
     path: Path
     tensors: dict[str, np.ndarray]
     remarks: list[str]
+    facts: dict[str, str] = field(default_factory=dict)
 
 
 def read(path: Path) -> Stored:
@@ -68,10 +70,11 @@ def read(path: Path) -> Stored:
     return _read_mindspore(path)
 
 
-def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write(path: Path, arrays: Mapping[str, np.ndarray], facts: dict[str, str]) -> None:
     """Writes arrays as .ckpt, .safetensors or .pth, by the ending of `path`, whole or not at all.
 
-    A .pth is {"epoch": 0, "state_dict": ...}, as the original's programs read it.
+    `facts` are texts to stand beside them. A .pth has none: it is {"epoch": 0, "state_dict": ...},
+    as the original's programs read it.
 
     Raises:
         UserError: another ending, or .pth without PyTorch.
@@ -79,10 +82,11 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """
     if path.suffix == ".ckpt":
         parameters = [(name, ms.Parameter(array, name=name)) for name, array in arrays.items()]
-        checkpoints.save(parameters, path)
+        checkpoints.save(parameters, path, facts)
     elif path.suffix == ".safetensors":
         with whole_file(path) as partial:
-            save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, partial)
+            contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            save_file(contiguous, partial, facts)
     elif path.suffix == ".pth":
         try:
             import torch
@@ -99,7 +103,8 @@ def write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def _read_mindspore(path: Path) -> Stored:
     stored = checkpoints.read(path)
-    names = [name for name in stored if not isinstance(stored[name], str)]
+    facts = {name: value for name, value in stored.items() if isinstance(value, str)}
+    names = [name for name in stored if name not in facts]
     types = Counter(str(stored[name].dtype).lower() for name in names)
     tensors = {}
     for name in names:
@@ -107,7 +112,7 @@ def _read_mindspore(path: Path) -> Stored:
         if value.dtype == ms.bfloat16:  # which NumPy has not
             value = value.astype(ms.float32)
         tensors[name] = _as_float32(value.asnumpy())
-    return Stored(path, tensors, list(_type_remarks(types)))
+    return Stored(path, tensors, list(_type_remarks(types)), facts)
 
 
 def _read_safetensors(path: Path) -> Stored:
@@ -136,7 +141,7 @@ def _read_safetensors(path: Path) -> Stored:
         if kept in tensors and name not in tensors:
             tensors[name] = tensors[kept]
             remarks.append(_tied_remark(name, kept))
-    return Stored(path, tensors, remarks)
+    return Stored(path, tensors, remarks, metadata)
 
 
 def _read_pytorch(path: Path) -> Stored:

@@ -27,6 +27,8 @@ from src.model_utils.parameters import Config
 from src.training.checkpoints import STATE_PREFIX
 from src.weights.files import Stored
 
+STEM_POOL = STATE_PREFIX + "stem_pool"  # a fact beside converted weights: net_config.stem_pool
+
 OURS = "this project's"
 ORIGINAL = "CenterNet, original PyTorch"
 MODELZOO = "CenterNet, ModelZoo"
@@ -165,6 +167,8 @@ def _renamed(stored: Stored, layout: str, rename: Callable[[str], tuple[str, str
     for source, array in stored.tensors.items():
         name, reason = rename(source)
         if name:
+            if array.dtype != np.float32:
+                raise UserError(f"{stored.path}: {source} is {array.dtype}; save it as float32.")
             found.arrays[name], found.sources[name] = array, source
         elif reason:
             found.ignored[source] = reason
@@ -172,7 +176,7 @@ def _renamed(stored: Stored, layout: str, rename: Callable[[str], tuple[str, str
             unknown.append(source)
     if unknown:
         raise UserError(
-            f"{stored.path}: holds {len(unknown)} tensors ({_shown(unknown)}) that a network of "
+            f"{stored.path}: holds {len(unknown)} tensors ({shown(unknown)}) that a network of "
             f"the layout '{layout}' does not have, so it is another network; docs/weights.md "
             "lists those that can be read."
         )
@@ -328,10 +332,20 @@ def _network(arrays: dict[str, np.ndarray]) -> tuple[str, tuple[int, ...]]:
 
 
 def _check_network(stored: Stored, found: Translated, config: Config) -> None:
-    """Raises UserError if a file of another project holds another network than the configured."""
-    if found.layout == OURS:  # what does not fit is named by its shapes
-        return
+    """Raises UserError if a file holds another network than the configured one, as far as it says.
+
+    What does not fit in a file of ours is named by its shapes.
+    """
     net = config.net_config
+    pools = {ORIGINAL: "symmetric", MODELZOO: "same", OURS: stored.facts.get(STEM_POOL)}
+    pool = pools.get(found.layout) or net.stem_pool
+    if pool != net.stem_pool:
+        raise UserError(
+            f"{stored.path}: was trained with the max-pooling that net_config.stem_pool {pool} "
+            f"stands for, and not {net.stem_pool}; give --net_config.stem_pool {pool}."
+        )
+    if found.layout == OURS:
+        return
     held, wanted = _network(found.arrays), (net.block, tuple(net.block_class))
     texts = [_described(*held), _described(*wanted)]
     if any(name.startswith("neck.") for name in found.arrays):
@@ -342,12 +356,6 @@ def _check_network(stored: Stored, found: Translated, config: Config) -> None:
         raise UserError(
             f"{stored.path}: holds {texts[0]}, but the configured network is {texts[1]}; choose "
             "the --config_path of that network, docs/weights.md lists them."
-        )
-    pool = {ORIGINAL: "symmetric", MODELZOO: "same"}.get(found.layout, net.stem_pool)
-    if pool != net.stem_pool:
-        raise UserError(
-            f"{stored.path}: was trained with the max-pooling that net_config.stem_pool {pool} "
-            f"stands for, and not {net.stem_pool}; give --net_config.stem_pool {pool}."
         )
 
 
@@ -361,10 +369,11 @@ def _with_layers(deformable: bool) -> str:
 
 def _unknown_layout(stored: Stored) -> UserError:
     return UserError(
-        f"{stored.path}: its tensors ({_shown(list(stored.tensors))}) are of no layout that is "
+        f"{stored.path}: its tensors ({shown(list(stored.tensors))}) are of no layout that is "
         "known here; docs/weights.md lists those that can be read."
     )
 
 
-def _shown(names: list[str]) -> str:
+def shown(names: list[str]) -> str:
+    """The first of some names."""
     return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")

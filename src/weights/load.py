@@ -10,7 +10,7 @@ from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.training import checkpoints
 from src.weights.files import read
-from src.weights.layouts import OURS, Translated, translate
+from src.weights.layouts import OURS, Translated, shown, translate
 
 _SHOWN = 3
 
@@ -96,8 +96,7 @@ def table(found: Translated, network: nn.Cell) -> str:
     rows.append(("left at initial values", "not in the file", missing_from(found, network)))
     lines = [f"{found.layout}", f"  {'what':<22} {'tensors':>7}  how, or why"]
     for what, how, names in rows:
-        shown = ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
-        listed = f" ({shown})" if names and not what.startswith("matched") else ""
+        listed = f" ({shown(names)})" if names and not what.startswith("matched") else ""
         lines.append(
             f"  {what:<22} {len(names):>7}  {how if names or what == 'transposed' else ''}{listed}"
         )
