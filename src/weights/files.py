@@ -6,6 +6,7 @@ protobuf, .safetensors json and numbers, and PyTorch reads with weights_only=Tru
 pickles that call anything.
 """
 
+import io
 import pickle
 import re
 from collections import Counter
@@ -18,7 +19,7 @@ from typing import Any
 import mindspore as ms
 import numpy as np
 import safetensors
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from src.model_utils.errors import UserError
 from src.model_utils.files import whole_file
@@ -71,13 +72,13 @@ def read(path: Path) -> Stored:
 
 
 def write(path: Path, arrays: Mapping[str, np.ndarray], facts: dict[str, str]) -> None:
-    """Writes arrays as .ckpt, .safetensors or .pth, by the ending of `path`, whole or not at all.
+    """Writes arrays as .ckpt, .safetensors or else .pth, by `path`'s ending, whole or not at all.
 
     `facts` are texts to stand beside them. A .pth has none: it is {"epoch": 0, "state_dict": ...},
     as the original's programs read it.
 
     Raises:
-        UserError: another ending, or .pth without PyTorch.
+        UserError: .pth without PyTorch.
         OSError: it cannot be written.
     """
     if path.suffix == ".ckpt":
@@ -86,8 +87,8 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], facts: dict[str, str]) -
     elif path.suffix == ".safetensors":
         with whole_file(path) as partial:
             contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-            save_file(contiguous, partial, facts)
-    elif path.suffix == ".pth":
+            partial.write_bytes(save(contiguous, facts))  # save_file keeps others from reading
+    else:
         try:
             import torch
         except ImportError:
@@ -95,10 +96,10 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], facts: dict[str, str]) -
                 f"{path}: writing .pth needs PyTorch; pip install torch, or write .safetensors."
             ) from None
         state = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+        content = io.BytesIO()  # PyTorch raises other errors on a full disk
+        torch.save({"epoch": 0, "state_dict": state}, content)
         with whole_file(path) as partial:
-            torch.save({"epoch": 0, "state_dict": state}, partial)
-    else:
-        raise UserError(f"{path}: no known ending; choose .ckpt, .safetensors or .pth.")
+            partial.write_bytes(content.getvalue())
 
 
 def _read_mindspore(path: Path) -> Stored:
