@@ -142,6 +142,7 @@ def test_the_original_resnet18_dcn_converted_gives_pytorchs_heads(
     assert_heads_are_pytorchs(network, stored, "resnet18_dcn")
 
 
+@pytest.mark.slow
 def test_the_original_resnet101_dcn_read_directly_gives_pytorchs_heads(
     stored: State, tmp_path: Path
 ):
