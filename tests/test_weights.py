@@ -358,6 +358,21 @@ def test_converted_weights_remember_how_their_network_pools(
         load(network_of(config(*small)), path, config(*small))
 
 
+def test_a_checkpoint_of_ours_may_hold_more_than_the_network(
+    small: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    used = config(*small)
+    stored = dict(network_of(used).parameters_and_names())
+    for name in ("training.batches", "other.count"):
+        stored[name] = ms.Parameter(ms.Tensor([1], ms.int32), name=name)
+    checkpoints.save(stored.items(), tmp_path / "more.ckpt")
+    load(network_of(used), tmp_path / "more.ckpt", used)
+    load_for_fine_tuning(network_of(used), tmp_path / "more.ckpt", used)
+    assert capsys.readouterr().out.endswith("  only there, ignored: other.count\n")
+    with pytest.raises(UserError, match=r"the configured network has no other\.count"):
+        convert(tmp_path / "more.ckpt", tmp_path / "m.ckpt", *small)
+
+
 # --- types, tied and missing tensors -----------------------------------------------------------
 
 

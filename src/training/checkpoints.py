@@ -2,9 +2,8 @@
 """Writing and reading checkpoints.
 
 The network's parameters go by their place in it (backbone.conv1.weight), whatever cells stand
-around it. Whatever more a training needs to go
-on, see `src.training.resume`, has names with a prefix that no network has. MindSpore's check sum
-over all tells damaged files.
+around it. Whatever more a training needs to go on, see `src.training.resume`, has names with a
+prefix that no network has. MindSpore's check sum over all tells damaged files.
 """
 
 from collections.abc import Iterable, Mapping

@@ -114,16 +114,16 @@ def translate(stored: Stored, config: Config) -> Translated:
         UserError: an unknown layout, a tensor with no place in it, or another network than the
             configured one.
     """
-    names = list(stored.tensors)
-    prefix = _prefix(stored)
-    if prefix == "backbone." and "backbone.bn1.gamma" in names:
-        found = _renamed(stored, OURS, _our_name)
-    elif "bn1.gamma" in (name.removeprefix(prefix) for name in names):
-        found = _of_mindspore(stored, prefix, config)
-    elif prefix in ("", "module."):
-        found = _of_pytorch(stored, prefix, config)
+    if any(n.startswith("backbone.") and n.endswith(".gamma") for n in stored.tensors):
+        found = _ours(stored)
     else:
-        raise _unknown_layout(stored)
+        prefix = _prefix(stored)
+        if f"{prefix}bn1.gamma" in stored.tensors:
+            found = _of_mindspore(stored, prefix, config)
+        elif prefix in ("", "module."):
+            found = _of_pytorch(stored, prefix, config)
+        else:
+            raise _unknown_layout(stored)
     found.remarks[:0] = stored.remarks
     _check_network(stored, found, config)
     return found
@@ -183,10 +183,14 @@ def _renamed(stored: Stored, layout: str, rename: Callable[[str], tuple[str, str
     return found
 
 
-def _our_name(name: str) -> tuple[str, str]:
-    if name.startswith(STATE_PREFIX):
-        return "", _OF_TRAINING
-    return (name, "") if name.startswith(("backbone.", "neck.", "heads.")) else ("", "")
+def _ours(stored: Stored) -> Translated:
+    found = Translated(OURS)
+    for name, array in stored.tensors.items():
+        if name.startswith(STATE_PREFIX):
+            found.ignored[name] = _OF_TRAINING
+        else:
+            found.arrays[name], found.sources[name] = array, name
+    return found
 
 
 def _of_pytorch(stored: Stored, prefix: str, config: Config) -> Translated:
