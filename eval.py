@@ -34,14 +34,14 @@ def evaluate(config: Config) -> None:
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.
     from src.evaluation.run import Evaluation
     from src.models.centernet import create_network
-    from src.training import checkpoints
+    from src.weights.load import load
 
     network = create_network(config.net_config, config.dataset_config.num_classes)
     evaluation = Evaluation(config, network, config.run_mode)
     result_dir = Path(config.save_result_dir)
     make_writable(result_dir)  # before the work, not after it
     checkpoint_path = Path(config.load_checkpoint_path)
-    checkpoints.load(network, checkpoint_path)
+    load(network, checkpoint_path, config)
     digest = sha256(checkpoint_path)  # now: a training may remove the file meanwhile
 
     start = time.monotonic()

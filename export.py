@@ -28,11 +28,11 @@ def export(config: Config) -> None:
     from src.deploy import mindir_v1
     from src.deploy.mindir import write_mindir
     from src.models.centernet import create_network, with_decode
-    from src.training import checkpoints
+    from src.weights.load import load
 
     dataset, options = config.dataset_config, config.export_config
     network = create_network(config.net_config, dataset.num_classes, options.deformable)
-    checkpoints.load(network, Path(config.export_load_ckpt))
+    load(network, Path(config.export_load_ckpt), config)
     colour = normalisation(colour_statistics(dataset)) if options.input_dtype == "uint8" else None
     k = config.eval_config.K
     model = with_decode(network, config.net_config, dataset.num_classes, k, colour)

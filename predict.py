@@ -52,10 +52,10 @@ def main() -> None:
 def checkpoint_detector(config: Config) -> "Detector":
     from src.evaluation.detector import create_detector
     from src.models.centernet import create_network
-    from src.training import checkpoints
+    from src.weights.load import load
 
     network = create_network(config.net_config, config.dataset_config.num_classes)
-    checkpoints.load(network, Path(config.load_checkpoint_path))
+    load(network, Path(config.load_checkpoint_path), config)
     return create_detector(config, network)
 
 

@@ -44,6 +44,7 @@ def train(config: Config) -> None:
     from src.training.optimizer import create_optimizer, learning_rates
     from src.training.run import draw_first_batch, run_training
     from src.training.step import TrainStep, step_options
+    from src.weights.load import load_for_fine_tuning
 
     data, net, recipe = config.dataset_config, config.net_config, config.train_config
     mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
@@ -65,7 +66,9 @@ def train(config: Config) -> None:
 
     network = create_network(net, data.num_classes)
     set_precision(network, recipe.amp_level, device.target)
-    resume.set_first_weights(network, beginning, config)
+    if config.load_checkpoint_path and not beginning.continued:
+        load_for_fine_tuning(network, Path(config.load_checkpoint_path), config)
+    resume.set_first_weights(network, beginning)
     loss = with_loss(network, net, data.num_classes, tuple(data.output_res))
     rates = learning_rates(recipe, total_steps, epoch, device.rank_size)
     optimizer = create_optimizer(recipe, loss, rates)

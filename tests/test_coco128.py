@@ -207,7 +207,7 @@ def test_a_trained_network_finds_what_the_plain_detector_does_and_scores_the_sam
     used = config(*flags, *flags_of(setting, 256), "--data_dir", str(overfitted.data))
     names = used.dataset_config.coco_classes
     network = create_network(used.net_config, len(names))
-    checkpoints.load(network, overfitted.checkpoint)
+    checkpoints.fill(network, checkpoints.read(overfitted.checkpoint), overfitted.checkpoint)
     with graph_mode():
         evaluation = Evaluation(used, network.set_train(False), "val")
         results = evaluation.detect()

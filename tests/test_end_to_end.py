@@ -406,7 +406,7 @@ def worst_difference(folder: Path, checkpoint: Path, options: tuple) -> float:
     uint8 = config.export_config.input_dtype == "uint8"
     colour = normalisation(colour_statistics(dataset)) if uint8 else None
     network = create_network(config.net_config, dataset.num_classes)
-    checkpoints.load(network, checkpoint)
+    checkpoints.fill(network, checkpoints.read(checkpoint), checkpoint)
     model = with_decode(network, config.net_config, dataset.num_classes, k, colour)
     worst = 0.0
     inputs = sorted((folder / "preprocess" / "data").glob("*.bin"))

@@ -262,12 +262,31 @@ def test_stem_pool_is_max_pooling_padded_with_minus_infinity(size):
     height, width = size
     x = np.random.default_rng(0).normal(size=(2, 3, height, width)).astype(np.float32).clip(0)
     padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    expected = np.array(
+    (found,) = run(StemPool(), x)
+    np.testing.assert_array_equal(found, pooled(padded, height, width))
+
+
+@pytest.mark.parametrize("size", [(64, 96), (62, 70)])
+def test_stem_pool_same_pads_even_sides_at_the_end_alone(size):
+    """As ModelZoo's stem: of the rows 0, 1, 2, 3 the first window has 0 to 2, the last 2 and 3."""
+    net_config = config("--net_config.stem_pool", "same").net_config
+    small = {"block": "basic", "block_class": [1, 1, 1, 1], "stage_channels": [4, 4, 4, 4]}
+    backbone = create_network(net_config.model_copy(update=small), 2).backbone
+    height, width = (side // 2 for side in size)
+    x = np.random.default_rng(0).normal(size=(2, 3, height, width)).astype(np.float32).clip(0)
+    before = ((0, 0), (0, 0), (height % 2, 1), (width % 2, 1))
+    padded = np.pad(x, before, constant_values=-np.inf)
+    (found,) = run(backbone.maxpool, x)
+    np.testing.assert_array_equal(found, pooled(padded, height, width))
+
+
+def pooled(padded: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Maxima of 3×3 windows, two apart."""
+    maxima = np.array(
         [
             [padded[:, :, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max(axis=(2, 3))
              for j in range((width + 1) // 2)]
             for i in range((height + 1) // 2)
         ]
     )  # fmt: skip
-    (found,) = run(StemPool(), x)
-    np.testing.assert_array_equal(found, expected.transpose(2, 3, 0, 1))
+    return maxima.transpose(2, 3, 0, 1)

@@ -404,7 +404,7 @@ def test_fine_tuning_takes_what_fits_and_lists_what_does_not(
     ms.set_seed(2)
     network = small_network(5)
     before = {name: p.asnumpy().copy() for name, p in network.parameters_and_names()}
-    checkpoints.load_for_fine_tuning(network, path)
+    checkpoints.fill_for_fine_tuning(network, checkpoints.read(path), path)
     anew = {"heads.hm.2.weight", "heads.hm.2.bias", "heads.reg.0.bias"}
     for name, parameter in network.parameters_and_names():
         expected = before[name] if name in anew else other[name].asnumpy()
@@ -421,10 +421,10 @@ def test_fine_tuning_refuses_another_network_and_one_of_which_nothing_is_here(tm
     path = tmp_path / "other.ckpt"
     checkpoints.save(small_network(5, head_conv=64).parameters_and_names(), path)
     with pytest.raises(UserError, match="another model, 3 parameters do not fit"):
-        checkpoints.load_for_fine_tuning(small_network(5), path)
+        checkpoints.fill_for_fine_tuning(small_network(5), checkpoints.read(path), path)
     checkpoints.save([("w", ms.Parameter(ms.Tensor([1.0])))], path)
     with pytest.raises(UserError, match="is missing"):
-        checkpoints.load_for_fine_tuning(small_network(5), path)
+        checkpoints.fill_for_fine_tuning(small_network(5), checkpoints.read(path), path)
 
 
 def test_a_damaged_image_ends_a_training_in_one_sentence_and_leaves_its_checkpoints(

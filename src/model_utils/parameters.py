@@ -82,6 +82,7 @@ class NetConfig(Section):
     stage_channels: Annotated[list[Count], Field(min_length=1)]
     up_channels: list[Count]
     deformable: str
+    stem_pool: str
     dense_hp: bool
     dense_wh: bool
     cat_spec_wh: bool
@@ -231,6 +232,10 @@ class Config(Section):
     input: str
     output: str
     load_mindir_path: str
+
+    source: str
+    to: str
+    allow_missing: bool
 
     export_format: str
     export_load_ckpt: str

@@ -81,7 +81,7 @@ def create_network(config: NetConfig, num_classes: int, deformable: str | None =
             deformable convolutions; the parameters are the same, so checkpoints fit both.
     """
     form = "none" if config.deformable == "none" else deformable or config.deformable
-    backbone = ResNet(config.block, config.block_class, config.stage_channels)
+    backbone = ResNet(config.block, config.block_class, config.stage_channels, config.stem_pool)
     neck = UpSampling(backbone.out_channels, config.up_channels, form)
     heads = Heads(
         neck.out_channels, config.head_conv, num_classes, config.cat_spec_wh, config.reg_offset

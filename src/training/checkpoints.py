@@ -2,12 +2,11 @@
 """Writing and reading checkpoints.
 
 The network's parameters go by their place in it (backbone.conv1.weight), whatever cells stand
-around it: eval.py and export.py read these and nothing else. Whatever more a training needs to go
-on, see `src.training.resume`, has names with a prefix that no network has. MindSpore's check sum
-over all tells damaged files.
+around it. Whatever more a training needs to go on, see `src.training.resume`, has names with a
+prefix that no network has. MindSpore's check sum over all tells damaged files.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import mindspore as ms
@@ -54,17 +53,12 @@ def read(path: Path) -> dict[str, ms.Parameter | str]:
         ) from None
 
 
-def load(network: nn.Cell, path: Path) -> None:
-    """Reads every parameter of `network` from a checkpoint; others in it (moments) are ignored.
+def fill(network: nn.Cell, stored: Mapping[str, ms.Tensor | str], path: Path) -> None:
+    """Gives `network` all its parameters from those stored; others there (moments) are ignored.
 
     Raises:
-        UserError: as `read`, or the checkpoint is another model's.
+        UserError: the checkpoint, which `path` names, is another model's.
     """
-    fill(network, read(path), path)
-
-
-def fill(network: nn.Cell, stored: dict[str, ms.Parameter | str], path: Path) -> None:
-    """Gives `network` its parameters from what `read` gave, as `load` does."""
     problems = []
     for name, parameter in network.parameters_and_names():
         found = stored.get(name)
@@ -78,16 +72,17 @@ def fill(network: nn.Cell, stored: dict[str, ms.Parameter | str], path: Path) ->
         parameter.set_data(stored[name])
 
 
-def load_for_fine_tuning(network: nn.Cell, path: Path) -> None:
-    """Starts `network` from a checkpoint's weights as far as they fit, and prints what does not.
+def fill_for_fine_tuning(
+    network: nn.Cell, stored: Mapping[str, ms.Tensor | str], path: Path
+) -> None:
+    """Gives `network` the stored weights as far as they fit, and prints what does not.
 
     Parameters that the checkpoint lacks keep their first values, and so do those of heads that were
     trained for another number of classes.
 
     Raises:
-        UserError: as `read`, or another shape elsewhere, or nothing of the network is in it.
+        UserError: another shape elsewhere, or nothing of the network is in the checkpoint.
     """
-    stored = read(path)
     parameters = dict(network.parameters_and_names())
     taken = [name for name in parameters if name in stored]
     other = [name for name in taken if stored[name].shape != parameters[name].shape]
@@ -128,7 +123,7 @@ def _is_weight(name: str) -> bool:
     return not name.startswith(STATE_PREFIX)
 
 
-def _shapes(name: str, found: ms.Parameter, wanted: ms.Parameter) -> str:
+def _shapes(name: str, found: ms.Tensor, wanted: ms.Parameter) -> str:
     return f"{name} is {tuple(found.shape)} instead of {tuple(wanted.shape)}"
 
 

@@ -211,16 +211,14 @@ def start(
     return replace(now, step=step // unit * unit)
 
 
-def set_first_weights(network: nn.Cell, beginning: Beginning, config: Config) -> None:
-    """Gives the network the weights of the checkpoint that it goes on or starts from, if any.
+def set_first_weights(network: nn.Cell, beginning: Beginning) -> None:
+    """Gives the network the weights of the training that it goes on with, if this process read it.
 
     Raises:
-        UserError: the checkpoint does not fit, or cannot be read.
+        UserError: they do not fit.
     """
     if beginning.stopped:
         checkpoints.fill(network, beginning.stopped.parameters, beginning.stopped.path)
-    elif config.load_checkpoint_path and not beginning.continued:
-        checkpoints.load_for_fine_tuning(network, Path(config.load_checkpoint_path))
 
 
 def restore(

@@ -148,8 +148,12 @@ class CenterNet(nn.Module):
             )
             setattr(self, name, head)
 
+    def pool(self, x: Tensor) -> Tensor:
+        """The stem's 3x3 max-pooling, padded by one pixel on each side."""
+        return F.max_pool2d(x, 3, 2, 1)
+
     def forward(self, x: Tensor) -> dict[str, Tensor]:
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, 2, 1)
+        x = self.pool(F.relu(self.bn1(self.conv1(x))))
         for stage in range(1, 5):
             x = getattr(self, f"layer{stage}")(x)
         outputs = {"layer4": x}

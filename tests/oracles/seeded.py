@@ -12,6 +12,9 @@ RESIDUAL_GAIN = 0.6
 DEFORMABLE_GAIN = 2.5
 # So that the learned offsets of the three deformable layers spread by 1 to 2 pixels.
 OFFSET_GAIN = 1.5
+# In weights_forward.py, by depth: at 512×512 the offsets then spread by 0.7 to 1.5 pixels, and
+# PyTorch's float32 is within 5e-4 of its float64. With `OFFSET_GAIN` alone it is not within 1e-2.
+WEIGHTS_OFFSET_GAIN = {18: 0.2, 101: 0.1}
 # The training of adam_steps.py: pixels 0..255 become value · PIXEL_SCALE - 1.
 ADAM_STEPS, ADAM_BATCH, ADAM_SIZE, ADAM_CLASSES = 20, 4, 64, 20
 ADAM_RATE, ADAM_EPS, PIXEL_SCALE = 3e-5, 1e-7, 1 / 128
@@ -54,6 +57,12 @@ def seeded_array(name: str, shape: Sequence[int]) -> np.ndarray:
     else:
         raise ValueError(f"no rule for a parameter called {name!r} of shape {shape}")
     return values.astype(np.float32)
+
+
+def weights_array(name: str, shape: Sequence[int], depth: int) -> np.ndarray:
+    """`seeded_array` for the networks of weights_forward.py."""
+    values = seeded_array(name, shape)
+    return values * np.float32(WEIGHTS_OFFSET_GAIN[depth]) if "conv_offset" in name else values
 
 
 def seeded_image(shape: Sequence[int] = (1, 3, 64, 96), name: str = "image") -> np.ndarray:

@@ -7,7 +7,7 @@ the same here. Names of cells are torchvision's.
 
 from collections.abc import Sequence
 
-from mindspore import Tensor, nn
+from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import HeNormal
 
 from src.models.layers import StemPool, conv
@@ -77,16 +77,22 @@ class ResNet(nn.Cell):
         block: "basic" (ResNet-18, 34) or "bottleneck" (50, 101, 152).
         block_class: number of blocks of each stage; [3, 4, 23, 3] for ResNet-101.
         stage_channels: width of each stage.
+        stem_pool: "symmetric", padded on both sides, or "same", MindSpore's padding mode.
     """
 
     def __init__(
-        self, block: str, block_class: Sequence[int], stage_channels: Sequence[int]
+        self,
+        block: str,
+        block_class: Sequence[int],
+        stage_channels: Sequence[int],
+        stem_pool: str,
     ) -> None:
         super().__init__()
         block_type = {"basic": BasicBlock, "bottleneck": Bottleneck}[block]
         channels = stage_channels[0]
         self.conv1, self.bn1 = _he(3, channels, 7, 2), nn.BatchNorm2d(channels)
-        self.relu, self.maxpool = nn.ReLU(), StemPool()
+        self.relu = nn.ReLU()
+        self.maxpool = StemPool() if stem_pool == "symmetric" else ops.MaxPool(3, 2, "same")
         self.stages = len(block_class)
         for stage, (blocks, width) in enumerate(zip(block_class, stage_channels, strict=True)):
             cells = []

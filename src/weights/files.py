@@ -1,0 +1,221 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Files of weights: .ckpt of MindSpore, .safetensors, and what PyTorch saves.
+
+What a file is follows from its first bytes, not from its name. Nothing in it is executed: .ckpt is
+protobuf, .safetensors json and numbers, and PyTorch reads with weights_only=True, which refuses
+pickles that call anything.
+"""
+
+import io
+import pickle
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import numpy as np
+import safetensors
+from safetensors.numpy import save
+
+from src.model_utils.errors import UserError
+from src.model_utils.files import whole_file
+from src.training import checkpoints
+
+_LARGEST_HEADER = 100_000_000  # bytes; the safetensors library takes no longer ones
+_NUMPY_TYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
+    "I8": "i1", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+_OTHER_FLOATS = {"F16": "float16", "BF16": "bfloat16", "F64": "float64"}
+_SAFE_PYTORCH = (2, 10)  # before it weights_only=True has known holes
+_TO_SAFETENSORS = (
+    "import torch, safetensors.torch as s; d = torch.load('{name}', 'cpu', weights_only=True); "
+    "s.save_file({{k: v.clone() for k, v in d.get('state_dict', d).items()}}, '{stem}.safetensors')"
+)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file holds.
+
+    path: the file.
+    tensors: arrays by name; those of floating point as float32, whatever they are in the file.
+    remarks: what a reader of the tensors should know, a sentence each.
+    facts: texts by name that stand beside the tensors.
+    """
+
+    path: Path
+    tensors: dict[str, np.ndarray]
+    remarks: list[str]
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+def read(path: Path) -> Stored:
+    """Reads a file of weights.
+
+    Raises:
+        UserError: the file is missing, damaged, asks for code to be run, or PyTorch is needed.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: checkpoint not found; check the path.")
+    with path.open("rb") as file:
+        start = file.read(9)
+    if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, a pickle
+        return _read_pytorch(path)
+    if start[8:] == b"{" and int.from_bytes(start[:8], "little") <= _LARGEST_HEADER:
+        return _read_safetensors(path)
+    return _read_mindspore(path)
+
+
+def write(path: Path, arrays: Mapping[str, np.ndarray], facts: dict[str, str]) -> None:
+    """Writes arrays as .ckpt, .safetensors or else .pth, by `path`'s ending, whole or not at all.
+
+    `facts` are texts to stand beside them. A .pth has none: it is {"epoch": 0, "state_dict": ...},
+    as the original's programs read it.
+
+    Raises:
+        UserError: .pth without PyTorch.
+        OSError: it cannot be written.
+    """
+    if path.suffix == ".ckpt":
+        parameters = [(name, ms.Parameter(array, name=name)) for name, array in arrays.items()]
+        checkpoints.save(parameters, path, facts)
+    elif path.suffix == ".safetensors":
+        with whole_file(path) as partial:
+            contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            partial.write_bytes(save(contiguous, facts))  # save_file keeps others from reading
+    else:
+        try:
+            import torch
+        except ImportError:
+            raise UserError(
+                f"{path}: writing .pth needs PyTorch; pip install torch, or write .safetensors."
+            ) from None
+        state = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+        content = io.BytesIO()  # PyTorch raises other errors on a full disk
+        torch.save({"epoch": 0, "state_dict": state}, content)
+        with whole_file(path) as partial:
+            partial.write_bytes(content.getvalue())
+
+
+def _read_mindspore(path: Path) -> Stored:
+    stored = checkpoints.read(path)
+    facts = {name: value for name, value in stored.items() if isinstance(value, str)}
+    names = [name for name in stored if name not in facts]
+    types = Counter(str(stored[name].dtype).lower() for name in names)
+    tensors = {}
+    for name in names:
+        value = stored[name]
+        if value.dtype == ms.bfloat16:  # which NumPy has not
+            value = value.astype(ms.float32)
+        tensors[name] = _as_float32(value.asnumpy())
+    return Stored(path, tensors, list(_type_remarks(types)), facts)
+
+
+def _read_safetensors(path: Path) -> Stored:
+    try:
+        entries = sorted(safetensors.deserialize(path.read_bytes()), key=itemgetter(0))
+        with safetensors.safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+    except safetensors.SafetensorError as error:
+        raise UserError(
+            f"{path}: is a damaged or truncated .safetensors file ({error}); fetch it again."
+        ) from None
+    tensors = {}
+    for name, entry in entries:
+        kind, data = entry["dtype"], bytes(entry["data"])
+        if kind == "BF16":  # the upper half of a float32
+            values = (np.frombuffer(data, "<u2").astype(np.uint32) << 16).view(np.float32)
+        elif kind in _NUMPY_TYPES:
+            values = _as_float32(np.frombuffer(data, _NUMPY_TYPES[kind]))
+        else:
+            raise _unknown_type(path, name, kind)
+        tensors[name] = values.reshape(entry["shape"])
+    types = Counter(_OTHER_FLOATS.get(entry["dtype"], "") for _, entry in entries)
+    remarks = list(_type_remarks(types))
+    # PyTorch's save_model keeps one of several names of a tensor, and the others as metadata.
+    for name, kept in metadata.items():
+        if kept in tensors and name not in tensors:
+            tensors[name] = tensors[kept]
+            remarks.append(_tied_remark(name, kept))
+    return Stored(path, tensors, remarks, metadata)
+
+
+def _read_pytorch(path: Path) -> Stored:
+    try:
+        import torch
+    except ImportError:
+        program = _TO_SAFETENSORS.format(name=path.name, stem=path.stem)
+        raise UserError(
+            f"{path}: is a file of PyTorch, which is not installed here; pip install torch, or run "
+            f'python -c "{program}" where it is and give the .safetensors file.'
+        ) from None
+    if tuple(map(int, re.findall(r"\d+", torch.__version__)[:2])) < _SAFE_PYTORCH:
+        raise UserError(
+            f"{path}: was not read, as a file can make PyTorch {torch.__version__} run code "
+            "(CVE-2026-24747); pip install 'torch>=2.10'."
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        called = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if not called:
+            raise _damaged(path) from None
+        raise UserError(
+            f"{path}: asks for {called[1]} to be called, so it was not read; save its state dict "
+            "alone, tensors by name, where you trust the file."
+        ) from None
+    except Exception:  # of a damaged file PyTorch's readers raise whatever they stumble over
+        raise _damaged(path) from None
+    tensors = _state_dict(path, content, torch.Tensor)
+    arrays, remarks, first = {}, [], {}
+    for name, tensor in tensors.items():
+        if tensor.is_quantized or tensor.is_complex():
+            raise _unknown_type(path, name, tensor.dtype)
+        tensor = tensor.detach()  # old files of torchvision hold parameters
+        arrays[name] = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        place = (tensor.untyped_storage().data_ptr(), tensor.storage_offset(), tensor.shape)
+        if tensor.numel() and place in first:
+            remarks.append(_tied_remark(name, first[place]))
+        first.setdefault(place, name)
+    types = Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors.values())
+    return Stored(path, arrays, [*_type_remarks(types), *remarks])
+
+
+def _state_dict(path: Path, content: Any, tensor_type: type) -> dict[str, Any]:
+    """The tensors by name in what PyTorch read: a state dict, or a training's file with one."""
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    tensors = {}
+    if isinstance(content, dict):
+        tensors = {n: value for n, value in content.items() if isinstance(value, tensor_type)}
+    if not tensors:
+        raise UserError(f"{path}: holds no tensors by name; give a file with a state dict.")
+    return tensors
+
+
+def _as_float32(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32) if values.dtype.kind == "f" else values
+
+
+def _type_remarks(types: Counter[str]) -> Iterator[str]:
+    for kind in _OTHER_FLOATS.values():
+        if types[kind]:
+            yield f"Tensors of {kind} ({types[kind]} in the file) become float32."
+
+
+def _tied_remark(name: str, other: str) -> str:
+    return f"{name} and {other} are one tensor in the file; here each has its own copy of it."
+
+
+def _unknown_type(path: Path, name: str, kind: object) -> UserError:
+    return UserError(f"{path}: {name} is of type {kind}; save it as float32.")
+
+
+def _damaged(path: Path) -> UserError:
+    return UserError(f"{path}: is a damaged or truncated file of PyTorch; fetch it again.")
