@@ -202,6 +202,8 @@ def test_the_application_scores_a_trained_network_as_eval_py_does(
 def test_a_trained_network_finds_what_the_plain_detector_does_and_scores_the_same(
     keep_res: bool, scales: list[float], soft_nms: bool, flip: bool, overfitted: Overfitted
 ):
+    if keep_res:  # photographs of 640 pixels at the size at which the network knows them
+        scales = [scale * 256 / 640 for scale in scales]
     setting = (keep_res, scales, soft_nms, flip)
     flags = map(str, overfitted.config)
     used = config(*flags, *flags_of(setting, 256), "--data_dir", str(overfitted.data))
