@@ -30,22 +30,37 @@ state() {
         | LC_ALL=C sort | sha256sum
 }
 
-# run_stoppable COMMAND...: runs it and hands on the signals that this shell gets meanwhile.
+# on_signal NAME CODE: hands a signal on to the command that runs; between commands it ends the script.
+on_signal() {
+    signal=$1
+    if [[ -n "$child" ]]; then
+        kill -s "$signal" -- "-$child" || true
+    elif [[ -z "$starting" ]]; then
+        exit "$2"
+    fi
+}
+signal='' child='' starting=''
+trap 'on_signal INT 130' INT
+trap 'on_signal TERM 143' TERM
+trap 'on_signal HUP 129' HUP
+
+# run_stoppable LOG COMMAND...: runs it with its output in LOG and hands signals on to it.
 run_stoppable() {
-    local child code=0
+    local log=$1 code=0
+    shift
+    starting=1
     set -m # in a process group of its own, and with SIGINT not ignored
-    "$@" < /dev/null &
+    "$@" < /dev/null > "$log" 2>&1 &
     child=$!
     set +m
-    trap 'kill -s INT -- "-$child"' INT
-    trap 'kill -s TERM -- "-$child"' TERM
-    trap 'kill -s HUP -- "-$child"' HUP
+    starting=''
+    [[ -z "$signal" ]] || kill -s "$signal" -- "-$child" || true # one that came too early
     wait "$child" || code=$?
     while kill -0 "$child" 2> /dev/null; do # a signal has ended the waiting
         code=0
         wait "$child" || code=$?
     done
-    trap - INT TERM HUP
+    child=''
     return "$code"
 }
 
@@ -72,7 +87,7 @@ step() {
         fi
     fi
     rm -rf "$stamp" "${removes[@]}"
-    run_stoppable "$@" > "$log" 2>&1 || code=$?
+    run_stoppable "$log" "$@" || code=$?
     if [[ $code -ne 0 && "$name $code" != "ascend310_infer 1" ]]; then
         tail -n 5 "$log" >&2
         echo "$name failed with exit code $code; log: $PWD/$log" >&2

@@ -202,11 +202,12 @@ def test_the_application_scores_a_trained_network_as_eval_py_does(
 def test_a_trained_network_finds_what_the_plain_detector_does_and_scores_the_same(
     keep_res: bool, scales: list[float], soft_nms: bool, flip: bool, overfitted: Overfitted
 ):
-    if keep_res:  # photographs of 640 pixels at the size at which the network knows them
-        scales = [scale * 256 / 640 for scale in scales]
+    pad = 31
+    if keep_res:  # photographs of 640 pixels as the network knows them: 255, in 256×256
+        scales, pad = [scale * 255 / 640 for scale in scales], 127
     setting = (keep_res, scales, soft_nms, flip)
-    flags = map(str, overfitted.config)
-    used = config(*flags, *flags_of(setting, 256), "--data_dir", str(overfitted.data))
+    flags = (*map(str, overfitted.config), *flags_of(setting, 256), "--eval_config.pad", str(pad))
+    used = config(*flags, "--data_dir", str(overfitted.data))
     names = used.dataset_config.coco_classes
     network = create_network(used.net_config, len(names))
     checkpoints.fill(network, checkpoints.read(overfitted.checkpoint), overfitted.checkpoint)

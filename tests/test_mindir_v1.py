@@ -287,15 +287,18 @@ def run_in_lite(app: Path, mindir: Path, image: np.ndarray, expected: list) -> l
     """The outputs, read with the types and shapes of ``expected``."""
     folder = mindir.parent / "run"
     (folder / "in").mkdir(parents=True)
-    image.tofile(folder / "in" / "x.bin")
+    names = [str(row) for row in range(len(image))]
+    for name, row in zip(names, image, strict=True):
+        row.tofile(folder / "in" / f"{name}.bin")
     command = [app, "--device_target=CPU", "--mindir_path", mindir, "--input_path", folder / "in"]
     command += ["--result_path", folder / "out", "--time_path", folder / "time"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
-    return [
-        np.fromfile(folder / "out" / f"x_{i}.bin", output.dtype).reshape(output.shape)
-        for i, output in enumerate(expected)
-    ]
+    found = []
+    for i, output in enumerate(expected):
+        rows = [np.fromfile(folder / "out" / f"{name}_{i}.bin", output.dtype) for name in names]
+        found.append(np.concatenate(rows).reshape(output.shape))
+    return found
 
 
 def check_agreement(app: Path, net: nn.Cell, folder: Path, image: np.ndarray) -> None:
