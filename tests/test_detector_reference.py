@@ -103,6 +103,8 @@ def assert_as_the_plain_detector(
 def assert_same_boxes(found: np.ndarray, expected: np.ndarray) -> None:
     """Both hold the same rows, to 1e-4 pixels and of score, best first.
 
+    Beside 1e-4 two roundings of float32 are let pass, 5e-5 at 400 pixels.
+
     Which rows are kept of those that tie with the last is open: they are compared by score alone.
     """
     assert found.shape == expected.shape
@@ -114,7 +116,8 @@ def assert_same_boxes(found: np.ndarray, expected: np.ndarray) -> None:
         # Not the row of the same rank: scores that tie come in any order.
         difference = np.abs(left - row).max(axis=1)
         nearest = difference.argmin()
-        assert difference[nearest] <= TOLERANCE, f"no row of the plain detector is {row}"
+        allowed = TOLERANCE + np.abs(row).max() * np.finfo(np.float32).eps
+        assert difference[nearest] <= allowed, f"no row of the plain detector is {row}"
         left = np.delete(left, nearest, axis=0)
 
 
