@@ -80,7 +80,7 @@ def plain_boxes(
         scales=scales,
         flip=flip,
         keep_res=keep_res,
-        pad=31,
+        pad=used.eval_config.pad,
         fixed_size=(side, side),
         soft_nms=soft_nms,
         k=100,
