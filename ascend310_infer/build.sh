@@ -59,7 +59,7 @@ else
     fail "${wheel_dir} is not a MindSpore Lite; remove it and run this again"
 fi
 
-# Dropping the cached library lets MSLITE_PATH change between two builds.
-cmake -S "${here}" -B "${here}/build" -U MSLITE_LIBRARY -DMSLITE_ROOT="${root}"
+# Dropping what is cached lets MSLITE_PATH change, and OpenCV be installed, between two builds.
+cmake -S "${here}" -B "${here}/build" -U MSLITE_LIBRARY -U WITH_OPENCV -DMSLITE_ROOT="${root}"
 cmake --build "${here}/build"
 echo "built ${here}/out/main"

@@ -50,7 +50,7 @@ void Pipeline::ReadBatches() {
   while (!ends_ && !is_stopped_()) {
     std::optional<std::unique_ptr<Batch>> popped = free_.Pop();
     if (!popped) {
-      break;
+      break;  // Never: this queue is not closed.
     }
     std::unique_ptr<Batch> batch = std::move(*popped);
     batch->number = next_batch_++;
