@@ -9,11 +9,6 @@ its own statistics. Computed in float64. Of gradients and weights the file holds
 largest magnitude and at most 200 values, see `sample` in seeded.py.
 """
 
-import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -33,6 +28,7 @@ from tests.oracles.seeded import (
     seeded_batch,
     with_calm_offsets,
 )
+from tests.oracles.writing import write_arrays
 from tests.reference import draw_targets
 
 
@@ -104,16 +100,8 @@ def make_arrays() -> dict[str, np.ndarray]:
     return arrays | described("moved", moved) | {"losses": np.array(found)}
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write the file; 0."""
-    parser = argparse.ArgumentParser(description="Write adam_steps.npz.")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("adam_steps.npz"))
-    options = parser.parse_args(argv)
-    arrays = {name: value.astype(np.float32) for name, value in make_arrays().items()}
-    np.savez_compressed(options.output, **arrays)
-    print(arrays["losses"])
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write_arrays(
+        __file__,
+        lambda: {name: value.astype(np.float32) for name, value in make_arrays().items()},
+    )

@@ -7,10 +7,7 @@ from the repository's root; needs PyTorch. Inputs are stored with the results, s
 to be drawn again. Computed in float64 from float32 inputs, stored as float32.
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tests.oracles.seeded import seeded_rng
+from tests.oracles.writing import write_arrays
 
 
 def focal_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -112,21 +110,13 @@ def regression_cases() -> dict[str, np.ndarray]:
     return arrays
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write the file; 0."""
-    parser = argparse.ArgumentParser(description="Write losses.npz.")
-    parser.add_argument("--output", type=Path, default=Path(__file__).with_name("losses.npz"))
-    options = parser.parse_args(argv)
-    arrays = {
+def make_arrays() -> dict[str, np.ndarray]:
+    """All arrays of the file."""
+    return {
         name: value if value.dtype == np.int64 else value.astype(np.float32)
         for name, value in (focal_cases() | regression_cases()).items()
     }
-    np.savez_compressed(options.output, **arrays)
-    for name, value in arrays.items():
-        if name.endswith("_loss"):
-            print(name, value)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    write_arrays(__file__, make_arrays)

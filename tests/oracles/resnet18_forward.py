@@ -9,11 +9,6 @@ variant, msra_resnet's layout with 256, 128 and 64 channels for the plain one). 
 computed in float64 from the float32 parameters of seeded.py and stored as float32.
 """
 
-import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -21,6 +16,7 @@ from torch import Tensor, nn
 
 from tests.oracles.losses import focal_loss, regression_loss
 from tests.oracles.seeded import seeded_array, seeded_image, seeded_rng
+from tests.oracles.writing import write_arrays
 from tests.reference import draw_targets
 
 HEADS = {"hm": 20, "wh": 2, "reg": 2}
@@ -255,19 +251,5 @@ def make_arrays() -> dict[str, np.ndarray]:
     return arrays
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write the file; 0."""
-    parser = argparse.ArgumentParser(description="Write resnet18_forward.npz.")
-    parser.add_argument(
-        "--output", type=Path, default=Path(__file__).with_name("resnet18_forward.npz")
-    )
-    options = parser.parse_args(argv)
-    arrays = make_arrays()
-    np.savez_compressed(options.output, **arrays)
-    for name, value in arrays.items():
-        print(f"{name} {value.shape} {value.dtype} mean {value.mean():.6g} std {value.std():.6g}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write_arrays(__file__, make_arrays)

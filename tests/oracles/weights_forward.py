@@ -8,11 +8,6 @@ state dicts, from which the tests make files of weights without PyTorch. Compute
 the float32 parameters of seeded.py; of each head the file holds what `sample` gives.
 """
 
-import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,6 +15,7 @@ from torch import Tensor
 
 from tests.oracles.resnet18_forward import CenterNet
 from tests.oracles.seeded import sample, seeded_image, weights_array
+from tests.oracles.writing import write_arrays
 
 HEADS = {"hm": 80, "wh": 2, "reg": 2}
 SAMPLES = 3000
@@ -77,19 +73,5 @@ def make_arrays() -> dict[str, np.ndarray]:
     return arrays
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Write the file; 0."""
-    parser = argparse.ArgumentParser(description="Write weights_forward.npz.")
-    parser.add_argument(
-        "--output", type=Path, default=Path(__file__).with_name("weights_forward.npz")
-    )
-    options = parser.parse_args(argv)
-    arrays = make_arrays()
-    np.savez_compressed(options.output, **arrays)
-    for name, value in arrays.items():
-        print(name, value.shape, value.dtype)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    write_arrays(__file__, make_arrays)
