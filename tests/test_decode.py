@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from src.models.centernet import CenterNetDetector
-from src.models.decode import Decode
+from src.models.decode import Decode, Largest3x3, TopPeaks
 from tests import reference
 from tests.helpers import GivenHeads, run
 
@@ -41,6 +41,36 @@ def test_boxes_are_the_best_peaks_of_each_image(batch, k):
     assert found.dtype == np.float32 and found.shape == (batch, k, 6)
     for b in range(batch):
         check(found[b], reference.decode(sigmoid(hm[b]), wh[b], reg[b], k))
+
+
+@pytest.mark.parametrize("size", [(9, 11), (2, 2), (1, 5), (4, 1), (1, 1)])
+def test_the_largest_of_each_neighbourhood_is_exact(size):
+    maps = np.random.default_rng(0).normal(size=(2, 3, *size)).astype(np.float32)
+    padded = np.pad(maps, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))
+    (found,) = run(Largest3x3(), maps)
+    np.testing.assert_array_equal(found, windows.max(axis=(4, 5)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "k"), [((2, 3, 9, 11), 5), ((2, 3, 2, 2), 11), ((1, 1, 3, 3), 9)]
+)
+def test_top_peaks_are_the_largest_of_all_classes(shape, k):
+    random = np.random.default_rng(1)
+    maps = np.stack([random.permutation(np.prod(shape[1:])) for _ in range(shape[0])])
+    order = np.argsort(-maps)[:, :k]
+    area = shape[2] * shape[3]
+    score, class_index, cell = run(TopPeaks(k), maps.reshape(shape).astype(np.float32))
+    np.testing.assert_array_equal(score, np.take_along_axis(maps, order, 1))
+    np.testing.assert_array_equal(class_index, order // area)
+    np.testing.assert_array_equal(cell, order % area)
+
+
+def test_heads_in_float16_are_decoded_in_float32():
+    heads_16 = [head.astype(np.float16) for head in heads(1)]
+    (found,) = run(Decode(CLASSES, 12, True, False), *heads_16)
+    hm, wh, reg = (head[0].astype(np.float64) for head in heads_16)
+    check(found[0], reference.decode(sigmoid(hm), wh, reg, 12))
 
 
 def test_without_offsets_a_box_sits_in_the_middle_of_its_cell():
