@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Time of the two forms of the deformable convolution, forward and with gradients.
+"""Time of the three forms of the deformable convolution, forward and with gradients.
 
 python -m benchmarks.deformable [--batch 2] [--repeat 5] [--json FILE]
 
@@ -32,7 +32,8 @@ def main() -> None:
     import mindspore as ms
     import numpy as np
 
-    from src.models.layers import DeformableConv, conv
+    from src.models.deformable import FORMS, DeformableConv
+    from src.models.layers import conv
 
     def median_seconds(function, image: ms.Tensor) -> float:
         def run() -> float:
@@ -50,7 +51,7 @@ def main() -> None:
         shape = (options.batch, in_channels, side, side)
         image = ms.Tensor(random.normal(size=shape).astype(np.float32))
         seconds = {}
-        for form in ("convolution", "operator", "gather"):
+        for form in ("convolution", *FORMS):
             if form == "convolution":
                 cell = conv(in_channels, out_channels, 3)
             else:
@@ -61,13 +62,14 @@ def main() -> None:
             seconds[f"{form}_gradients"] = median_seconds(gradients, image)
         rows.append({"layer": f"{in_channels}->{out_channels}, {side}x{side}", **seconds})
 
-    print(f"{'layer':>20} " + " ".join(f"{name:>22}" for name in list(rows[0])[1:]))
+    print(f"{'layer':>20} " + " ".join(f"{name:>25}" for name in list(rows[0])[1:]))
     for row in rows:
-        print(f"{row['layer']:>20} " + " ".join(f"{row[n] * 1e3:>19.1f} ms" for n in list(row)[1:]))
+        print(f"{row['layer']:>20} " + " ".join(f"{row[n] * 1e3:>22.1f} ms" for n in list(row)[1:]))
     total = {name: sum(row[name] for row in rows) for name in list(rows[0])[1:]}
     for suffix in ("", "_gradients"):
-        ratio = total[f"operator{suffix}"] / total[f"gather{suffix}"]
-        print(f"operator / gather{suffix or '_forward'}: {ratio:.2f}")
+        for form in FORMS[1:]:
+            ratio = total[f"operator{suffix}"] / total[f"{form}{suffix}"]
+            print(f"operator / {form}{suffix or '_forward'}: {ratio:.2f}")
     if options.json:
         options.json.write_text(json.dumps({"layers": rows, "total": total}), encoding="utf-8")
 

@@ -8,7 +8,7 @@ from mindspore import nn
 
 from src.model_utils.errors import UserError
 from src.models.centernet import CenterNet, create_network, with_loss
-from src.models.layers import DeformableConv
+from src.models.deformable import FORMS, DeformableConv
 from src.training.mixed_precision import set_precision
 from tests.helpers import config, object_rows, run
 
@@ -28,6 +28,11 @@ def small_network(deformable: str) -> CenterNet:
 def test_a_cpu_is_refused_in_one_sentence(level):
     with pytest.raises(UserError, match=rf"^train_config.amp_level {level}: .*use O0 there\.$"):
         set_precision(small_network("none"), level, "CPU")
+
+
+def test_the_operator_in_float16_is_refused_on_an_ascend():
+    with pytest.raises(UserError, match=r"^train_config.amp_level O3: .* operator; use another"):
+        set_precision(small_network("operator"), "O3", "Ascend")
 
 
 @pytest.mark.parametrize("target", ["CPU", "Ascend"])
@@ -57,14 +62,14 @@ def test_convolutions_are_cast_and_batch_norm_parameters_and_names_are_not(level
 
 
 @pytest.mark.parametrize("level", ["O2", "O3"])
-@pytest.mark.parametrize("deformable", ["gather", "operator"])
+@pytest.mark.parametrize("deformable", FORMS)
 def test_the_network_computes_in_float16_and_its_losses_in_float32(level, deformable):
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (2, 64, 64, 3), np.uint8)
     colour = np.tile(np.eye(3, 4, dtype=np.float32) / 128, (2, 1, 1))
     objects = np.stack([object_rows([(1, 5.5, 6.5, 4.0, 5.0)], 4)] * 2)
     exact, network = small_network(deformable), small_network(deformable)
-    set_precision(network, level, "Ascend")
+    set_precision(network, level, "GPU")
     heads = run(network, random.normal(size=(2, 3, 64, 64)).astype(np.float32))
     assert {head.dtype for head in heads} == {np.dtype(np.float16)}
     expected, found = (

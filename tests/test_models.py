@@ -7,7 +7,8 @@ from mindspore import Tensor, nn
 
 from src.data.augment import normalisation, normalise
 from src.models.centernet import CenterNet, create_network
-from src.models.layers import ApplyColour, DeformableConv, RowsAt, StemPool
+from src.models.deformable import FORMS, DeformableConv
+from src.models.layers import ApplyColour, RowsAt, StemPool
 from src.models.necks.up_sampling import UpSampling
 from tests import reference
 from tests.helpers import (
@@ -62,7 +63,7 @@ def deformable_case() -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("form", ["gather", "operator"])
+@pytest.mark.parametrize("form", FORMS)
 def test_deformable_convolution_gives_pytorchs_values(deformable_case, form, batch):
     conv = WithOffsets(form, deformable_case["weight"], deformable_case["bias"])
     arrays = (deformable_case[name][:batch] for name in ("x", "offset", "mask"))
@@ -71,12 +72,12 @@ def test_deformable_convolution_gives_pytorchs_values(deformable_case, form, bat
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_both_forms_of_deformable_convolution_have_the_same_gradients(batch):
+def test_all_forms_of_deformable_convolution_have_the_same_gradients(batch):
     random = np.random.default_rng(11)
     weight, bias = random.normal(size=(3, 2, 3, 3)), random.normal(size=3)
     gradients = {}
     inputs = None
-    for form in ("gather", "operator"):
+    for form in FORMS:
         conv = WithOffsets(form, weight.astype(np.float32), bias.astype(np.float32))
         if inputs is None:
             x, offset = random.normal(size=(batch, 2, 6, 5)), random.normal(size=(batch, 18, 6, 5))
@@ -85,9 +86,11 @@ def test_both_forms_of_deformable_convolution_have_the_same_gradients(batch):
         _, gradients[form] = run_with_gradients(
             SumOfProducts(conv.cell), inputs, goal, parameters=conv.cell.trainable_params()
         )
-    for gather, operator in zip(gradients["gather"], gradients["operator"], strict=True):
-        assert np.abs(operator).max() > 0.1
-        np.testing.assert_allclose(gather, operator, atol=1e-4)
+    operator = gradients.pop("operator")
+    for form, found in gradients.items():
+        for ours, theirs in zip(found, operator, strict=True):
+            assert np.abs(theirs).max() > 0.1
+            np.testing.assert_allclose(ours, theirs, atol=1e-4, err_msg=form)
 
 
 class SumOfProducts(nn.Cell):
@@ -133,6 +136,7 @@ def resnet(depth: int, deformable: str, num_classes: int) -> CenterNet:
         (18, "none", "plain"),
         (18, "gather", "deformable"),
         (18, "operator", "deformable"),
+        (18, "grid_sample", "deformable"),
         (50, "none", "resnet50_plain"),
     ],
 )

@@ -23,6 +23,19 @@ class Device:
     rank_size: int
 
 
+def ascend_chip() -> str:
+    """MindSpore's name of the Ascend that this process computes on; empty on other devices.
+
+    ascend910 (910A), ascend910b (910B), ascend910_93 (910C), ascend310p.
+    """
+    import mindspore as ms
+    from mindspore._c_expression import MSContext  # what MindSpore's own amp asks
+
+    if ms.get_context("device_target") != "Ascend":
+        return ""
+    return MSContext.get_instance().get_ascend_soc_version()
+
+
 def disarm_onednn_trap() -> None:
     """Keeps oneDNN off its reference convolution, 170 times slower (MindSpore 2.9+, AVX-512 CPUs).
 

@@ -1,12 +1,14 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The assembled models: the network, and the network with its decode for inference."""
 
+import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
 
 from src.model_utils.parameters import NetConfig
 from src.models.backbones.resnet import ResNet
 from src.models.decode import Decode
+from src.models.deformable import chosen_form
 from src.models.heads import Heads
 from src.models.layers import ApplyColour
 from src.models.losses import CenterNetLoss, LossOptions
@@ -67,7 +69,8 @@ class HeatMap(nn.Cell):
         self.set_train(False)
 
     def construct(self, image: Tensor) -> Tensor:
-        heat = self.network(self.apply_colour(image, self.colour))[0].max(axis=1)
+        heat = self.network(self.apply_colour(image, self.colour))[0]
+        heat = ops.cast(heat, ms.float32).max(axis=1)
         return ops.sigmoid(heat) if self.hm_is_logit else heat
 
 
@@ -77,10 +80,12 @@ def create_network(config: NetConfig, num_classes: int, deformable: str | None =
     Args:
         config: the network section of the configuration.
         num_classes: number of categories.
-        deformable: "operator" or "gather" instead of the configured form, where there are
-            deformable convolutions; the parameters are the same, so checkpoints fit both.
+        deformable: form instead of the configured one, where there are deformable convolutions;
+            the parameters are the same, so checkpoints fit all.
     """
-    form = "none" if config.deformable == "none" else deformable or config.deformable
+    form = config.deformable
+    if form != "none":
+        form = deformable or chosen_form(form)
     backbone = ResNet(config.block, config.block_class, config.stage_channels, config.stem_pool)
     neck = UpSampling(backbone.out_channels, config.up_channels, form)
     heads = Heads(

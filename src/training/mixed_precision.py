@@ -5,7 +5,7 @@ import mindspore as ms
 from mindspore import nn
 
 from src.model_utils.errors import UserError
-from src.models.layers import DeformableConv
+from src.models.deformable import DeformableConv
 
 # Cells that stay in float32 at each level. float16 places a deformable convolution's samples to
 # 1/32 of a cell on a map of 64 (an input of 512), so only O3 takes them along.
@@ -25,13 +25,23 @@ def set_precision(network: nn.Cell, level: str, device_target: str) -> None:
         device_target: of `Device`.
 
     Raises:
-        UserError: a CPU is to compute in float16.
+        UserError: a CPU is to compute in float16, or an Ascend the operator of the deformable
+            convolution, whose gradient has no float16 kernel.
     """
     if level == "O0":
         return
     if device_target == "CPU":
         raise UserError(
             f"train_config.amp_level {level}: a CPU has no float16 training; use O0 there."
+        )
+    has_operator = any(
+        isinstance(cell, DeformableConv) and cell.form == "operator"
+        for _, cell in network.cells_and_names()
+    )
+    if level == "O3" and device_target == "Ascend" and has_operator:
+        raise UserError(
+            "train_config.amp_level O3: an Ascend has no float16 gradient of net_config.deformable "
+            "operator; use another form, or O2."
         )
     cast_to_float16(network, _FULL_PRECISION[level])
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.models.layers import DeformableConv
+from src.models.deformable import DeformableConv
 
 
 def bilinear_kernel(in_channels: int, out_channels: int) -> np.ndarray:
@@ -33,7 +33,7 @@ class UpSampling(nn.Cell):
     Args:
         in_channels: channels of the backbone's output.
         up_channels: channels of each stage.
-        deformable: form of the deformable convolutions, see `DeformableConv`, or "none".
+        deformable: form of the deformable convolutions, one of `deformable.FORMS`, or "none".
     """
 
     def __init__(self, in_channels: int, up_channels: Sequence[int], deformable: str) -> None:
