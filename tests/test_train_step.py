@@ -1,11 +1,14 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The training step: Adam under a scaled loss, and steps that overflow."""
 
+from collections.abc import Callable
+
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Parameter, Tensor, nn
+from mindspore import Parameter, Tensor, nn, ops
 
+from src.training import step as step_module
 from src.training.optimizer import create_optimizer
 from src.training.step import StepOptions, TrainStep, step_options
 from tests.helpers import config, run
@@ -186,6 +189,89 @@ def test_a_loss_that_is_not_finite_is_counted_without_loss_scale():
     take(step, OVERFLOWING)
     take(step, GOOD[0])  # by now a weight is no number
     assert counters(step) == (1.0, 0, 2)
+
+
+# --- devices that saturate ---------------------------------------------------------------------
+
+
+class SaturatingWeighted(Weighted):
+    """`Weighted` on an Ascend 910A: values too large become the largest, and raise a flag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flag = Parameter(Tensor(0.0, ms.float32), name="flag", requires_grad=False)
+
+    def construct(
+        self, image: Tensor, colour: Tensor, objects: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        largest = ops.abs(image).max()
+        ops.assign(self.flag, ops.maximum(self.flag, ops.cast(largest > 1e30, ms.float32)))
+        loss = (ops.clip_by_value(image, -1e3, 1e3) * self.w * self.w).sum()
+        return loss, loss, loss, loss
+
+
+class SaturatingStep(TrainStep):
+    """The step with that flag in place of the chip's register."""
+
+    def _clear_overflow_flag(self, image: Tensor) -> Tensor:
+        ops.assign(self.network.flag, Tensor(0.0, ms.float32))
+        return image
+
+    def _are_finite(self, gradients: tuple[Tensor, ...]) -> Tensor:
+        is_down = self.network.flag * 1.0 == 0.0
+        ops.assign(self.network.flag, Tensor(0.0, ms.float32))
+        return is_down
+
+
+@pytest.fixture
+def make_saturating_step(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TrainStep]:
+    monkeypatch.setattr(step_module, "saturates_on_overflow", lambda: True)
+
+    def make(loss_scale: float, skip_overflow: bool, **options: float) -> TrainStep:
+        network = SaturatingWeighted()
+        optimizer = create_optimizer(config().train_config, network, RATES)
+        return SaturatingStep(
+            network, optimizer, StepOptions(loss_scale, skip_overflow, **options)
+        ).set_train()
+
+    return make
+
+
+def test_a_flag_that_an_evaluation_left_up_costs_no_update(make_saturating_step):
+    step = make_saturating_step(1024.0, True)
+    step.network.flag.set_data(Tensor(1.0, ms.float32))
+    assert not take(step, GOOD[0])[4]
+    np.testing.assert_allclose(step.network.w.asnumpy(), adam(GOOD[:1]), rtol=2e-5)
+    assert counters(step) == (1024.0, 0, 0)
+
+
+def test_a_saturated_batch_is_left_out(make_saturating_step):
+    step = make_saturating_step(1024.0, True)
+    loss, *_, overflow, _ = take(step, OVERFLOWING)
+    assert np.isfinite(loss) and overflow
+    np.testing.assert_array_equal(step.network.w.asnumpy(), START)
+    assert counters(step) == (1024.0, 1, 1)
+
+
+def test_saturated_batches_are_counted_without_loss_scale(make_saturating_step):
+    step = make_saturating_step(1.0, False)
+    found = []
+    for image in (OVERFLOWING, OVERFLOWING, GOOD[0]):
+        assert not take(step, image)[4]  # the update is applied all the same
+        found.append(counters(step))
+    assert found == [(1.0, 0, 1), (1.0, 0, 2), (1.0, 0, 0)]
+
+
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_one_saturated_batch_of_an_update_leaves_it_out(make_saturating_step, position):
+    step = make_saturating_step(1024.0, True, accumulate_steps=3, is_dynamic=True)
+    batches = [GOOD[0]] * 3
+    batches[position] = OVERFLOWING
+    assert [bool(take(step, batch)[4]) for batch in batches] == [False, False, True]
+    np.testing.assert_array_equal(step.network.w.asnumpy(), START)
+    assert counters(step) == (512.0, 1, 0)  # not bad: the scale can still be lowered
+    assert not any(take(step, GOOD[0])[4] for _ in range(3))
+    np.testing.assert_allclose(step.network.w.asnumpy(), adam(GOOD[:1]), rtol=2e-5)
 
 
 # --- accumulation ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 
-from src.model_utils.device_adapter import Device
+from src.model_utils.device_adapter import Device, ascend_chip
 from src.model_utils.parameters import Config
 
 _SOURCES = Path(__file__).resolve().parents[1]
@@ -38,7 +38,14 @@ def _digest(config: Config, device: Device, rates: np.ndarray) -> str:
     """Hexadecimal digits that differ where a graph may differ."""
     digest = hashlib.sha256()
     settings = config.model_dump_json(include=_SECTIONS | _VALUES)
-    for part in (ms.__version__, device.target, device.rank_size, settings, rates.shape):
+    for part in (
+        ms.__version__,
+        device.target,
+        ascend_chip(),
+        device.rank_size,
+        settings,
+        rates.shape,
+    ):
         digest.update(f"{part}\n".encode())
     for path in sorted(_SOURCES.rglob("*.py")):
         digest.update(path.read_bytes())

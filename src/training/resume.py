@@ -35,7 +35,8 @@ _FILE_NAME = re.compile(rf"{NAME}-\d+_(\d+)\.ckpt")
 # The schedule follows from the configuration, and a request to stop was met.
 _NOT_KEPT = ("optimizer.learning_rate", "stop_")
 _OF_HALF_AN_UPDATE = tuple(
-    checkpoints.STATE_PREFIX + name for name in ("accumulated.", "batches", "bad_losses")
+    checkpoints.STATE_PREFIX + name
+    for name in ("accumulated.", "batches", "bad_losses", "overflowed_batches")
 )
 
 

@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mindspore as ms
+import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, amp, nn, ops
+from mindspore.ops.operations.math_ops import NPUClearFloatStatusV2  # as MindSpore's amp has it
 
+from src.model_utils.device_adapter import saturates_on_overflow
 from src.model_utils.parameters import LARGEST_LOSS_SCALE, SMALLEST_LOSS_SCALE, Config
 
 
@@ -91,6 +94,10 @@ class TrainStep(nn.Cell):
     - bad_steps: consecutive batches, up to now, in updates whose loss was not finite, or that
       overflowed at a scale that cannot be lowered; the same on all devices.
 
+    An Ascend 910A has no infinity: what overflows becomes the largest number and raises a flag that
+    stays up. There the flag is taken down before each batch and read behind it, with and without
+    skip_overflow, and counts as a loss that is not finite does elsewhere.
+
     With several devices a process that has to stop sets stop_requested to 1; after the update in
     which it is taken in, stop_agreed is true on all of them.
 
@@ -107,18 +114,19 @@ class TrainStep(nn.Cell):
         super().__init__()
         self.network, self.optimizer, self.options = network, optimizer, options
         self.is_distributed = rank_size > 1
-        self.is_cpu = ms.get_context("device_target") == "CPU"
+        self.saturates = saturates_on_overflow()
         self.accumulates = options.accumulate_steps > 1
         self.clips, self.averages_weights = options.clip_norm > 0, options.ema_decay > 0
         self.scale = _state("scale", options.loss_scale, ms.float32)
         self.overflows = _state("overflows", 0, ms.int32)
         self.bad_steps = _state("bad_steps", 0, ms.int32)
-        self.no_steps = Tensor(0, ms.int32)
+        self.no_steps, self.no_overflow = Tensor(0, ms.int32), Tensor(False, ms.bool_)
         self.gradients = ops.value_and_grad(
             self._scaled_loss, None, optimizer.parameters, has_aux=True
         )
         self.hyper_map = ops.HyperMap()
         self.multiply, self.half_squares = ops.Mul(), ops.L2Loss()
+        self.clear_status = NPUClearFloatStatusV2()
         self.share = 1.0 / options.accumulate_steps  # of a batch in the mean gradient
         if options.is_dynamic:
             self.good_updates = _state("good_updates", 0, ms.int32)
@@ -128,6 +136,8 @@ class TrainStep(nn.Cell):
             self.accumulated = optimizer.parameters.clone(prefix="accumulated", init="zeros")
             self.batches = _state("batches", 0, ms.int32)
             self.bad_losses = _state("bad_losses", 0, ms.int32)
+            if self.saturates:
+                self.overflowed_batches = _state("overflowed_batches", 0, ms.int32)
         if self.averages_weights:
             self.ema = WeightAverage(network, options.ema_decay)
         if self.is_distributed:
@@ -146,13 +156,18 @@ class TrainStep(nn.Cell):
             was left out; the scale of its loss.
         """
         scale = self.scale * 1.0  # a copy: the parameter may change below
+        if self.saturates:
+            image = self._clear_overflow_flag(image)
         (_, *losses), gradients = self.gradients(image, colour, objects, scale)
         loss, hm_loss, wh_loss, off_loss = losses
         is_bad = ops.logical_not(ops.isfinite(loss))
+        overflowed = self.no_overflow
+        if self.saturates:
+            overflowed = ops.logical_not(self._are_finite(gradients))
         if self.accumulates:
-            is_skipped = self._add_batch(gradients, is_bad)
+            is_skipped = self._add_batch(gradients, is_bad, overflowed)
         else:
-            is_skipped = self._update(gradients, is_bad)
+            is_skipped = self._update(gradients, is_bad, overflowed)
         return loss, hm_loss, wh_loss, off_loss, is_skipped, scale
 
     def ema_weights(self, network: nn.Cell) -> Iterator[tuple[str, Parameter]]:
@@ -167,34 +182,50 @@ class TrainStep(nn.Cell):
         loss, hm_loss, wh_loss, off_loss = self.network(image, colour, objects)
         return loss * scale, loss, hm_loss, wh_loss, off_loss
 
-    def _add_batch(self, gradients: tuple[Tensor, ...], is_bad: Tensor) -> Tensor:
+    def _clear_overflow_flag(self, image: Tensor) -> Tensor:
+        """The images, once the flag of a 910A is down, whatever raised it."""
+        status = Tensor(np.zeros(8, np.int32))  # the form that the operator asks for
+        return ops.depend(image, self.clear_status(status))
+
+    def _add_batch(
+        self, gradients: tuple[Tensor, ...], is_bad: Tensor, overflowed: Tensor
+    ) -> Tensor:
         """Adds a batch; the last of its update returns what `_update` does, the others False."""
         # Gradients that are not finite stay so in the sum, so it is checked once, at the end.
         self.hyper_map(_accumulate, self.accumulated, gradients)
         ops.assign_add(self.bad_losses, ops.cast(is_bad, ms.int32))
+        if self.saturates:
+            ops.assign_add(self.overflowed_batches, ops.cast(overflowed, ms.int32))
         ops.assign_add(self.batches, Tensor(1, ms.int32))
         is_skipped = Tensor(False, ms.bool_)
         if self.batches >= self.options.accumulate_steps:
-            is_skipped = self._update(self.accumulated, self.bad_losses > 0)
+            if self.saturates:
+                overflowed = self.overflowed_batches > 0
+            is_skipped = self._update(self.accumulated, self.bad_losses > 0, overflowed)
+            if self.saturates:
+                ops.assign(self.overflowed_batches, self.no_steps)
             self.hyper_map(_clear, self.accumulated)
             ops.assign(self.bad_losses, self.no_steps)
             ops.assign(self.batches, self.no_steps)
         return is_skipped
 
-    def _update(self, gradients: tuple[Tensor, ...], is_bad: Tensor) -> Tensor:
+    def _update(self, gradients: tuple[Tensor, ...], is_bad: Tensor, overflowed: Tensor) -> Tensor:
         """Updates by the mean gradient unless it overflowed; returns whether that was left out.
 
         Args:
             gradients: scaled, their sum over the batches of the update.
             is_bad: whether a loss was not finite.
+            overflowed: whether the flag of a 910A was up; False on other devices.
         """
         if self.is_distributed:
             gradients = self.average(gradients)
         factor = self.share / self.scale
         gradients = self.hyper_map(ops.partial(self.multiply, factor), gradients)
         is_skipped = is_bad
+        if self.saturates:
+            is_skipped = ops.logical_or(is_bad, overflowed)
         if self.options.skip_overflow:
-            is_skipped = ops.logical_or(is_bad, ops.logical_not(self._are_finite(gradients)))
+            is_skipped = ops.logical_or(is_skipped, ops.logical_not(self._are_finite(gradients)))
         if self.is_distributed:
             # Losses differ, and where the hardware saturates, an overflow shows on its own device.
             flags = (ops.cast(is_bad, ms.float32), ops.cast(is_skipped, ms.float32))
@@ -203,7 +234,7 @@ class TrainStep(nn.Cell):
             ops.assign(self.stop_agreed, flags[2])
         if not self.options.skip_overflow:
             self._apply(gradients)
-            self._count_bad(is_bad)
+            self._count_bad(is_skipped)
             return Tensor(False, ms.bool_)
         if not is_skipped:
             self._apply(gradients)
@@ -217,11 +248,13 @@ class TrainStep(nn.Cell):
         return is_skipped
 
     def _are_finite(self, gradients: tuple[Tensor, ...]) -> Tensor:
-        """Whether all values are finite. On a CPU also a norm above 1e19 counts as an overflow.
+        """Whether all values are finite; a norm above 1e19 counts as an overflow too.
 
-        There `amp.all_finite` reduces booleans, for 48 M values in 270 ms; the squares take 73 ms.
+        By the sum of squares, a kernel a gradient: `amp.all_finite` takes three on a 910B that was
+        started with a rank table, and on a CPU 270 ms for 48 M values instead of 73. On a 910A it
+        reads the flag and takes it down.
         """
-        if not self.is_cpu:
+        if self.saturates:
             return amp.all_finite(gradients)
         return ops.isfinite(ops.addn(self.hyper_map(self.half_squares, gradients)))
 
