@@ -421,6 +421,12 @@ def test_merged_tables_count_their_ranks_through_in_the_order_given(tmp_path: Pa
         ],
         "status": "completed",
     }
+    content = (tmp_path / "1.json").read_text()
+    (tmp_path / "pod.json").write_text(content.replace('"1.0"', '"1.2"'))
+    done = make_rank_table(tmp_path, "--merge", "2.json", "pod.json", "--output", "pods.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: pod.json: is of version 1.2, whose SuperPoDs")
+    assert not (tmp_path / "pods.json").exists()
     done = make_rank_table(tmp_path, "--merge", "1.json", "1.json", "--output", "twice.json")
     assert done.returncode == 2
     assert "server_id 10.0.0.1 stands twice" in done.stderr

@@ -8,6 +8,8 @@ then on one, for all:
 
 Ranks count from 0 in the order of device numbers. A merged table counts them anew: the files in the
 order given, in each file its servers and their devices in the order they stand there.
+
+Not for Ascend 910C (A3): start with run_distributed_train_msrun.sh there, which needs no table.
 """
 
 import argparse
@@ -24,6 +26,7 @@ from rank_table import (
     rank_table,
     read_hccn_conf,
     read_rank_table,
+    refuse_super_pods,
 )
 
 from src.model_utils.errors import UserError, run_program
@@ -33,6 +36,8 @@ def main() -> None:
     arguments = _parse_arguments()
     if arguments.merge:
         servers = merged([read_rank_table(Path(path)) for path in arguments.merge])
+        for path in arguments.merge:
+            refuse_super_pods(Path(path))
     else:
         addresses = read_hccn_conf(Path(arguments.hccn_conf))
         chosen = chosen_devices(arguments.devices, sorted(addresses), arguments.hccn_conf)

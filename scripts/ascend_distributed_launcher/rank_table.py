@@ -2,7 +2,8 @@
 """HCCL rank tables: which devices of which servers train together, and under which rank.
 
 The format is CANN's, "Rank Table Configuration (Atlas training product)", template 1, version 1.0,
-as MindSpore's "rank table Startup" shows it. Numbers in it are strings.
+as MindSpore's "rank table Startup" shows it. Numbers in it are strings. Ascend 910C (A3) wants
+version 1.2, which says where in a SuperPoD a device sits: it is read, but not written here.
 """
 
 import ipaddress
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from src.model_utils.errors import UserError
+
+_VERSION = "1.0"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,20 @@ def read_rank_table(path: Path) -> list[Server]:
         ) from None
 
 
+def refuse_super_pods(path: Path) -> None:
+    """Raises UserError if a rank table, as `read_rank_table` reads it, holds more than version 1.0.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    version = json.loads(path.read_text(encoding="utf-8"))["version"]
+    if version != _VERSION:
+        raise UserError(
+            f"{path}: is of version {version}, whose SuperPoDs a joined table would lose; start "
+            "with scripts/run_distributed_train_msrun.sh, which needs none."
+        )
+
+
 def rank_table(servers: list[Server]) -> dict[str, Any]:
     """The content of a rank table file.
 
@@ -56,7 +73,7 @@ def rank_table(servers: list[Server]) -> dict[str, Any]:
         ValueError: two servers have one name, or two devices one address.
     """
     table = {
-        "version": "1.0",
+        "version": _VERSION,
         "server_count": str(len(servers)),
         "server_list": [
             {

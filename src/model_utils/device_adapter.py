@@ -5,13 +5,19 @@ MindSpore is imported inside the functions: `disarm_onednn_trap` has to come fir
 needs no MindSpore.
 """
 
+import json
 import logging
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from src.model_utils import local_adapter, moxing_adapter
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
+
+# A process that sees fewer CPUs gets one thread for its runtime from MindSpore 2.10 on an Ascend
+# 910B, which then refuses each graph with an `if` on a tensor, as the training step has.
+_CPUS_FOR_BRANCHES, _DISPATCH_THREADS = 12, 8
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,13 @@ def ascend_chip() -> str:
     if ms.get_context("device_target") != "Ascend":
         return ""
     return MSContext.get_instance().get_ascend_soc_version()
+
+
+def saturates_on_overflow() -> bool:
+    """Whether what overflows becomes the largest number here, and not an infinity."""
+    chip = ascend_chip()
+    mode = os.environ.get("MS_ASCEND_CHECK_OVERFLOW_MODE")
+    return chip == "ascend910" or (chip == "ascend910b" and mode == "SATURATION_MODE")
 
 
 def disarm_onednn_trap() -> None:
@@ -87,13 +100,30 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
         ms.set_device(target)
     else:
         ms.set_device(target, device_id)
+    if target == "Ascend" and len(os.sched_getaffinity(0)) < _CPUS_FOR_BRANCHES:
+        ms.runtime.dispatch_threads_num(_DISPATCH_THREADS)
     return _join_processes(target) if clustered else Device(target, 0, 1)
+
+
+def _check_super_pod_table(path: Path) -> None:
+    """Raises UserError unless a 910C's rank table says where each device sits in its SuperPoD."""
+    try:
+        version = json.loads(path.read_text(encoding="utf-8"))["version"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: is not a usable rank table ({error}).") from None
+    if version == "1.0":
+        raise UserError(
+            f"{path}: is a rank table of version 1.0, but an Ascend 910C (A3) needs 1.2; start by "
+            "scripts/run_distributed_train_msrun.sh, which needs none."
+        )
 
 
 def _join_processes(target: str) -> Device:
     import mindspore as ms
     from mindspore import communication
 
+    if ascend_chip() == "ascend910_93" and "RANK_TABLE_FILE" in os.environ:
+        _check_super_pod_table(Path(os.environ["RANK_TABLE_FILE"]))
     communication.init()
     rank, rank_size = communication.get_rank(), communication.get_group_size()
     ms.set_auto_parallel_context(
