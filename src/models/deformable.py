@@ -71,6 +71,7 @@ class DeformableConv(nn.Cell):
         self.transpose, self.reshape = ops.Transpose(), ops.Reshape()
         self.stack, self.sum_taps = ops.Stack(-1), ops.Conv2D(out_channels, 1)
         self.one, self.zero = Tensor(1.0, ms.float32), Tensor(0.0, ms.float32)
+        self.half = Tensor(0.5, ms.float32)
 
     def construct(self, x: Tensor) -> Tensor:
         offsets = self.conv_offset(x)
@@ -99,8 +100,9 @@ class DeformableConv(nn.Cell):
         batch, channels, height, width = x.shape
         # In `grid_sample`'s coordinates the map reaches from -1 to 1, edge to edge. Ascend's kernel
         # takes float32 alone.
-        grid_y = (row * 2.0 + 1.0) / height - 1.0
-        grid_x = (column * 2.0 + 1.0) / width - 1.0
+        lines, columns = (Tensor(np.full(width, side / 2, np.float32)) for side in (height, width))
+        grid_y = (row + self.half) / lines - self.one
+        grid_x = (column + self.half) / columns - self.one
         grid = self.reshape(self.stack((grid_x, grid_y)), (batch, 9 * height, width, 2))
         x, grid = self.cast(x, ms.float32), self.cast(grid, ms.float32)
         taps = ops.grid_sample(x, grid, "bilinear", "zeros", False)
