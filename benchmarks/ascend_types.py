@@ -1,0 +1,121 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Which operators of this project's graphs the AI Core of each Ascend chip has, in which types.
+
+python -m benchmarks.ascend_types
+
+prints them as a markdown table. Two sources: for the chips the operator lists of CANN 8.1.RC1, in
+an installed CANN `aic-CHIP-ops-info.json` below `opp/built-in/op_impl/`; for the last column the
+package mindspore-ascend 1.10.0, which states the kernels of 910A and 310 in
+`mindspore/ops/_op_impl/tbe/`, and against which a test holds it. Where CANN leaves the types to the
+kernel, Conv2D of 910A and 310 is as the package says. No MindSpore is needed.
+"""
+
+from typing import NamedTuple
+
+CHIPS = ("910A", "910B", "310P", "310")  # 910C has what 910B has
+
+YES = "yes"  # the type that the graphs use
+HALF = "float16"  # float16 alone
+NONE = "no"  # no kernel on the AI Core
+KERNEL = "by kernel"  # the kernel decides, by shapes and layout
+UNKNOWN = ""  # not looked up
+
+# What CANN's precision mode allow_fp32_to_fp16 computes in float16 on chips whose matrix unit has
+# nothing else, whatever other forms the operator has.
+_MATRIX = frozenset({
+    "BatchMatMul", "Conv2D", "Conv2DBackpropFilter", "Conv2DBackpropInput", "Conv2DTranspose",
+    "MatMul",
+})  # fmt: skip
+
+
+class Operator(NamedTuple):
+    """An operator by MindSpore's name, the type in the graphs, and what there is of it."""
+
+    name: str
+    dtype: str
+    on_910a: str
+    on_910b: str
+    on_310p: str
+    on_310: str
+    in_package: str  # mindspore-ascend 1.10.0: 910A and 310
+
+    def on(self, chip: str) -> str:
+        """What the AI Core of one of `CHIPS` has."""
+        return self[2 + CHIPS.index(chip)]
+
+
+def _alike(dtype: str, chips: tuple[str, str, str, str], in_package: dict[str, str]) -> list:
+    """Operators that the chips have alike; `in_package` is names, spaced, by what it has."""
+    return [
+        Operator(name, dtype, *chips, kind)
+        for kind, names in in_package.items()
+        for name in names.split()
+    ]
+
+
+OPERATORS = (
+    Operator("MaxPool", "float32", HALF, YES, HALF, HALF, HALF),
+    Operator("TopK", "float32", HALF, YES, YES, HALF, HALF),
+    Operator("Conv2D", "float32", HALF, KERNEL, KERNEL, HALF, HALF),
+    Operator("Conv2DTranspose", "float32", HALF, YES, HALF, HALF, HALF),
+    Operator("Conv2DBackpropInput", "float32", HALF, YES, HALF, HALF, HALF),
+    Operator("Conv2DBackpropFilter", "float32", HALF, YES, HALF, NONE, HALF),
+    Operator("MatMul", "float32", KERNEL, KERNEL, KERNEL, KERNEL, YES),
+    Operator("ArgMaxWithValue", "float32", YES, YES, YES, HALF, YES),
+    Operator("Exp", "float32", YES, YES, YES, HALF, YES),
+    Operator("FloorDiv", "int32", YES, YES, YES, NONE, YES),
+    Operator("IsFinite", "float32", NONE, YES, YES, NONE, NONE),
+    Operator("NPUGetFloatStatusV2", "", YES, NONE, YES, YES, NONE),
+    Operator("DeformableOffsets", "float32, NHWC", YES, YES, YES, NONE, YES),
+    Operator("DeformableOffsetsGrad", "float32, NHWC", YES, YES, NONE, NONE, YES),
+    *_alike(
+        "float32",
+        (YES, YES, YES, NONE),
+        {
+            YES: "Adam BNTrainingReduceGrad BNTrainingUpdateGrad BiasAddGrad ReluGrad SigmoidGrad "
+            "StridedSliceGrad",
+            KERNEL: "MaxPoolGrad",
+        },
+    ),
+    *_alike(
+        "float32",
+        (YES, YES, YES, YES),
+        {
+            YES: "AddN BNInfer Equal Floor Gather Log Maximum Minimum ReLU ReduceSum Sigmoid "
+            "Square Tile UnsortedSegmentMax",
+            KERNEL: "BiasAdd L2Loss ReverseV2 Select UnsortedSegmentSum",
+        },
+    ),
+    *_alike("float32, int32", (YES, YES, YES, YES), {YES: "Add Sub", KERNEL: "Mul"}),
+    *_alike("float32, uint8", (YES, YES, YES, YES), {YES: "Cast StridedSlice Transpose"}),
+    *_alike(
+        "float32",
+        (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN),
+        {
+            YES: "Abs BNTrainingReduce BNTrainingUpdate BatchMatMul BatchNorm BroadcastTo Div "
+            "Greater GreaterEqual Less LessEqual Neg Pow RealDiv ReduceMean Sign Slice Sqrt Stack",
+            KERNEL: "Concat Reciprocal Split",
+        },
+    ),
+)
+
+
+def float16_operators(chip: str) -> frozenset[str]:
+    """Operators whose float32 a chip of 910A, 310P or 310 turns into float16.
+
+    Those that the AI Core has in float16 alone, and those of the matrix unit: what CANN's precision
+    mode allow_fp32_to_fp16 does, MindSpore Lite's preferred_fp32.
+    """
+    alone = {operator.name for operator in OPERATORS if operator.on(chip) == HALF}
+    return _MATRIX | alone
+
+
+def markdown() -> str:
+    """The table, operator by chip."""
+    header = ("operator", "type", *CHIPS, "package")
+    rows = [header, ("---",) * len(header), *OPERATORS]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+if __name__ == "__main__":
+    print(markdown())
