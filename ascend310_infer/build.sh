@@ -50,6 +50,11 @@ command -v "${CXX:-c++}" >/dev/null ||
   fail "a C++ compiler is missing; install the Debian package g++"
 command -v make >/dev/null || fail "make is missing; install the Debian package make"
 
+# One build at a time: run_infer_310.sh may be at work for several devices.
+mkdir -p "${here}/build"
+exec 9> "${here}/build/.lock"
+flock --nonblock 9 || { echo "waiting for another build in ${here}/build" && flock 9; }
+
 if [[ -n "${MSLITE_PATH:-}" ]]; then
   root="$(find_root "${MSLITE_PATH}")" ||
     fail "MSLITE_PATH=${MSLITE_PATH} holds no MindSpore Lite (include/api/model.h); correct it"

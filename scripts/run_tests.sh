@@ -23,4 +23,5 @@ echo "== linters"
 "$bin/shellcheck" scripts/*.sh ascend310_infer/build.sh .ci/run
 "$bin/clang-format" --dry-run -Werror ascend310_infer/*/*.h ascend310_infer/*/*.cc benchmarks/*.cc
 echo "== tests"
-"$bin/python" -m pytest -m "$marker" --durations=10
+# A file after the other in each of several processes.
+"$bin/python" -m pytest -m "$marker" --numprocesses auto --maxprocesses 4 --dist loadfile --durations=10

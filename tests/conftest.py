@@ -1,6 +1,11 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""What the tests share: data sets, the programs, the built application."""
+"""What the tests share: data sets, the programs, the built application.
 
+scripts/run_tests.sh runs several files side by side, each in a worker process of pytest-xdist. What
+a session makes once is made by the worker that asks first; the others wait for it.
+"""
+
+import fcntl
 import os
 import signal
 import subprocess
@@ -32,6 +37,10 @@ def assert_refused(done: "subprocess.CompletedProcess[str]", *parts: object) -> 
 
 def pytest_configure() -> None:
     disarm_onednn_trap()  # before any test module imports MindSpore
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # The workers share the cores: with a thread for each core in all of them, and in what they
+        # start, threads wait for each other more than they compute.
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
     # In the background of a shell, or under nohup, these are ignored, also by all that is started.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -59,56 +68,83 @@ def program() -> Program:
 
 
 @pytest.fixture(scope="session")
-def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def make_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Gives a folder that all workers share, after one of them has filled it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # each worker has a folder of its own there
+
+    def make(name: str, fill: Callable[[Path], None]) -> Path:
+        folder, made = root / name, root / f"{name}.made"
+        with (root / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not made.exists():
+                folder.mkdir(exist_ok=True)
+                fill(folder)
+                made.touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def shapes(make_once: Callable[..., Path]) -> Path:
     """A small synthetic data set in COCO layout: 32 training and 8 validation images."""
     from src.data import synthetic
 
-    folder = tmp_path_factory.mktemp("data") / "shapes"
-    synthetic.generate(folder, train_images=32, val_images=8, seed=1)
-    return folder
+    def fill(folder: Path) -> None:
+        synthetic.generate(folder / "shapes", train_images=32, val_images=8, seed=1)
+
+    return make_once("data", fill) / "shapes"
 
 
 @pytest.fixture(scope="session")
-def mindrecord(shapes: Path, program: Program, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mindrecord(shapes: Path, program: Program, make_once: Callable[..., Path]) -> Path:
     """The training set of `shapes` as MindRecord files."""
-    folder = tmp_path_factory.mktemp("mindrecord")
-    done = program(
-        "src/dataset.py",
-        *("--config_path", QUICKSTART, "--coco_data_dir", shapes, "--mindrecord_dir", folder),
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr
-    return folder
+
+    def fill(folder: Path) -> None:
+        done = program(
+            "src/dataset.py",
+            *("--config_path", QUICKSTART, "--coco_data_dir", shapes, "--mindrecord_dir", folder),
+            cwd=folder,
+        )
+        assert done.returncode == 0, done.stderr
+
+    return make_once("mindrecord", fill)
 
 
 @pytest.fixture(scope="session")
-def checkpoint(
-    mindrecord: Path, program: Program, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def checkpoint(mindrecord: Path, program: Program, make_once: Callable[..., Path]) -> Path:
     """The quick start's network after four training steps."""
-    folder = tmp_path_factory.mktemp("checkpoint")
-    done = program(
-        "train.py",
-        *("--config_path", QUICKSTART, "--device_target", "CPU", "--mindrecord_dir", mindrecord),
-        *("--train_steps", 4, "--save_checkpoint_path", folder),
-        cwd=folder,
-    )
-    assert done.returncode == 0, done.stderr
-    (path,) = (folder / "ckpt_0").glob("*.ckpt")
+
+    def fill(folder: Path) -> None:
+        done = program(
+            "train.py",
+            *("--config_path", QUICKSTART, "--device_target", "CPU", "--mindrecord_dir", mindrecord),
+            *("--train_steps", 4, "--save_checkpoint_path", folder),
+            cwd=folder,
+        )
+        assert done.returncode == 0, done.stderr
+
+    (path,) = (make_once("checkpoint", fill) / "ckpt_0").glob("*.ckpt")
     return path
 
 
 @pytest.fixture(scope="session")
-def infer_app() -> Path:
+def infer_app(make_once: Callable[..., Path]) -> Path:
     """The Ascend 310 application, built by its own script, or that of ASCEND310_APP."""
     if "ASCEND310_APP" in os.environ:
         return Path(os.environ["ASCEND310_APP"])
-    built = subprocess.run(
-        ["bash", str(BUILD_SCRIPT)],
-        env={**os.environ, "PYTHON": sys.executable},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert built.returncode == 0, built.stderr
+
+    def build(_: Path) -> None:
+        built = subprocess.run(
+            ["bash", str(BUILD_SCRIPT)],
+            env={**os.environ, "PYTHON": sys.executable},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert built.returncode == 0, built.stderr
+
+    make_once("infer_app", build)
     return BUILD_SCRIPT.parent / "out" / "main"
