@@ -120,8 +120,8 @@ def checkpoint(mindrecord: Path, program: Program, make_once: Callable[..., Path
     def fill(folder: Path) -> None:
         done = program(
             "train.py",
-            *("--config_path", QUICKSTART, "--device_target", "CPU", "--mindrecord_dir", mindrecord),
-            *("--train_steps", 4, "--save_checkpoint_path", folder),
+            *("--config_path", QUICKSTART, "--device_target", "CPU", "--train_steps", 4),
+            *("--mindrecord_dir", mindrecord, "--save_checkpoint_path", folder),
             cwd=folder,
         )
         assert done.returncode == 0, done.stderr

@@ -1,11 +1,15 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Bad input ends every program in one clear sentence and exit code 2, with nothing half-written."""
 
+import json
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from src.model_utils.errors import run_program
 from tests.conftest import QUICKSTART, Program, assert_refused
 
 CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
@@ -89,6 +93,15 @@ def test_a_foreign_checkpoint_is_refused_with_the_first_mismatches(
     assert not list(tmp_path.iterdir())
 
 
+def test_memory_that_is_full_ends_a_program_in_one_sentence(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        run_program(lambda: np.zeros(2**60, np.uint8))
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: memory is full (Unable to allocate 1.00 EiB")
+    assert said.endswith("; lower batch sizes or the sizes of images.\n")
+
+
 @pytest.mark.parametrize("script", ["eval.py", "export.py"])
 def test_a_file_that_is_no_checkpoint_is_refused(
     script: str, shapes: Path, program: Program, tmp_path: Path
@@ -109,6 +122,23 @@ def test_evaluation_refuses_a_broken_image(
     done = program("eval.py", *CPU, *options, "--save_result_dir", "out", cwd=tmp_path)
     assert_refused(done, "000001000003.jpg", "image 1000003 does not decode")
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_evaluation_names_an_image_too_small_for_k_before_the_first_is_run(
+    checkpoint: Path, broken: Path, program: Program, tmp_path: Path
+):
+    image = broken / "val2017" / "000001000003.jpg"
+    cv2.imwrite(str(image), np.zeros((20, 20, 3), np.uint8))
+    annotations = broken / "annotations" / "instances_val2017.json"
+    content = json.loads(annotations.read_text())
+    content["images"][2] |= {"width": 20, "height": 20}
+    content["annotations"] = []
+    annotations.write_text(json.dumps(content))
+    options = ("--load_checkpoint_path", checkpoint, "--data_dir", broken)
+    dense = ("--eval_config.pad", 31, "--eval_config.K", 500)
+    done = program("eval.py", *CPU, *options, *dense, cwd=tmp_path)
+    assert_refused(done, image, "320 cells", "eval_config.K 500")
+    assert "detect" not in done.stderr
 
 
 def test_evaluation_refuses_an_absent_library_before_the_work(

@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The configuration: what it reads, what it refuses."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -92,6 +93,30 @@ def test_text_that_looks_like_a_number_stays_text():
         (["--net_config.down_ratio", 8], "give a down_ratio of 4, not 8"),
         (["--dataset_config.num_classes", 3], "coco_classes names 80 categories"),
         (["--dataset_config.output_res", "[64, 64]"], "divided by net_config.down_ratio"),
+        (["--seed", 2**32], "seed is 4294967296: input should be less than 4294967296"),
+        (["--train_steps", 0], "train_steps is 0: should be at least 1, or -1"),
+        (["--train_steps", 2**62], "train_steps is 4611686018427387904"),
+        (["--epoch_size", 2**40], "epoch_size is 1099511627776"),
+        (["--dataset_config.shift", "1e308"], "dataset_config.shift is 1e+308"),
+        (["--dataset_config.rotate", "1e308"], "dataset_config.rotate is 1e+308"),
+        (["--dataset_config.input_res_test", "[100000000, 64]"], "input_res_test is 100000000"),
+        (["--eval_config.pad", 2**64], "eval_config.pad is 18446744073709551616"),
+        (["--eval_config.multi_scales", "[0.0001]"], "eval_config.multi_scales is 0.0001"),
+        (["--eval_config.multi_scales", "[1, 1e308]"], "eval_config.multi_scales is 1e+308"),
+        (["--eval_config.multi_scales", "[.nan]"], "eval_config.multi_scales is nan"),
+        (["--eval_config.multi_scales", "[]"], "eval_config.multi_scales is []"),
+        (["--eval_config.K", 10**7], "eval_config.K 10000000 is more than the 2312000 cells"),
+        (
+            ["--eval_config.keep_res", "false", "--eval_config.multi_scales", "[1, 14.0]"],
+            "[680, 680] at scale 14 has a side of more than 8192 pixels; leave that scale out",
+        ),
+        (
+            [
+                *("--eval_config.keep_res", "false", "--eval_config.K", 6000),
+                *("--eval_config.multi_scales", "[0.05]"),
+            ],
+            "K 6000 is more than the 5120 cells of the heat maps at dataset_config.input_res_test",
+        ),
         (["stray"], "'stray' belongs to no --parameter"),
         (["--config_path", "absent.yaml"], "absent.yaml: cannot be read"),
     ],
@@ -112,6 +137,14 @@ def test_a_wrong_command_line_is_refused_in_one_sentence(arguments: list, senten
         ("epoch_size: [", "is not YAML"),
         ("!!python/object/apply:os.system ['true']", "is not YAML"),
         ("- 1", "should hold 1 YAML mapping"),
+        ("seed: 1\nepoch_size: 2\nseed: 3", "seed stands twice in"),
+        ("train_config: {batch_size: 1, batch_size: 2}", "batch_size stands twice in"),
+        ("seed: " + 3000 * "[" + 3000 * "]", "is nested too deeply"),
+        ("seed: " + 3000 * "{a: " + "1" + 3000 * "}", "is nested too deeply"),
+        ("seed: 2001-99-99", "is not YAML (month must be"),
+        ("seed: " + 5000 * "1", "is not YAML (Exceeds the limit"),
+        ("1: 2", "unknown parameter 1"),
+        ('export_name: "a\\0b"', r"export_name is 'a\x00b', which no file name or text can hold"),
     ],
 )
 def test_a_wrong_overlay_is_refused_by_name(tmp_path: Path, content: str, sentence: str):
@@ -121,6 +154,26 @@ def test_a_wrong_overlay_is_refused_by_name(tmp_path: Path, content: str, senten
         load("--config_path", overlay)
     assert str(error.value).startswith(str(overlay))
     assert sentence in str(error.value)
+
+
+def test_a_file_that_unfolds_to_any_size_is_refused_in_a_short_sentence(tmp_path: Path):
+    overlay = tmp_path / "overlay.yaml"
+    lists = ["[x, x, &a0 [x, x]]", *(f"&a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 64))]
+    overlay.write_text("seed:\n" + "".join(f"- {entry}\n" for entry in lists))
+    with pytest.raises(UserError) as error:
+        load("--config_path", overlay)
+    assert re.search(r"overlay.yaml: seed is \[.*\.\.\..*\]: input should", str(error.value))
+    assert len(str(error.value)) < 5000
+
+
+def test_merged_mappings_may_be_overridden(tmp_path: Path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(
+        "train_config:\n  MultiDecay: &own {eps: 1e-8, warmup_steps: 7}\n"
+        "  PolyDecay: {<<: *own, warmup_steps: 9}\n"
+    )
+    poly = load("--config_path", overlay).train_config.PolyDecay
+    assert (poly.eps, poly.warmup_steps) == (1e-8, 9)
 
 
 def test_what_modelarts_injects_is_ignored_only_in_its_jobs(capsys: pytest.CaptureFixture):

@@ -176,3 +176,16 @@ def test_boxes_that_are_not_finite_end_the_work():
     for boxes_of in (detector, lambda image: list(detector.detect([image]))):
         with pytest.raises(UserError, match=r"boxes are not finite: .*; give an earlier"):
             boxes_of(np.zeros((50, 60, 3), np.uint8))
+
+
+def test_an_image_that_the_network_cannot_take_is_refused_before_it_sees_it():
+    one_class = ("--dataset_config.num_classes", "1", "--dataset_config.coco_classes", "[a]")
+    used = config(*RESNET18, *one_class, "--eval_config.pad", "31")
+    detector = detector_of(used, pytest.fail, keep_res=True)
+    with pytest.raises(UserError, match=r"20x10 pixels has 64 cells .* fewer than eval_config.K 1"):
+        detector.prepare(np.zeros((10, 20, 3), np.uint8))
+    assert detector.unfit(40, 20) == ""  # 2 x 64 cells
+    used = config(*RESNET18, "--eval_config.multi_scales", "[1, 16]")
+    detector = detector_of(used, pytest.fail, keep_res=True)
+    assert "input of 15968x8032 at scale 16; leave that scale out" in detector.unfit(500, 996)
+    assert detector.unfit(50, 5000) == ""

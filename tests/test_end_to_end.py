@@ -210,6 +210,9 @@ def test_profiler_and_pictures_of_the_training_are_written_when_asked(
     )
     assert done.returncode == 0, done.stderr
     assert list((tmp_path / "profile").rglob("*cpu_op_type_info*"))
+    (tmp_path / "plain").touch()
+    usual = (tmp_path / "plain").stat().st_mode
+    assert all(path.stat().st_mode == usual for path in tmp_path.rglob("*") if path.is_file())
     (timeline,) = (tmp_path / "profile").rglob("trace_view.json")
     names = {event["name"] for event in json.loads(timeline.read_text())}
     assert any("Conv2D" in name for name in names)

@@ -5,15 +5,21 @@ import errno
 import json
 import os
 import shutil
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 import pytest
 
 from src.deploy.mindir import largest_difference
-from src.model_utils.files import whole_file, write_json
+from src.model_utils.files import give_usual_modes, whole_file, write_json
 from src.model_utils.workers import worker_count
-from tests.conftest import QUICKSTART, Program
+from src.training import checkpoints
+from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 
 
 def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path):
@@ -34,6 +40,88 @@ def test_a_full_disk_is_reported_with_the_files_name(tmp_path: Path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert error.value.filename == str(path)
     assert not list(tmp_path.iterdir())
+
+
+def modes(folder: Path) -> set[int]:
+    """The modes of all files below a folder."""
+    return {stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def group_reads() -> Iterator[None]:
+    before = os.umask(0o027)
+    yield
+    os.umask(before)
+
+
+def test_files_have_the_modes_of_the_umask_whoever_writes_them(
+    group_reads: None, shapes: Path, program: Program, tmp_path: Path
+):
+    write_json(tmp_path / "a.json", {})
+    checkpoints.save([("w", ms.Parameter(np.zeros(2, np.float32)))], tmp_path / "a.ckpt")
+    convert(program, shapes, tmp_path / "set", "coco", 2)
+    assert len(list((tmp_path / "set").iterdir())) == 5
+    left = tmp_path / "of a library"
+    left.mkdir(0o700)
+    (left / "trace.json").touch(0o600)
+    give_usual_modes(left)
+    assert modes(tmp_path) == {0o640}
+    assert stat.S_IMODE(left.stat().st_mode) == 0o750
+
+
+# What reads files, called with a file that may not be read.
+READERS = {
+    "overlay.yaml": "src.model_utils.config.load_config('', ['--config_path', str(path)])",
+    "weights.ckpt": "src.training.checkpoints.read(path)",
+    "weights.safetensors": "src.weights.files.read(path)",
+    "model.mindir": "src.deploy.mindir_reader.load_mindir(path, (64, 64), None)",
+    "instances.json": "src.data.coco.read_annotation_file(path)",
+    "image.jpg": "src.data.images.read_image(path, None)",
+    "meta.txt": "src.deploy.bin_files.read_meta(path)",
+}
+# Root may read everything but where it has laid that right down.
+WITHOUT_RIGHTS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
+
+
+def of_somebody_else(*command: object) -> list[str]:
+    prefix = WITHOUT_RIGHTS if os.geteuid() == 0 else ()
+    return [*prefix, sys.executable, *map(str, command)]
+
+
+def test_a_file_that_may_not_be_read_is_named_whoever_reads_it(tmp_path: Path):
+    text = "import pathlib\nfrom src.model_utils.errors import UserError\n"
+    for name, call in READERS.items():
+        (tmp_path / name).write_text("not for you")
+        (tmp_path / name).chmod(0)
+        module = call.partition("(")[0].rpartition(".")[0]
+        text += f"path = pathlib.Path({name!r})\nimport {module}\n"
+        text += f"try:\n    {call}\n"
+        text += "except (UserError, OSError) as error:\n    print(error, flush=True)\n"
+    done = subprocess.run(
+        of_somebody_else("-c", text),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line for line in done.stdout.splitlines() if "Permission denied" in line]
+    assert len(said) == len(READERS), done.stdout + done.stderr
+    assert all(name in line for name, line in zip(READERS, said, strict=True))
+
+
+def test_training_names_a_file_of_the_set_that_may_not_be_read(mindrecord: Path, tmp_path: Path):
+    copy = Path(shutil.copytree(mindrecord, tmp_path / "of a colleague"))
+    (copy / "coco_det.train.mind3").chmod(0)
+    options = ("--config_path", QUICKSTART, "--device_target", "CPU", "--mindrecord_dir", copy)
+    done = subprocess.run(
+        of_somebody_else(PROJECT / "train.py", *options),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert_refused(done, copy / "coco_det.train.mind3", "Permission denied")
 
 
 def test_a_target_that_cannot_be_written_ends_in_one_sentence(

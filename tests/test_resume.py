@@ -326,6 +326,25 @@ def test_a_checkpoint_cut_where_an_entry_ends_is_not_taken_for_a_training(
         resume.find(str(path), tmp_path)
 
 
+@pytest.mark.parametrize(
+    "fact",
+    [
+        "step 7",
+        "[]",
+        '{"step": 7, "config": {}}',
+        '{"step": 7, "steps_per_epoch": 0, "batch_size": 4, "rank_size": 1, "accumulate_steps": 1, '
+        '"config": {}}',
+        '{"step": 7, "steps_per_epoch": 8, "batch_size": 4, "rank_size": 1, "accumulate_steps": 1, '
+        '"config": 1}',
+    ],
+)
+def test_a_checkpoint_of_another_version_is_refused_in_one_sentence(fact: str, tmp_path: Path):
+    weights = [("w", ms.Parameter(np.zeros(2, np.float32)))]
+    checkpoints.save(weights, tmp_path / "centernet-1_7.ckpt", {resume.PROGRESS: fact})
+    with pytest.raises(UserError, match=r"1_7.ckpt: another version .* --load_checkpoint_path\.$"):
+        resume.find(str(tmp_path / "centernet-1_7.ckpt"), tmp_path)
+
+
 def test_a_training_that_starts_anew_puts_the_earlier_one_aside(tmp_path: Path):
     folder = tmp_path / "ckpt_0"
     for number in (1, 2):

@@ -22,7 +22,7 @@ from src.data.coco import BadRecords, ImageRecord
 from src.data.images import Decoder, is_truncated_jpeg
 from src.data.mindrecord import FileEntry, Manifest, load_manifest, manifest_path
 from src.model_utils.errors import UserError
-from src.model_utils.files import sha256, sync
+from src.model_utils.files import new_file_mode, sha256, sync
 from src.model_utils.workers import map_ahead
 
 # Images read ahead of the writer: enough to keep the threads busy while it writes.
@@ -290,9 +290,11 @@ def _row(image: _CheckedImage) -> dict[str, Any]:
 
 
 def _finished_files(folder: Path, num_workers: int) -> dict[str, FileEntry]:
-    """Brings the files to the disk and takes their sizes and checksums."""
+    """Brings the files to the disk, with the modes of new files; takes sizes and checksums."""
+    mode = new_file_mode(folder)
 
     def finish(path: Path) -> FileEntry:
+        path.chmod(mode)  # MindSpore lets the owner alone read them
         sync(path)
         return FileEntry(size=path.stat().st_size, sha256=sha256(path))
 

@@ -166,6 +166,12 @@ class InputGeometry:
     pad: int
     fixed_size: tuple[int, int]
 
+    def output_size(self, size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
+        """Height and width of the network input of an image of `size`."""
+        if self.keep_res:
+            return keep_resolution(size, scale, self.pad)[1]
+        return int(self.fixed_size[0] * scale), int(self.fixed_size[1] * scale)
+
     def __call__(self, image: np.ndarray, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """Warps a uint8 (height, width, 3) BGR image.
 
@@ -173,10 +179,10 @@ class InputGeometry:
             uint8 (3,H,W) and the affine (2,3) from image to network input.
         """
         size = image.shape[:2]
+        output_size = self.output_size(size, scale)
         if self.keep_res:
-            affine, output_size = keep_resolution(size, scale, self.pad)
+            affine, _ = keep_resolution(size, scale, self.pad)
         else:
-            output_size = (int(self.fixed_size[0] * scale), int(self.fixed_size[1] * scale))
             affine = fixed_resolution(size, output_size)
         warped = warp(image, affine, output_size)
         return np.ascontiguousarray(warped.transpose(2, 0, 1)), affine

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from tqdm import tqdm
 
 from src.model_utils.errors import UserError
-from src.model_utils.files import sha256
+from src.model_utils.files import check_readable, sha256
 
 SCHEMA_VERSION = 2
 # Readers pick columns by name and the manifest lists them, so a set with keypoints is one with a
@@ -78,6 +78,7 @@ def load_manifest(mindrecord_dir: Path, prefix: str) -> Manifest:
 
     Raises:
         UserError: there is no such set, it was not finished, or it was changed.
+        OSError: a file may not be read.
     """
     path = manifest_path(mindrecord_dir, prefix)
     try:
@@ -100,6 +101,7 @@ def load_manifest(mindrecord_dir: Path, prefix: str) -> Manifest:
             raise UserError(
                 f"{file}: is missing or not the {written.size} bytes written; {_REMEDY} again."
             )
+        check_readable(file)
     return manifest
 
 

@@ -18,7 +18,7 @@ from src.data.geometry import InputGeometry
 from src.data.images import Decoder, decoded, decoder, read_image
 from src.evaluation.postprocess import PostProcessing
 from src.model_utils.errors import UserError
-from src.model_utils.parameters import Config
+from src.model_utils.parameters import LARGEST_INPUT_SIDE, Config
 from src.model_utils.workers import map_ahead
 from src.models.centernet import HeatMap, with_decode
 
@@ -45,6 +45,7 @@ class Detector:
         input_geometry: how images become network input.
         scales: scales at which each image is detected.
         post_processing: how detections become boxes of the image.
+        num_classes: heat maps of the network.
         decode: reads encoded images.
         batch_size: images to the network at once. One batch has one shape: with keep_res, 1.
         eager: run the network operator by operator, without compiling it for each shape.
@@ -57,6 +58,7 @@ class Detector:
         input_geometry: InputGeometry,
         scales: Sequence[float],
         post_processing: PostProcessing,
+        num_classes: int,
         decode: Decoder,
         batch_size: int = 1,
         eager: bool = False,
@@ -65,6 +67,7 @@ class Detector:
         self._heat_model = heat_model
         self._model, self._input_geometry = model, input_geometry
         self._scales, self._post_processing = scales, post_processing
+        self._num_classes = num_classes
         self._decode, self._batch_size, self._eager = decode, batch_size, eager
 
     def __call__(self, image: Image) -> np.ndarray:
@@ -112,9 +115,33 @@ class Detector:
             heat = self._heat_model(Tensor(prepared.inputs[0][None])).asnumpy()[0]
         return heat, prepared.affines[0]
 
+    def unfit(self, height: int, width: int) -> str:
+        """Why the network cannot take images of this size, as a sentence, or nothing."""
+        keep_res = self._input_geometry.keep_res
+        for scale in self._scales if keep_res else ():  # the configuration has the fixed sizes
+            size = self._input_geometry.output_size((height, width), scale)
+            sides = [side // self._post_processing.down_ratio for side in size]
+            cells = self._num_classes * sides[0] * sides[1]
+            if cells < self._post_processing.k:
+                return (
+                    f"an image of {width}x{height} pixels has {cells} cells in the heat maps at "
+                    f"scale {scale:g}, fewer than eval_config.K {self._post_processing.k}; lower K "
+                    "or raise eval_config.pad."
+                )
+            if size[0] * size[1] > LARGEST_INPUT_SIDE**2:
+                return (
+                    f"an image of {width}x{height} pixels makes a network input of "
+                    f"{size[1]}x{size[0]} at scale {scale:g}; leave that scale out of "
+                    "eval_config.multi_scales or set eval_config.keep_res false."
+                )
+        return ""
+
     def prepare(self, image: Image) -> Prepared:
-        """An image read and warped; raises UserError if it cannot be read."""
+        """An image read and warped; raises UserError if it cannot be read, or is `unfit`."""
         pixels = _pixels(image, self._decode)
+        unfit = self.unfit(*pixels.shape[:2])
+        if unfit:
+            raise UserError(unfit)
         warped = [self._input_geometry(pixels, scale) for scale in self._scales]
         return Prepared([image for image, _ in warped], [affine for _, affine in warped])
 
@@ -210,6 +237,7 @@ def detector_of(
         InputGeometry(keep_res, evaluation.pad, fixed_size),
         evaluation.multi_scales,
         PostProcessing(evaluation.SOFT_NMS, evaluation.K, config.net_config.down_ratio),
+        dataset.num_classes,
         decoder(dataset.image_backend),
         1 if keep_res else batch_size or evaluation.batch_size,
         eager,

@@ -75,12 +75,25 @@ def find_sources(given: str, output_dir: Path) -> list[Source]:
 
 
 def _below(folder: Path) -> tuple[Path, list[Path]]:
-    """The folder, and all files below it but the hidden ones."""
+    """The folder, and all files below it but the hidden ones.
+
+    Raises:
+        OSError: a folder may not be read.
+    """
+    paths = sorted(
+        Path(place) / name
+        for place, _, names in os.walk(folder, onerror=_refuse)  # not rglob, which leaves out
+        for name in names  # folders that may not be read
+    )
     return folder, [
         path
-        for path in sorted(folder.rglob("*"))
+        for path in paths
         if _is_file(path) and not any(p.startswith(".") for p in path.relative_to(folder).parts)
     ]
+
+
+def _refuse(error: OSError) -> None:
+    raise error
 
 
 def _matching(pattern: str) -> tuple[Path, list[Path]]:
@@ -218,7 +231,8 @@ def predict_all(sources: Sequence[Source], predictor: Predictor, decode: Decoder
             progress.update()
             if isinstance(done, UserError):
                 faults += 1
-                progress.write(f"not done: {done}", file=sys.stderr)
+                named = "" if str(source.path) in str(done) else f"{source.path}: "
+                progress.write(f"not done: {named}{done}", file=sys.stderr)
             else:
                 picture, content = done
                 visual.write_picture(source.picture, picture)

@@ -32,7 +32,7 @@ class Evaluation:
         run_mode: val or test.
 
     Raises:
-        UserError: as `read_evaluation_set` and `import_backend`.
+        UserError: as `read_evaluation_set` and `import_backend`, or an image is too small or large.
     """
 
     def __init__(self, config: Config, network: nn.Cell, run_mode: str) -> None:
@@ -46,6 +46,10 @@ class Evaluation:
             config.on_bad_record,
         )
         self._detector = create_detector(config, network)
+        for record in self.set.records if config.on_bad_record == "fail" else ():
+            unfit = self._detector.unfit(record.height, record.width)
+            if unfit:
+                raise UserError(f"{record.path}: image {record.image_id}: {unfit}")
         self._decode = decoder(config.dataset_config.image_backend)
         self.detected: dict[int, ImageResult] = {}  # of the last `detect`, by image id
 

@@ -7,7 +7,9 @@ the types and bounds. Nothing is read until `load_config` is called.
 
 import argparse
 import difflib
+import os
 import re
+import reprlib
 import sys
 import typing
 from collections.abc import Iterator, Sequence
@@ -24,12 +26,30 @@ DEFAULT_CONFIG_PATH = Path(__file__).resolve().parents[2] / "default_config.yaml
 
 # What parameters that are no booleans stand for without a value.
 _VALUES_ALONE = {"resume": "newest"}
+# How values stand in messages: a file may hold any amount of them.
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
 # Short names of parameters in sections.
 _ALIASES = {"eval_config.score_thresh": "score_thresh"}
 
 
 class _YamlLoader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, except that 5e-4 is a number (YAML 1.2), not a string."""
+    """YAML 1.1 as PyYAML reads it, except that 5e-4 is a number (YAML 1.2), not a string.
+
+    A key that stands twice is an error, as YAML has it; PyYAML would take the last.
+    """
+
+    def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if key.tag == "tag:yaml.org,2002:merge" or not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"{key.value} stands twice", problem_mark=key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 _YamlLoader.add_implicit_resolver(
@@ -85,7 +105,8 @@ def load_config(description: str, arguments: Sequence[str] | None = None) -> Con
         if value not in allowed:
             wanted = ", ".join(map(str, allowed))
             raise UserError(
-                f"{_origin(name, options, origin)}: {name} is {value!r}; choose one of {wanted}."
+                f"{_origin(name, options, origin)}: {name} is {_SHORT.repr(value)}; choose one "
+                f"of {wanted}."
             )
     try:
         return Config.model_validate(values)
@@ -103,7 +124,7 @@ def _first_problem(error: ValidationError, options: dict[str, str], origin: str)
         where = f"{origin} and command line" if options else origin
         return f"{where}: {message}."
     return (
-        f"{_origin(name, options, origin)}: {name} is {problem['input']!r}: "
+        f"{_origin(name, options, origin)}: {name} is {_SHORT.repr(problem['input'])}: "
         f"{message[:1].lower()}{message[1:]}."
     )
 
@@ -120,8 +141,10 @@ def _read_yaml(path: Path, documents: int) -> list[dict[str, Any]]:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); check --config_path."
         ) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or no date
         raise UserError(f"{path}: is not YAML ({' '.join(str(error).split())}).") from None
+    except RecursionError:
+        raise UserError(f"{path}: is nested too deeply for a file of parameters.") from None
     parts = [part if part is not None else {} for part in parts] or [{}]
     if len(parts) != documents or not all(isinstance(part, dict) for part in parts):
         raise UserError(f"{path}: should hold {documents} YAML mapping(s) of parameters.")
@@ -139,7 +162,18 @@ def _merge(values: dict[str, Any], overlay: dict[str, Any], path: str, prefix: s
                 )
             _merge(values[name], value, path, f"{prefix}{name}.")
         else:
+            if isinstance(value, str) and not _is_text(value):
+                raise UserError(
+                    f"{path}: {prefix}{name} is {value!r}, which no file name or text can hold."
+                )
             values[name] = value
+
+
+def _is_text(value: str) -> bool:
+    try:
+        return b"\0" not in os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
 
 
 def _unknown(name: str, values: dict[str, Any], prefix: str = "") -> str:
@@ -230,5 +264,5 @@ def _parse_value(text: str, kind: Any) -> Any:
         return text
     try:
         return yaml.load(text, Loader=_YamlLoader)  # a SafeLoader
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text  # the type check names it

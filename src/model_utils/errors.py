@@ -26,6 +26,13 @@ def run_program(main: Callable[[], None]) -> None:
             file=sys.stderr,
         )
         sys.exit(2)
+    except MemoryError as error:
+        what = str(error) or "for an object"
+        print(
+            f"error: memory is full ({what}); lower batch sizes or the sizes of images.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except RuntimeError as error:
         sentence = _quoted(str(error))
         if not sentence:

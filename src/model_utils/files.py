@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     """Gives a name to write to; on success that file takes the place of `path`.
 
     It is a file of the same name in a temporary folder beside `path`, which goes away with all
-    that is in it, also on an error.
+    that is in it, also on an error. Whoever writes it, its mode is that of new files.
 
     Raises:
         OSError: with `path` as its file name.
@@ -27,12 +28,45 @@ def whole_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=path.parent) as folder:
             partial = Path(folder) / path.name
+            mode = new_file_mode(Path(folder))
             yield partial
+            partial.chmod(mode)  # MindSpore lets the owner alone read a checkpoint
             sync(partial)
             partial.replace(path)
             sync(path.parent)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def new_file_mode(folder: Path) -> int:
+    """The mode that a new file in `folder` gets: by the umask, or what the folder says instead."""
+    probe = folder / f"{PARTIAL_PREFIX}mode"
+    descriptor = os.open(probe, os.O_CREAT | os.O_WRONLY, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(descriptor).st_mode)
+    finally:
+        os.close(descriptor)
+        probe.unlink()
+
+
+def give_usual_modes(folder: Path) -> None:
+    """Gives all below a folder, and it, the modes of new files: libraries keep others out.
+
+    What belongs to somebody else stays as it is.
+    """
+    if not folder.is_dir():
+        return
+    with contextlib.suppress(PermissionError):
+        mode = new_file_mode(folder)
+        for path in [folder, *folder.rglob("*")]:
+            with contextlib.suppress(PermissionError):
+                # Who may read a folder may enter it.
+                path.chmod(mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
+
+
+def check_readable(path: Path) -> None:
+    """Raises OSError, with its name, if a file may not be read; libraries use other words."""
+    path.open("rb").close()
 
 
 def make_writable(folder: Path) -> None:

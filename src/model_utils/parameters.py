@@ -6,10 +6,18 @@ Their values, meanings and choices stand in default_config.yaml.
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+
+def _not_zero(value: int) -> int:
+    if value == 0:
+        raise PydanticCustomError("zero", "should be at least 1, or -1")
+    return value
+
 
 Count = Annotated[int, Field(ge=1)]
-CountOrAll = Annotated[int, Field(ge=-1)]
+CountOrAll = Annotated[int, Field(ge=-1), AfterValidator(_not_zero)]
 Index = Annotated[int, Field(ge=0)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -17,7 +25,12 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 # What MindRecord takes as the beginning of a file name.
 FileName = Annotated[str, Field(pattern=r"""^[^\s/\\:*?"<>|`&;'][^/\\:*?"<>|`&;']*$""")]
 Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
-Resolution = Annotated[list[Annotated[int, Field(ge=32)]], Field(min_length=2, max_length=2)]
+# Beyond these bounds sizes and lengths are mistakes, and would end in numbers that overflow.
+LARGEST_INPUT_SIDE = 8192
+Resolution = Annotated[
+    list[Annotated[int, Field(ge=32, le=LARGEST_INPUT_SIDE)]], Field(min_length=2, max_length=2)
+]
+Scale = Annotated[float, Field(ge=0.05, le=16)]
 OutputResolution = Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 
@@ -38,10 +51,10 @@ class DatasetConfig(Section):
     output_res: OutputResolution
     input_res_test: Resolution
     rand_crop: bool
-    shift: NonNegative
+    shift: Probability
     scale: Annotated[float, Field(ge=0, lt=1)]
     aug_rot: Probability
-    rotate: NonNegative
+    rotate: Annotated[float, Field(ge=0, le=180)]
     flip_prop: Probability
     color_aug: bool
     coco_classes: list[str]
@@ -166,8 +179,8 @@ class TrainConfig(Section):
 class EvalConfig(Section):
     SOFT_NMS: bool
     keep_res: bool
-    pad: Annotated[int, Field(ge=31)]
-    multi_scales: Annotated[list[Positive], Field(min_length=1)]
+    pad: Annotated[int, Field(ge=31, le=4095)]
+    multi_scales: Annotated[list[Scale], Field(min_length=1)]
     flip_test: bool
     batch_size: Count
     K: Count
@@ -197,7 +210,7 @@ class Config(Section):
     device_id: Index
     device_num: Count
     distribute: bool
-    seed: Index
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
 
     coco_data_dir: str
     mindrecord_dir: str
@@ -207,8 +220,8 @@ class Config(Section):
 
     need_profiler: bool
     profiler_path: str
-    epoch_size: Count
-    train_steps: CountOrAll
+    epoch_size: Annotated[Count, Field(le=100_000)]
+    train_steps: Annotated[CountOrAll, Field(le=100_000_000)]
     do_shuffle: bool
     enable_lossscale: bool
     enable_data_sink: bool
@@ -276,13 +289,22 @@ class Config(Section):
                 f"dataset_config.input_res_train {dataset.input_res_train} is no multiple of the "
                 f"network's stride {stride}; choose sides that are"
             )
-        height, width = (side // ratio for side in dataset.input_res_test)
-        if dataset.num_classes * height * width < self.eval_config.K:
-            raise ValueError(
-                f"eval_config.K {self.eval_config.K} is more than the heat maps have cells at "
-                f"dataset_config.input_res_test {dataset.input_res_test}; lower it"
-            )
         evaluation = self.eval_config
+        # Scale 1 is the exported model's, whatever keep_res is.
+        for scale in [1.0] if evaluation.keep_res else [1.0, *evaluation.multi_scales]:
+            height, width = (int(side * scale) for side in dataset.input_res_test)
+            at = f"dataset_config.input_res_test {dataset.input_res_test} at scale {scale:g}"
+            cells = dataset.num_classes * (height // ratio) * (width // ratio)
+            if cells < evaluation.K:
+                raise ValueError(
+                    f"eval_config.K {evaluation.K} is more than the {cells} cells of the heat maps "
+                    f"at {at}; lower it or leave that scale out of eval_config.multi_scales"
+                )
+            if max(height, width) > LARGEST_INPUT_SIDE:
+                raise ValueError(
+                    f"{at} has a side of more than {LARGEST_INPUT_SIDE} pixels; leave that scale "
+                    "out of eval_config.multi_scales"
+                )
         if evaluation.flip_test and not evaluation.keep_res:
             # Else the grid reaches beyond the input, and the mirrored one at the other end.
             for scale in evaluation.multi_scales:

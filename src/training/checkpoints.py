@@ -13,7 +13,7 @@ import mindspore as ms
 from mindspore import nn
 
 from src.model_utils.errors import UserError
-from src.model_utils.files import whole_file
+from src.model_utils.files import check_readable, whole_file
 
 STATE_PREFIX = "training."  # of what is not the network's
 
@@ -41,9 +41,11 @@ def read(path: Path) -> dict[str, ms.Parameter | str]:
 
     Raises:
         UserError: the file is missing, damaged or no checkpoint.
+        OSError: it may not be read.
     """
     if not path.is_file():
         raise UserError(f"{path}: checkpoint not found; check the path.")
+    check_readable(path)
     try:
         return ms.load_checkpoint(str(path), crc_check=True)
     except (ValueError, TypeError, RuntimeError):

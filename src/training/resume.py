@@ -277,7 +277,7 @@ def _tell(stopped: Stopped, now: Progress, config: Config, fresh: list[str]) -> 
             "epoch, with the images in another order",
             flush=True,
         )
-    elif stopped.config["seed"] != config.seed:
+    elif stopped.config.get("seed") != config.seed:
         print("resume: another seed, so the images come in another order", flush=True)
     before, after = dict(leaves(stopped.config)), dict(leaves(config.model_dump()))
     changed = [
@@ -299,9 +299,19 @@ def _read(path: Path) -> Stopped:
             f"{path}: holds weights but no training to go on with; start from them by "
             "--load_checkpoint_path."
         )
-    stored = json.loads(fact)
-    progress = Progress(**{name: stored[name] for name in _COUNTS})
-    return Stopped(path, progress, stored["config"], parameters)
+    try:
+        stored = json.loads(fact)
+        counts = {name: stored[name] for name in _COUNTS}
+        config = stored["config"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        counts, config = {}, None
+    is_whole = all(type(n) is int and n >= (name != "step") for name, n in counts.items())
+    if not (counts and is_whole and isinstance(config, dict)):
+        raise UserError(
+            f"{path}: another version of this project wrote how far its training is, which this "
+            "one cannot read; start from its weights by --load_checkpoint_path."
+        )
+    return Stopped(path, Progress(**counts), config, parameters)
 
 
 def _state(step_cell: TrainStep, network: nn.Cell) -> Iterator[tuple[str, Parameter]]:

@@ -17,6 +17,7 @@ from mindspore.profiler import tensorboard_trace_handler
 from src import visual
 from src.data.objects import table_boxes
 from src.model_utils.device_adapter import Device
+from src.model_utils.files import give_usual_modes
 from src.model_utils.parameters import Config
 from src.training import checkpoints, resume
 from src.training.callbacks import (
@@ -109,15 +110,20 @@ def run_training(
     # What MindSpore calls an epoch is, with a data sink, one return from it. A CPU has no sink.
     sinks = config.enable_data_sink and device.target != "CPU"
     round_steps = stride if sinks else start.steps_per_epoch
-    profile = contextlib.nullcontext()
+    profile, profiler_path = contextlib.nullcontext(), config.profiler_path or "./profiler"
     if config.need_profiler:
-        write = tensorboard_trace_handler(config.profiler_path or "./profiler")
+        write = tensorboard_trace_handler(profiler_path)
         profile = ms.profiler.profile(on_trace_ready=write)
-    with profile, stopper.handling():
-        ms.Model(step).train(
-            math.ceil(total_steps / round_steps), dataset, callbacks, dataset_sink_mode=sinks,
-            sink_size=stride if sinks else -1, initial_epoch=start.step // round_steps,
-        )  # fmt: skip
+    try:
+        with profile, stopper.handling():
+            ms.Model(step).train(
+                math.ceil(total_steps / round_steps), dataset, callbacks, dataset_sink_mode=sinks,
+                sink_size=stride if sinks else -1, initial_epoch=start.step // round_steps,
+            )  # fmt: skip
+    finally:
+        for written in (config.need_profiler and profiler_path, config.compile_cache_dir):
+            if written:
+                give_usual_modes(Path(written))
     if stopper.exit_code:
         sys.exit(stopper.exit_code)
 
