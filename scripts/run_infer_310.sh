@@ -4,6 +4,7 @@
 # preprocess.py, ascend310_infer and postprocess.py, in the current folder: preprocess/,
 # result_Files/ or result_310.json, time_Result/, acc/, summary.json and a log of each step. Always
 # in the foreground. --dry-run prints the commands; --fresh repeats what an earlier run has done.
+# Files that no earlier run has written are neither removed nor replaced.
 set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -28,6 +29,15 @@ device_id=${positional[3]:-0} target=${DEVICE_TARGET:-Ascend}
 state() {
     { find -L "$@" -type f -not -name '*.pyc' -printf '%p %s %T@\n' 2> /dev/null || true; } \
         | LC_ALL=C sort | sha256sum
+}
+
+# follow NAME LOG: says every ten seconds how far a step is, by the last line of its log.
+follow() {
+    local start=$SECONDS line
+    while sleep 10 > /dev/null 2>&1 && kill -0 $$ 2> /dev/null; do
+        line=$(tail -c 400 "$2" 2> /dev/null | tr '\r' '\n' | grep . | tail -n 1) || true
+        echo "$1: $((SECONDS - start)) s so far${line:+: $line}"
+    done
 }
 
 # on_signal NAME CODE: hands a signal on to the command that runs; between commands it ends the script.
@@ -64,7 +74,73 @@ run_stoppable() {
     return "$code"
 }
 
-# step NAME LOG COMMAND...: runs it with its output in LOG, after removing the files of `removes`,
+state_dir=.infer_310
+outputs=(result_Files result_310.json time_Result acc summary.json {preprocess,build,infer,acc}.log)
+
+# written: the files of `outputs`, each ended by NUL.
+written() {
+    find "${outputs[@]}" ! -type d -print0 2> /dev/null || true
+}
+
+# read_own: the files of `outputs` that earlier runs have written, to `own`. When a run ends it lists
+# all that is there in $state_dir/written; one that was killed has left what was there before it.
+declare -A own
+read_own() {
+    local file
+    if [[ -f "$state_dir/written" ]]; then
+        while IFS= read -r -d '' file; do own[$file]=1; done < "$state_dir/written"
+    elif [[ -f "$state_dir/steps" ]]; then
+        while IFS= read -r -d '' file; do own[$file]=1; done < <(written)
+        if [[ -f "$state_dir/others" ]]; then
+            while IFS= read -r -d '' file; do unset "own[$file]"; done < "$state_dir/others"
+        fi
+    fi
+}
+
+# keep_others: ends the script if a file that no earlier run has written would be replaced; other
+# such files stay, and are listed in $state_dir/others.
+keep_others() {
+    local file others=()
+    while IFS= read -r -d '' file; do
+        [[ -z "${own[$file]:-}" ]] || continue
+        case $file in
+            result_Files/*.bin | time_Result/times.json | time_Result/test_perform_static.txt | \
+                acc/results_310.json | acc/eval_310.json | result_310.json | summary.json | \
+                preprocess.log | build.log | infer.log | acc.log)
+                fail "$file: no earlier run of this script wrote it; move it away or work in another folder."
+                ;;
+        esac
+        others+=("$file")
+    done < <(written)
+    mkdir -p "$state_dir"
+    for file in "${others[@]}"; do printf '%s\0' "$file"; done > "$state_dir/others.partial"
+    mv "$state_dir/others.partial" "$state_dir/others"
+    rm -f "$state_dir/written"
+    trap note_written EXIT
+}
+
+# note_written: lists what this and earlier runs have written in $state_dir/written.
+note_written() {
+    local file
+    declare -A other
+    while IFS= read -r -d '' file; do other[$file]=1; done < "$state_dir/others"
+    while IFS= read -r -d '' file; do
+        [[ -n "${other[$file]:-}" ]] || printf '%s\0' "$file"
+    done < <(written) > "$state_dir/written.partial"
+    mv "$state_dir/written.partial" "$state_dir/written"
+}
+
+# remove_own PATH...: what earlier runs have written there, and folders that are then empty.
+remove_own() {
+    local file
+    [[ $# -gt 0 ]] || return 0
+    while IFS= read -r -d '' file; do
+        [[ -z "${own[$file]:-}" ]] || rm -f -- "$file"
+    done < <(find "$@" ! -type d -print0 2> /dev/null || true)
+    find "$@" -depth -type d -empty -delete 2> /dev/null || true
+}
+
+# step NAME LOG COMMAND...: runs it with its output in LOG, after removing own files of `removes`,
 # and notes it for the summary. If it fails, it stops the script with the last lines of its log;
 # `code` is 0, or 1 of an application that could not do some of its inputs.
 # With `writes`, a step that has ended well is left out when it comes again as long as its command
@@ -86,8 +162,14 @@ step() {
             return
         fi
     fi
-    rm -rf "$stamp" "${removes[@]}"
+    rm -f "$stamp"
+    remove_own "${removes[@]}"
+    echo "$name: running, log: $log"
+    follow "$name" "$log" &
+    follower=$!
+    disown "$follower" # bash would tell of its end
     run_stoppable "$log" "$@" || code=$?
+    kill "$follower" 2> /dev/null || true
     if [[ $code -ne 0 && "$name $code" != "ascend310_infer 1" ]]; then
         tail -n 5 "$log" >&2
         echo "$name failed with exit code $code; log: $PWD/$log" >&2
@@ -99,10 +181,10 @@ step() {
     fi
 }
 
-state_dir=.infer_310
 if [[ -z "$dry_run" ]]; then
-    rm -f acc.log summary.json # of an earlier run
-    mkdir -p "$state_dir"
+    read_own
+    keep_others
+    remove_own acc.log summary.json
     : > "$state_dir/steps"
 fi
 removes=()

@@ -1,8 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Converts a data set in COCO format to MindRecord files for training.
 
-python -m src.dataset --coco_data_dir DIR --mindrecord_dir DIR
-python -m src.dataset --verify --mindrecord_dir DIR
+python src/dataset.py --coco_data_dir DIR --mindrecord_dir DIR
+python src/dataset.py --verify --mindrecord_dir DIR
 """
 
 import hashlib

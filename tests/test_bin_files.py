@@ -51,6 +51,32 @@ def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
             assert image.affine.tobytes() == other.affine.tobytes()
 
 
+def test_only_inputs_of_earlier_runs_are_removed(tmp_path: Path):
+    blank, (data, meta) = np.zeros((3, 1, 1), np.uint8), (tmp_path / "data", tmp_path / "meta")
+    (tmp_path / "data").mkdir()
+    (data / "notes.txt").touch()
+
+    def run(*numbers: int) -> None:
+        names = [f"eval2017_image_{number}" for number in numbers]
+        bin_files.start(tmp_path, names)
+        assert sorted(path.name for path in data.iterdir()) == ["notes.txt"]
+        for name in names:
+            bin_files.write_input(tmp_path, name, blank)
+
+    run(1, 2)  # and is stopped before its meta file
+    run(3)
+    bin_files.write_meta(tmp_path, some_meta(["eval2017_image_3", "../../home", "notes"]))
+    (meta / "written.txt").unlink()  # as a version wrote it that kept no list
+    run(4)
+    (data / "mine.bin").touch()
+    for names, name in ((["eval2017_image_5"], "data/mine.bin"), ([], "data/images.txt")):
+        (tmp_path / name).touch()
+        with pytest.raises(UserError, match=f"{name}: no earlier run of preprocess.py wrote it"):
+            bin_files.start(tmp_path, names)
+    left = {"notes.txt", "mine.bin", "images.txt", "eval2017_image_4.bin"}
+    assert {path.name for path in data.iterdir()} == left
+
+
 def test_the_meta_file_is_lines_of_words(tmp_path: Path):
     colour = np.arange(12, dtype=np.float32).reshape(3, 4) / 8
     image = ImageMeta("50% of\nit", 139, np.array([[0.5, 0, -1e-9], [0, 0.5, 12.25]]))
@@ -148,7 +174,7 @@ def test_inputs_do_not_depend_on_the_number_of_workers(
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         contents.append({path.relative_to(folder): path.read_bytes() for path in files})
     assert contents[0] == contents[1]
-    assert len(contents[0]) == 9
+    assert len(contents[0]) == 10  # with meta.txt and written.txt
     listed = json.loads((shapes / "annotations" / "instances_val2017.json").read_text())["images"]
     meta = bin_files.read_meta(tmp_path / "1" / "meta")
     assert [image.image_id for image in meta.images] == [entry["id"] for entry in listed]

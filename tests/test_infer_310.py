@@ -166,6 +166,10 @@ def test_the_script_repeats_only_what_has_changed_and_sums_up(
     mindir: Path, shapes: Path, infer_app: Path, program: Program, tmp_path: Path
 ):
     data = copied(shapes, tmp_path / "data set")
+    others = [tmp_path / name / "notes.txt" for name in ("acc", "time_Result", "result_Files")]
+    for note in others:
+        note.parent.mkdir()
+        note.write_text("of somebody else")
 
     def run(*options: str) -> dict:
         done = program(
@@ -198,7 +202,41 @@ def test_the_script_repeats_only_what_has_changed_and_sums_up(
     image = sorted((data / "val2017").iterdir())[0]
     image.write_bytes(image.read_bytes() + b"\0")
     assert run()["skipped"] == []
+    (tmp_path / "acc" / "later.txt").write_text("of somebody else")
     assert run("--fresh")["skipped"] == []
+    assert all(note.read_text() == "of somebody else" for note in others)
+    assert (tmp_path / "acc" / "later.txt").exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["summary.json", "infer.log", "result_Files/a_0.bin", "acc/eval_310.json"]
+)
+def test_the_script_replaces_no_file_that_it_has_not_written(
+    name: str, program: Program, tmp_path: Path
+):
+    (tmp_path / "a.mindir").touch()
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("of somebody else")
+    arguments = ("scripts/run_infer_310.sh", "a.mindir", "data", "n")
+    for _ in range(2):
+        done = program(*arguments, cwd=tmp_path, **ON_CPU)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {name}: no earlier run of this script wrote it;")
+    assert (tmp_path / name).read_text() == "of somebody else"
+
+
+def test_files_of_a_script_that_was_killed_are_its_own_but_not_those_from_before(
+    program: Program, tmp_path: Path
+):
+    (tmp_path / "a.mindir").touch()
+    for name in ("acc/notes.txt", "acc/eval_310.json", "acc.log", ".infer_310/steps"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / ".infer_310" / "others").write_bytes(b"acc/notes.txt\0")
+    done = program("scripts/run_infer_310.sh", "a.mindir", "data", "n", cwd=tmp_path, **ON_CPU)
+    assert "preprocess/meta/meta.txt: not found" in done.stderr  # where it gets to
+    assert not (tmp_path / "acc.log").exists()
+    assert (tmp_path / ".infer_310" / "written").read_bytes() == b"acc/eval_310.json\0"
 
 
 @pytest.mark.parametrize(

@@ -571,7 +571,14 @@ def test_without_pytorch_one_sentence_says_how_to_convert_elsewhere(tmp_path: Pa
 
 def test_the_command_line_refuses_in_one_sentence_with_exit_code_2(tmp_path: Path):
     done = subprocess.run(
-        [sys.executable, "-m", "src.weights", "--source", "absent.pth", "--output", "m.ckpt"],
+        [
+            sys.executable,
+            PROJECT / "src" / "weights",
+            "--source",
+            "absent.pth",
+            "--output",
+            "m.ckpt",
+        ],
         cwd=tmp_path,
         env={"PYTHONPATH": str(PROJECT)},
         capture_output=True,

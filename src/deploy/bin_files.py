@@ -5,9 +5,11 @@ PREDICT_DIR/data/NAME.bin      one image, float32 or uint8 (3,H,W), C order
 PREDICT_DIR/data/images.txt    instead of these: the paths of the images, for --input_format image
 PREDICT_DIR/meta/meta.txt      which image each NAME is, the affine that warps it, and what else the
                                application needs to make boxes of the image; see `write_meta`
+PREDICT_DIR/meta/written.txt   the names of these files: the next run removes them, and no others
 RESULT_PATH/NAME_0.bin         its detections, float32 (K,6), C order
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -22,6 +24,8 @@ from src.model_utils.files import whole_file
 
 META_NAME = "meta.txt"
 IMAGE_LIST_NAME = "images.txt"
+_WRITTEN_NAME = "written.txt"
+_OURS = re.compile(r"meta/meta\.txt|data/images\.txt|data/eval2017_image_-?[0-9]+\.bin")
 
 _INTEGER, _FLOAT = rb"-?[0-9]{1,19}", rb"-?[0-9]+(?:\.[0-9]+)?(?:e[-+][0-9]+)?"
 _SETTINGS = [
@@ -92,17 +96,45 @@ def input_names(records: Sequence[ImageRecord], input_format: str) -> list[str]:
     return list(first)
 
 
-def start(predict_dir: Path) -> None:
-    """Makes the folders; inputs of an earlier run are removed, its meta file first."""
-    for folder, pattern in (
-        ("meta", META_NAME),
-        ("meta", "meta.json"),  # of earlier versions
-        ("data", IMAGE_LIST_NAME),
-        ("data", "*.bin"),
-    ):
+def start(predict_dir: Path, names: Sequence[str]) -> None:
+    """Makes the folders, removes what an earlier run has written, and notes what this one will.
+
+    Args:
+        predict_dir: as --predict_dir.
+        names: of the inputs that `write_input` will write; none for a list of images.
+
+    Raises:
+        UserError: a file is in the way that no earlier run has written.
+    """
+    for folder in ("meta", "data"):
         (predict_dir / folder).mkdir(parents=True, exist_ok=True)
-        for old in (predict_dir / folder).glob(pattern):
-            old.unlink()
+    written = _written(predict_dir)
+    inputs = list(map("data/{}.bin".format, names)) or [f"data/{IMAGE_LIST_NAME}"]
+    to_write = [f"meta/{META_NAME}", *inputs]
+    # The application takes every .bin that is there.
+    others = [f"data/{path.name}" for path in (predict_dir / "data").glob("*.bin") if names]
+    for name in (*to_write, *sorted(others)):
+        if name not in written and (predict_dir / name).exists():
+            raise UserError(
+                f"{predict_dir / name}: no earlier run of preprocess.py wrote it; move it away or "
+                "choose another --predict_dir."
+            )
+    for name in sorted(written, reverse=True):  # the meta file first
+        (predict_dir / name).unlink(missing_ok=True)
+    with whole_file(predict_dir / "meta" / _WRITTEN_NAME) as partial:
+        partial.write_text("".join(f"{name}\n" for name in to_write), encoding="utf-8")
+
+
+def _written(predict_dir: Path) -> set[str]:
+    """What earlier runs have written, below `predict_dir`."""
+    with contextlib.suppress(OSError):
+        text = (predict_dir / "meta" / _WRITTEN_NAME).read_text(encoding="utf-8", errors="replace")
+        return {name for name in text.splitlines() if _OURS.fullmatch(name)}
+    with contextlib.suppress(UserError):  # of versions that kept no list
+        images = read_meta(predict_dir / "meta").images
+        names = {f"data/{image.name}.bin" for image in images}
+        return {f"meta/{META_NAME}", f"data/{IMAGE_LIST_NAME}", *filter(_OURS.fullmatch, names)}
+    return set()
 
 
 def write_input(predict_dir: Path, name: str, image: np.ndarray) -> None:

@@ -32,8 +32,8 @@ def write_inputs(
     Threads do it: decoding, warping, normalising and writing release Python's lock.
 
     Raises:
-        UserError: two images have one name; images cannot be read, all of which are named, and
-            on_bad_record is fail; none can be read.
+        UserError: a file of somebody else is in the way; two images have one name; images cannot be
+            read, all of which are named, and on_bad_record is fail; none can be read.
         OSError: a file cannot be written.
     """
     dataset = config.dataset_config
@@ -57,7 +57,7 @@ def write_inputs(
         bin_files.write_input(predict_dir, name, image)
         return ImageMeta(name, record.image_id, affine)
 
-    bin_files.start(predict_dir)
+    bin_files.start(predict_dir, names if config.input_format == "bin" else ())
     cv2.setNumThreads(1)  # the threads below take the cores
     workers = worker_count(dataset.num_workers)
     done: list[tuple[ImageRecord, ImageMeta]] = []

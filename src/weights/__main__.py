@@ -1,8 +1,12 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Converts weights: python -m src.weights --source FILE --config_path YAML --output FILE."""
+"""Converts weights: python src/weights --source FILE --config_path YAML --output FILE."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+if __package__ in (None, ""):  # started as a folder, `python src/weights`, from anywhere
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
