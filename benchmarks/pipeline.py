@@ -31,6 +31,7 @@ from benchmarks.plain_pipeline import create_plain_dataset
 from src.data import coco, conversion, mindrecord
 from src.data.images import decoder
 from src.data.loader import create_train_dataset
+from src.data.notes import Notes
 from src.model_utils.config import load_config
 from src.model_utils.device_adapter import disarm_onednn_trap, set_up_device
 from src.model_utils.errors import UserError, run_program
@@ -158,17 +159,15 @@ def measure_conversion(
         coco.read_annotation_file(annotation_path),
         annotation_path,
         coco_data_dir / config.train_images,
-        config.coco_classes,
+        config,
         coco.BadRecords("fail"),
-        config.skip_crowd,
     )
     paths = [record.path for record in records]
 
     def convert() -> mindrecord.Manifest:
         return conversion.write_set(
-            records, config.coco_classes, mindrecord_dir, PREFIX, "", config.num_shards,
-            config.num_workers, False, decode, coco.BadRecords("fail"),
-        )  # fmt: skip
+            records, config, mindrecord_dir, PREFIX, "", coco.BadRecords("fail"), Notes()
+        )
 
     def decode_file(path: Path) -> None:
         decode(path.read_bytes())

@@ -38,29 +38,40 @@ def convert(config: Config) -> None:
     if not config.coco_data_dir or not config.mindrecord_dir:
         raise UserError("command line: give --coco_data_dir and --mindrecord_dir.")
     # Here and not above: --help needs no MindSpore.
-    from src.data import coco, conversion
-    from src.data.images import decoder
+    from src.data import coco, conversion, notes
 
     dataset, root = config.dataset_config, Path(config.coco_data_dir)
     annotation_path, image_dir = root / dataset.train_annotation, root / dataset.train_images
     mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
     source = hashlib.sha256()
-    content = coco.read_annotation_file(annotation_path, source)
+    odd = notes.Notes()
+    content = coco.read_annotation_file(annotation_path, source, odd)
     bad_records = coco.BadRecords(config.on_bad_record)
     records = coco.read_records(
-        content, annotation_path, image_dir, dataset.coco_classes, bad_records, dataset.skip_crowd
+        *(content, annotation_path, image_dir, dataset, bad_records, odd),
+        worker_count(dataset.num_workers),
     )
     listed = len(content["images"])
+    names = [f"image {record.image_id}" for record in records]
+    counts = [len(record.boxes) for record in records]
+    sizes = [(record.width, record.height) for record in records]
+    advice = notes.Notes()  # of the training's parameters, not of the set's
+    notes.note_many_objects(advice, counts, names, dataset.max_objs)
+    keep_res = config.eval_config.keep_res
+    notes.note_large_images(advice, sizes, names, keep_res, dataset.input_res_train)
     options = {
         "coco_classes": dataset.coco_classes,
         "keep_empty_images": dataset.keep_empty_images,
         "num_shards": dataset.num_shards,
         "on_bad_record": config.on_bad_record,
+        "other_classes": dataset.other_classes,
         "skip_crowd": dataset.skip_crowd,
+        "turn_by_exif": dataset.turn_by_exif,
     }
     fingerprint = conversion.source_fingerprint(source, records, image_dir, options)
     manifest = conversion.finished_set(mindrecord_dir, prefix, fingerprint)
     if manifest:
+        notes.say([*manifest.notes, *advice.lines()])
         print(
             f"{mindrecord_dir / prefix}*: up to date, {manifest.images} images with "
             f"{manifest.boxes} boxes of {listed} images; left out as unusable: "
@@ -68,17 +79,9 @@ def convert(config: Config) -> None:
         )
         return
     manifest = conversion.write_set(
-        records,
-        dataset.coco_classes,
-        mindrecord_dir,
-        prefix,
-        fingerprint,
-        dataset.num_shards,
-        worker_count(dataset.num_workers),
-        dataset.keep_empty_images,
-        decoder(dataset.image_backend),
-        bad_records,
+        *(records, dataset, mindrecord_dir, prefix, fingerprint, bad_records, odd)
     )
+    advice.report()
     print(
         f"{manifest.images} images with {manifest.boxes} boxes of {listed} images written to "
         f"{mindrecord_dir / prefix}*; without boxes: {manifest.empty_images} written, "

@@ -3,6 +3,7 @@
 
 import copy
 import fcntl
+import gzip
 import io
 import itertools
 import json
@@ -201,9 +202,9 @@ def change_image_id(image_id: object) -> Callable[[CocoSet], None]:
     return change
 
 
-def turned_by_exif(jpeg: bytes) -> bytes:
-    """The JPEG with an orientation of 6, a quarter turn, in an EXIF segment."""
-    entry = b"\x12\x01\x03\x00\x01\x00\x00\x00\x06\x00\x00\x00"
+def turned_by_exif(jpeg: bytes, orientation: int = 6) -> bytes:
+    """The JPEG with an orientation, 6 for a quarter turn, in an EXIF segment."""
+    entry = b"\x12\x01\x03\x00\x01\x00\x00\x00" + bytes([orientation, 0, 0, 0])
     exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00" + entry + b"\x00\x00\x00\x00"
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
 
@@ -217,7 +218,22 @@ BROKEN_IMAGES = {
     "truncated png": (truncate_a_png, NOT_DECODED, "2.jpg: image 2 does not decode"),
     "zero bytes": (empty_a_file, NOT_DECODED, "2.jpg: image 2 does not decode"),
     "text": (write_text, NOT_DECODED, "2.jpg: image 2 does not decode"),
-    "too many pixels": (state_too_many_pixels, NOT_DECODED, "2.jpg: image 2 does not decode"),
+    "too many pixels": (state_too_many_pixels, "image too large to warp", "a side of 60000 pix"),
+    "a gif": (
+        lambda data: data.file(2).write_bytes(b"GIF89a" + bytes(20)),
+        "image of a format that is not read",
+        "2.jpg: image 2 is a GIF, which is not read (JPEG, PNG, BMP",
+    ),
+    "floats": (
+        lambda data: Image.fromarray(np.zeros((30, 40), np.float32)).save(data.file(2), "TIFF"),
+        "image of a format that is not read",
+        "2.jpg: image 2 is a TIFF of floating-point numbers",
+    ),
+    "a pointer": (
+        lambda data: data.file(2).write_text("version https://git-lfs.github.com/spec/v1\n"),
+        "image of a format that is not read",
+        "2.jpg: image 2 is a pointer of Git LFS (git lfs pull fetches the file)",
+    ),
     "too many bytes": (
         grow_a_file_beyond_a_page,
         "image file too large for MindRecord",
@@ -232,9 +248,9 @@ BROKEN_IMAGES = {
     "exif": (
         turn_by_exif_and_state_the_turned_size,
         "image of another size",
-        "image 2 is 40x30 pixels but its annotation says 30x40",
+        "image 2 is 40x30 pixels but its annotation says 30x40, as its EXIF orientation 6 turns it",
     ),
-    "no size": (change_image(height=None), "image without a size", "image 2 has no positive"),
+    "text as size": (change_image(height="x"), "image without a size", "and height but 40 and 'x'"),
     "true as size": (change_image(width=True), "image without a size", "image 2 has no positive"),
     "negative size": (change_image(width=-40), "image without a size", "image 2 has no positive"),
     "no name": (change_image(file_name=""), "image without a file name", "image 2 has no file_"),
@@ -249,10 +265,30 @@ BROKEN_IMAGES = {
         "file name outside the folder",
         "image 2 has file_name '/etc/hostname', which leaves",
     ),
+    "url": (
+        change_image(file_name="https://labels.example.org/2.jpg"),
+        "file name that is a URL",
+        "image 2 has file_name 'https://labels.example.org/2.jpg', a URL; download it",
+    ),
+    "a drive": (
+        change_image(file_name="C:\\data\\2.jpg"),
+        "file name outside the folder",
+        "image 2 has file_name 'C:\\\\data\\\\2.jpg', which leaves",
+    ),
+    "up by back slashes": (
+        change_image(file_name="..\\train2017\\2.jpg"),
+        "file name outside the folder",
+        "image 2 has file_name '../train2017/2.jpg', which leaves",
+    ),
     "no id": (
         change_image_id(None),
         "image without a 64-bit integer id",
-        "image None has no id that is an integer",
+        "image number 1 has no id that is an integer",
+    ),
+    "text as id": (
+        change_image_id("two"),
+        "image without a 64-bit integer id",
+        "image 'two' has no id that is an integer",
     ),
     "true as id": (
         change_image_id(True),
@@ -289,6 +325,16 @@ BROKEN_ANNOTATIONS = {
     "truth": (change_annotation(bbox=[True, 2, 3, 4]), NOT_FOUR, "annotation 2 has bbox [True"),
     "huge": (change_annotation(bbox=[10**400, 2, 3, 4]), NOT_FOUR, "annotation 2 has bbox [1000"),
     "none": (change_annotation(bbox=None), NOT_FOUR, "annotation 2 has bbox None"),
+    "a mask": (
+        change_annotation(bbox=[], segmentation={"counts": [600, 600], "size": [30, 40]}),
+        NOT_FOUR,
+        "annotation 2 has bbox [], not four numbers, and a mask (RLE)",
+    ),
+    "image as text": (
+        change_annotation(image_id="two"),
+        "annotation of an image that is not listed",
+        "annotation 2 is of image 'two', not listed",
+    ),
     "image": (
         change_annotation(image_id=77),
         "annotation of an image that is not listed",
@@ -303,21 +349,6 @@ BROKEN_ANNOTATIONS = {
         change_annotation(category_id=[4]),
         "annotation of a category that is not listed",
         "annotation 2 has category_id [4], which",
-    ),
-    "id twice": (
-        change_annotation(id=1),
-        "annotation id that is not unique",
-        "annotation 1 shares its id with an earlier annotation",
-    ),
-    "no id": (
-        change_annotation(id=None),
-        "annotation without a 64-bit integer id",
-        "annotation number 1 has no id",
-    ),
-    "id of 65 bits": (
-        change_annotation(id=-(2**63) - 1),
-        "annotation without a 64-bit integer id",
-        "annotation -9223372036854775809 has no id",
     ),
     "no mapping": (
         lambda data: data.annotations.__setitem__(1, 5),
@@ -383,7 +414,8 @@ def test_everything_wrong_is_listed_at_once_by_kind(shapes: Path, program: Progr
     assert lines[start + 6] == "    and 2 more"
     start = lines.index("  image that does not decode: 2")
     assert [line.strip() for line in lines[start + 1 : start + 3]] == [
-        f"{data}/train2017/{number:012d}.jpg: image {number} does not decode" for number in (5, 6)
+        f"{data}/train2017/{number:012d}.jpg: image {number} does not decode (it is empty)"
+        for number in (5, 6)
     ]
     assert not list((tmp_path / "out").iterdir())
 
@@ -413,15 +445,29 @@ def changed(change: Callable[[dict], object]) -> Callable[[Path, dict], None]:
         (without_file, "annotation file not found"),
         (text("{"), "is not json"),
         (text("[" * 100_000), "is not json"),
+        (
+            lambda path, _: path.write_bytes(b"\x1f\x8b\x08broken"),
+            "is packed with gzip and damaged",
+        ),
+        (
+            lambda path, _: path.write_bytes(b'{"images": "\xe4"}'),
+            "it is not UTF-8 (byte 12); write",
+        ),
+        (text("version https://git-lfs.github.com/spec/v1\n"), "it is a pointer of Git LFS"),
         (text('{"images": {}}'), "it has no list 'images'"),
         (text('{"images": []}'), "it has no list 'categories'"),
         (text('{"images": [5], "categories": []}'), "images[0] is no mapping"),
         (changed(lambda c: c.update(annotations={})), "its annotations are no list"),
-        (changed(lambda c: c["categories"][0].update(name="hexagon")), "'hexagon' (id 1) is not"),
+        (changed(lambda c: c["categories"][2].update(name="hexagon")), "'hexagon' (id 4) is not"),
         (changed(lambda c: c["categories"][0].update(id=2)), "category id 2 stands there twice"),
         (
-            changed(lambda c: c["categories"].append({**c["categories"][0], "id": 99})),
-            "'circle' stands there twice",
+            changed(
+                lambda c: (
+                    c["categories"].append({**c["categories"][2], "id": 99}),
+                    c["annotations"][0].update(category_id=99),
+                )
+            ),
+            "'triangle' stands there twice",
         ),
         (changed(lambda c: c["categories"][0].update(id=True)), "categories[0] has no integer id"),
         (changed(lambda c: c["categories"][0].update(id=2**63)), "[0] has no integer id"),
@@ -550,6 +596,277 @@ def test_images_without_boxes_and_crowds_follow_the_options(
     verify(target)
 
 
+# What means the same ------------------------------------------------------------------------------
+
+
+def in_every_form(data: CocoSet) -> None:
+    """Whole numbers as text and float, ids of annotations that are absent or there twice."""
+    data.images[0].update(id="1", width=40.0, height="30")
+    data.images[1].update(id=2.0)
+    data.annotations[0].update(image_id=1.0, category_id="4", id=7, iscrowd=0.0, segmentation=None)
+    data.annotations[1].update(image_id="2.0", category_id=4.0, id=7)
+    del data.annotations[2]["id"]
+    data.categories[2].update(id=" 4", supercategory=None)
+
+
+def without_sizes(data: CocoSet) -> None:
+    data.images[0].update(width=None, height=None)
+    del data.images[2]["width"]
+
+
+def in_other_folders(data: CocoSet) -> None:
+    for number, form in ((1, "below\\{}.jpg"), (2, f"{data.image_dir}/below/{{}}.jpg")):
+        (data.image_dir / "below").mkdir(exist_ok=True)
+        data.file(number).rename(data.image_dir / "below" / f"{number}.jpg")
+        data.images[number - 1]["file_name"] = form.format(number)
+    data.file(3).rename(data.image_dir / "e\N{COMBINING ACUTE ACCENT}.jpg")
+    data.images[2]["file_name"] = "\N{LATIN SMALL LETTER E WITH ACUTE}.jpg"
+
+
+def as_polygons(data: CocoSet) -> None:
+    del data.annotations[0]["bbox"]
+    data.annotations[0]["segmentation"] = [[5, 5, 9, 5, 9, 9], [25, 15, 20, 12, 6, 8]]
+    data.annotations[1].update(bbox=[], segmentation=[[5, 5], [25, 5], [25, 15]])
+
+
+def with_a_root_category(data: CocoSet) -> None:
+    data.categories.insert(0, {"id": 0, "name": "shapes-x1"})
+    data.categories.insert(1, {"id": 99, "name": "triangle"})  # and one of a class's name
+
+
+def with_a_film_behind(data: CocoSet) -> None:
+    with data.file(2).open("ab") as file:
+        file.write(bytes(range(200)) * 30)
+
+
+@pytest.mark.parametrize(
+    ("change", "note"),
+    [
+        (in_every_form, "note: 1 annotation id(s) stand there more than once (id 7 of image 2)"),
+        (
+            without_sizes,
+            "note: 2 image(s) have no width and height in the annotation file (image 1",
+        ),
+        (in_other_folders, ""),
+        (as_polygons, "note: 2 box(es) are computed from polygons, as there is no bbox (annotat"),
+        (with_a_root_category, "note: 2 category(ies) that no annotation uses are left out ('shap"),
+        (with_a_film_behind, ""),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_means_the_same_is_taken(
+    change: Callable, note: str, coco_set: CocoSet, target: Path, capsys: pytest.CaptureFixture
+):
+    change(coco_set)
+    assert convert(coco_set, target)["left_out_unusable"] == 0
+    notes = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert len(notes) == bool(note)
+    assert all(line.startswith(note) for line in notes)
+    for number, row in enumerate(records(target), 1):
+        assert row["image_id"] == number
+        assert row["size"].tolist() == [HEIGHT, WIDTH]
+        assert row["boxes"].tolist() == [[5, 5, 25, 15]]
+        assert row["classes"].tolist() == [2]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lambda encoded: b"\xef\xbb\xbf" + encoded])
+def test_a_packed_json_and_one_with_a_mark_are_read(
+    pack: Callable, coco_set: CocoSet, target: Path
+):
+    coco_set.write()
+    coco_set.annotation_path.write_bytes(pack(coco_set.annotation_path.read_bytes()))
+    dataset.main(arguments(coco_set.root, target))
+    assert len(records(target)) == 3
+
+
+def test_a_category_with_a_number_for_a_name(coco_set: CocoSet, target: Path):
+    coco_set.categories[2]["name"] = 0
+    names = '[circle, square, "0", star, ring]'
+    assert convert(coco_set, target, "--dataset_config.coco_classes", names)["boxes"] == 3
+
+
+# What is odd is said ------------------------------------------------------------------------------
+
+
+def notes_of(capsys: pytest.CaptureFixture) -> list[str]:
+    lines = capsys.readouterr().out.splitlines()
+    return [line.removeprefix("note: ") for line in lines if line.startswith("note: ")]
+
+
+def add_boxes(data: CocoSet, *boxes: list, **changes: object) -> None:
+    data.annotations += [{"image_id": 1, "category_id": 4, "bbox": box, **changes} for box in boxes]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "sentences"),
+    [
+        ([], []),  # nothing is odd
+        ([[30, 5, 10.9, 9]], []),  # rounding
+        (
+            [[30, 5, 60, 9], [39, 5, 9, 9], [-8, 0, 9, 10], [0, 0, 40, 30]],
+            ["3 of 7 boxes reach over the edge of their image and are cut there, 3 by more than "
+             "half (annotation of image 1 has bbox [39, 5, 9, 9] in 40x30 pixels)"],
+        ),
+        (
+            [[20, 9, 39, 29], [30, 20, 40, 30]],
+            ["2 of 5 boxes reach over the edge of their image and are cut there, 2 by more than "
+             "half (annotation of image 1 has bbox [30, 20, 40, 30] in 40x30 pixels); are they x1 "
+             "y1 x2 y2? COCO's are x y width height"],
+        ),
+        (
+            [[3, 4, 0.5, 9]],
+            ["1 of 4 boxes have a side of less than a pixel (annotation of image 1 has bbox [3, 4, "
+             "0.5, 9] in 40x30 pixels)"],
+        ),
+        (
+            [[0.1, 0.2, 0.3, 0.4]] * 4,
+            ["4 of 7 boxes have a side of less than a pixel (annotation of image 1 has bbox [0.1, "
+             "0.2, 0.3, 0.4] in 40x30 pixels); are they parts of the image, 0 to 1? COCO's are "
+             "pixels"],
+        ),
+    ],
+)  # fmt: skip
+def test_odd_boxes_are_counted_with_an_example(
+    boxes: list, sentences: list, coco_set: CocoSet, target: Path, capsys: pytest.CaptureFixture
+):
+    for annotation in coco_set.annotations:  # as corners and as sizes inside the image
+        annotation["bbox"] = [5, 5, 20, 10]
+    add_boxes(coco_set, *boxes)
+    manifest = convert(coco_set, target)
+    assert notes_of(capsys) == manifest["notes"] == sentences
+    convert(coco_set, target)  # up to date
+    assert notes_of(capsys) == sentences
+
+
+def test_more_objects_than_training_takes_are_said_before_and_at_its_start(
+    coco_set: CocoSet, target: Path, capsys: pytest.CaptureFixture
+):
+    add_boxes(coco_set, *[[i, 0, 3, 3] for i in range(11)])
+    options = ("--dataset_config.max_objs", 8)
+    assert convert(coco_set, target, *options)["most_boxes"] == 12
+    expected = (
+        "1 image(s) hold more than dataset_config.max_objs 8 objects (image 1: 12); training takes "
+        "8 of each and the rest as background: set --dataset_config.max_objs 12"
+    )
+    assert notes_of(capsys) == [expected]
+    convert(coco_set, target, "--dataset_config.max_objs", 12)  # up to date, and enough
+    assert notes_of(capsys) == []
+    training_batches(target, "--dataset_config.max_objs", "8")
+    assert notes_of(capsys) == [
+        "the set has images with up to 12 objects, of which training takes 8 and the rest as "
+        "background: set --dataset_config.max_objs 12"
+    ]
+    batches = training_batches(target, "--dataset_config.max_objs", "12")
+    assert (batches[0]["objects"][0, :, 7] >= 0).sum() == 12
+    assert notes_of(capsys) == []
+
+
+def test_images_much_larger_than_the_network_was_trained_at_are_said(
+    coco_set: CocoSet, target: Path, capsys: pytest.CaptureFixture
+):
+    coco_set.add("large.png", cv2.imencode(".png", noise(200, 300, 3))[1].tobytes(), (200, 300))
+    convert(coco_set, target)
+    (sentence,) = notes_of(capsys)
+    assert sentence.startswith("1 of 4 images are more than 2 times as large as dataset_config.")
+    assert "(image 4: 300x200)" in sentence and "--eval_config.keep_res false" in sentence
+    convert(coco_set, target, "--eval_config.keep_res", "false")
+    assert notes_of(capsys) == []
+
+
+def test_dark_16_bit_images_are_said(
+    coco_set: CocoSet, target: Path, capsys: pytest.CaptureFixture
+):
+    twelve_bits = noise(HEIGHT, WIDTH).astype(np.uint16) * 16
+    coco_set.add("dark.png", cv2.imencode(".png", twelve_bits)[1].tobytes())
+    coco_set.add("bright.png", cv2.imencode(".png", twelve_bits * 16)[1].tobytes())
+    convert(coco_set, target)
+    (sentence,) = notes_of(capsys)
+    assert sentence.startswith("1 16-bit image(s) use less than a sixteenth of their levels")
+    assert "dark.png" in sentence
+
+
+def test_ignored_boxes_are_left_out_of_training(
+    coco_set: CocoSet, target: Path, capsys: pytest.CaptureFixture
+):
+    add_boxes(coco_set, [0, 0, 9, 9], [1, 1, 9, 9], ignore=1)
+    add_boxes(coco_set, [2, 2, 9, 9], ignore=0)
+    assert convert(coco_set, target)["boxes"] == 4
+    (sentence,) = notes_of(capsys)
+    assert sentence.startswith("2 box(es) are marked ignore: left out of training")
+
+
+def test_an_image_whose_every_box_is_refused_is_no_background(
+    coco_set: CocoSet, target: Path, capsys: pytest.CaptureFixture
+):
+    coco_set.annotations[1]["bbox"] = [900, 5, 9, 9]
+    del coco_set.annotations[2]  # image 3 has none: it is background
+    options = ("--on_bad_record", "skip", "--dataset_config.keep_empty_images")
+    assert convert(coco_set, target, *options)["empty_images"] == 1
+    assert [int(row["image_id"]) for row in records(target)] == [1, 3]
+    assert notes_of(capsys) == [
+        "1 image(s) are left out, as every box of theirs is unusable (image 2, 2.jpg)"
+    ]
+
+
+def test_training_on_some_of_the_categories(
+    coco_set: CocoSet, target: Path, capsys: pytest.CaptureFixture
+):
+    coco_set.annotations[0]["category_id"] = 9
+    some = ("--dataset_config.num_classes", 1, "--dataset_config.coco_classes", "[ring]")
+    with pytest.raises(UserError, match=r"'triangle' .*--dataset_config\.other_classes leave_out"):
+        convert(coco_set, target, *some)
+    manifest = convert(coco_set, target, *some, "--dataset_config.other_classes", "leave_out")
+    assert (manifest["images"], manifest["left_out_empty"], manifest["boxes"]) == (1, 2, 1)
+    assert records(target)[0]["classes"].tolist() == [0]
+    assert "2 box(es) of categories that dataset_config.coco_classes lacks" in manifest["notes"][-1]
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_by_exif_where_it_is_asked_for(
+    orientation: int, coco_set: CocoSet, target: Path, capsys: pytest.CaptureFixture
+):
+    upright = np.full((HEIGHT, WIDTH, 3), 40, np.uint8)
+    upright[5:15, 5:25] = 220  # the object, as a labelling tool shows it
+    half = upright[::-1, ::-1]
+    stored = {  # what a camera that is held so writes
+        1: upright,
+        2: upright[:, ::-1],
+        3: half,
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: half.transpose(1, 0, 2),
+        8: np.rot90(half),
+    }[orientation]
+    jpeg = cv2.imencode(".jpg", np.ascontiguousarray(stored), [cv2.IMWRITE_JPEG_QUALITY, 100])[
+        1
+    ].tobytes()
+    coco_set.add("turned.jpg", turned_by_exif(jpeg, orientation))
+    if orientation < 5:
+        convert(coco_set, target)
+        ignored = [line for line in notes_of(capsys) if "which is ignored" in line]
+        assert len(ignored) == (orientation != 1)
+        assert all(f"turned.jpg: orientation {orientation}" in line for line in ignored)
+    else:
+        with pytest.raises(UserError, match=rf"EXIF orientation {orientation} turns it; dataset_"):
+            convert(coco_set, target)
+    convert(coco_set, target, "--dataset_config.turn_by_exif")
+    assert read_manifest(target).turn_by_exif
+    plain = (
+        "--dataset_config.shift",
+        "0",
+        "--dataset_config.scale",
+        "0",
+        "--dataset_config.flip_prop",
+        "0",
+    )
+    image = training_batches(target, *plain)[3]["image"][0]  # 128x128, the image 128x96 in it
+    found = np.argwhere(image[:, :, 0] > 130)
+    top, left = found.min(axis=0)
+    bottom, right = found.max(axis=0) + 1
+    np.testing.assert_allclose([left, top, right, bottom], [16, 32, 80, 64], atol=1)
+
+
 # Up to date ---------------------------------------------------------------------------------------
 
 
@@ -613,6 +930,8 @@ def test_a_change_of_source_or_set_is_converted(change: Callable, coco_set: Coco
         ("--dataset_config.skip_crowd",),
         ("--on_bad_record", "skip"),
         ("--dataset_config.num_shards", 2),
+        ("--dataset_config.other_classes", "leave_out"),
+        ("--dataset_config.turn_by_exif",),
     ],
 )
 def test_an_option_that_changes_the_result_converts_again(
@@ -934,7 +1253,8 @@ def test_evaluation_refuses_bad_records_or_leaves_them_out(
         read_evaluation_set(config, coco_set.root, "val", -1, "fail")
     evaluation_set = read_evaluation_set(config, coco_set.root, "val", -1, "skip")
     assert "unusable records: 3" in capsys.readouterr().err
-    assert [record.image_id for record in evaluation_set.records] == [1, 2]
+    # Image 1 has lost its only box: it is no background.
+    assert [record.image_id for record in evaluation_set.records] == [2]
     result = {"image_id": 2, "category_id": 4, "bbox": [5, 5, 20, 10], "score": 0.5}
-    scores = score(coco_set.annotation_path, [result], [1, 2], config.coco_classes)
+    scores = score(coco_set.annotation_path, [result], [2], config.coco_classes)
     assert scores.numbers["AP"] == pytest.approx(1)

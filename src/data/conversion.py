@@ -19,11 +19,20 @@ from tqdm import tqdm
 
 from src.data import mindrecord
 from src.data.coco import BadRecords, ImageRecord
-from src.data.images import Decoder, is_truncated_jpeg
+from src.data.images import (
+    ImageFault,
+    checked,
+    decoder,
+    is_dark_16_bit,
+    orientation,
+    read_file,
+)
 from src.data.mindrecord import FileEntry, Manifest, load_manifest, manifest_path
+from src.data.notes import Notes, note_dark, note_orientation
 from src.model_utils.errors import UserError
 from src.model_utils.files import new_file_mode, sha256, sync
-from src.model_utils.workers import map_ahead
+from src.model_utils.parameters import DatasetConfig
+from src.model_utils.workers import map_ahead, worker_count
 
 # Images read ahead of the writer: enough to keep the threads busy while it writes.
 _READ_AHEAD = 256
@@ -34,6 +43,9 @@ _RECORDS_PER_WRITE = 8
 # all of it is hashed: with MindSpore's 32 MiB, and 16 MiB of header, twice a small set's bytes.
 _PAGE_BYTES, _HEADER_BYTES = 1 << 24, 1 << 21
 _LARGEST_RECORD = _PAGE_BYTES - (1 << 10)
+# Raise this when a change here or in `coco` makes another set of the same source and options: sets
+# made before are then not "up to date".
+_RULES = 2
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,8 @@ class _CheckedImage:
 
     record: ImageRecord
     encoded: bytes = b""
+    orientation: int = 1
+    is_dark: bool = False
     kind: str = ""
     problem: str = ""
 
@@ -60,7 +74,8 @@ def source_fingerprint(
         image_dir: the folder that the names are below; it may move.
         options: the options that change the result.
     """
-    annotations.update(json.dumps([mindrecord.SCHEMA_VERSION, options], sort_keys=True).encode())
+    version = [mindrecord.SCHEMA_VERSION, _RULES]
+    annotations.update(json.dumps([version, options], sort_keys=True).encode())
     for record in records:
         try:
             status = record.path.stat()
@@ -83,38 +98,43 @@ def finished_set(mindrecord_dir: Path, prefix: str, source: str) -> Manifest | N
 
 def write_set(
     records: Sequence[ImageRecord],
-    class_names: Sequence[str],
+    config: DatasetConfig,
     mindrecord_dir: Path,
     prefix: str,
     source: str,
-    num_shards: int,
-    num_workers: int,
-    keep_empty: bool,
-    decode: Decoder,
     bad_records: BadRecords,
+    notes: Notes,
 ) -> Manifest:
     """Writes the records as a set, replacing one of the same prefix.
 
     Every image is decoded once to see that it can be and that its size is the stated one, also
-    those without boxes, which are written only if `keep_empty` says so. `bad_records` reports at
-    the end; when it will fail, the images are still checked but nothing more is written.
+    those without boxes, which are written only if `keep_empty_images` says so. `notes` and
+    `bad_records` report at the end; when these will fail, the images are still checked but nothing
+    more is written.
 
     Raises:
         UserError: records are not usable (unless `bad_records` skips), none is left, or the files
             cannot be written.
         OSError: likewise.
     """
+    num_workers = worker_count(config.num_workers)
     with _partial_folder(mindrecord_dir, prefix) as folder:
-        writer = _ShardWriter(folder / prefix, num_shards)
+        writer = _ShardWriter(folder / prefix, config.num_shards)
         left_out_empty = 0
         try:
-            for image in _checked_images(records, num_workers, decode):
+            for image in _checked_images(records, num_workers, config):
                 if image.kind:
                     bad_records.add(image.kind, image.problem)
-                elif len(image.record.boxes) == 0 and not keep_empty:
+                    continue
+                name = str(image.record.path)
+                note_orientation(notes, name, image.orientation, config.turn_by_exif)
+                if image.is_dark:
+                    note_dark(notes, name)
+                if len(image.record.boxes) == 0 and not config.keep_empty_images:
                     left_out_empty += 1
                 elif bad_records.acceptable:
                     writer.write(image)
+            notes.report()
             bad_records.report()
             writer.commit()
         except RuntimeError as error:  # MindSpore's word for a full disk
@@ -135,9 +155,12 @@ def write_set(
             boxes=writer.boxes,
             left_out_empty=left_out_empty,
             left_out_unusable=bad_records.count,
-            class_names=list(class_names),
+            class_names=config.coco_classes,
             columns=mindrecord.COLUMNS,
             files=_finished_files(folder, num_workers),
+            most_boxes=writer.most_boxes,
+            turn_by_exif=config.turn_by_exif,
+            notes=notes.lines(),
         )
         partial_manifest = manifest_path(folder, prefix)
         partial_manifest.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
@@ -180,12 +203,25 @@ def _partial_folder(mindrecord_dir: Path, prefix: str) -> Iterator[Path]:
 
 
 def _checked_images(
-    records: Sequence[ImageRecord], num_workers: int, decode: Decoder
+    records: Sequence[ImageRecord], num_workers: int, config: DatasetConfig
 ) -> Iterator[_CheckedImage]:
     """Reads and checks the images in threads; gives them in order."""
+    upright = config.turn_by_exif
+    decode = decoder(config.image_backend, upright)
 
     def check(record: ImageRecord) -> _CheckedImage:
-        return _checked_image(record, decode)
+        try:
+            encoded = read_file(record.path)
+            image = checked(encoded, decode, (record.height, record.width), upright)
+            if len(encoded) + record.boxes.nbytes + record.classes.nbytes > _LARGEST_RECORD:
+                raise ImageFault(
+                    "image file too large for MindRecord",
+                    f"has {len(encoded)} bytes, more than MindRecord's page holds",
+                )
+        except ImageFault as fault:
+            problem = f"{record.path}: image {record.image_id} {fault.what}"
+            return _CheckedImage(record, kind=fault.kind, problem=problem)
+        return _CheckedImage(record, encoded, orientation(encoded), is_dark_16_bit(encoded, image))
 
     with (
         # More than workers, as some wait for Python's lock while MindSpore writes.
@@ -197,34 +233,6 @@ def _checked_images(
             progress.update()
 
 
-def _checked_image(record: ImageRecord, decode: Decoder) -> _CheckedImage:
-    def bad(kind: str, what: str) -> _CheckedImage:
-        return _CheckedImage(
-            record, kind=kind, problem=f"{record.path}: image {record.image_id} {what}"
-        )
-
-    try:
-        encoded = record.path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        return bad("image that cannot be read", f"cannot be read ({reason})")
-    image = decode(encoded)
-    if image is None or is_truncated_jpeg(encoded):
-        return bad("image that does not decode", "does not decode")
-    height, width = image.shape[:2]
-    if (height, width) != (record.height, record.width):
-        return bad(
-            "image of another size",
-            f"is {width}x{height} pixels but its annotation says {record.width}x{record.height}",
-        )
-    if len(encoded) + record.boxes.nbytes + record.classes.nbytes > _LARGEST_RECORD:
-        return bad(
-            "image file too large for MindRecord",
-            f"has {len(encoded)} bytes, more than MindRecord's page holds",
-        )
-    return _CheckedImage(record, encoded)
-
-
 class _ShardWriter:
     """Deals images out to the shards in turn, and counts them and their boxes.
 
@@ -233,7 +241,7 @@ class _ShardWriter:
     """
 
     def __init__(self, path: Path, num_shards: int) -> None:
-        self.images = self.empty_images = self.boxes = 0
+        self.images = self.empty_images = self.boxes = self.most_boxes = 0
         self._path = path
         self._writers: list[FileWriter] = []
         self._waiting: list[list[dict[str, Any]]] = [[] for _ in range(num_shards)]
@@ -255,6 +263,7 @@ class _ShardWriter:
         self.images += 1
         self.empty_images += len(image.record.boxes) == 0
         self.boxes += len(image.record.boxes)
+        self.most_boxes = max(self.most_boxes, len(image.record.boxes))
         turn, rest = divmod(self.images, _RECORDS_PER_WRITE)
         if rest == 0:  # each shard in its turn
             self._write_waiting(turn % len(self._waiting))

@@ -1,6 +1,10 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Decoding images."""
+"""Image files: which formats are read, what is wrong with one, and its pixels."""
 
+import contextlib
+import io
+import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,15 +18,70 @@ from src.model_utils.errors import UserError
 # it, and is gone with the next image that is decoded there.
 Decoder = Callable[..., "np.ndarray | None"]
 
-# COCO's boxes are in stored pixels, as pycocotools takes them: an EXIF rotation is not applied.
+# Pixels are taken as they are stored, as pycocotools takes them; `decoder` can turn them.
 _CV2_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 # cv2.warpAffine takes no image with a side of SHRT_MAX (32,767) pixels or more.
 LARGEST_SIDE = 32_766
 
+# The formats that are read, by how their files begin; the application on Ascend 310 has the same
+# list (image.cc). Others are not given to OpenCV: its builds differ in what they take.
+FORMATS = {
+    "JPEG": rb"\xff\xd8\xff",
+    "PNG": rb"\x89PNG\r\n\x1a\n",
+    "BMP": rb"BM",
+    "WebP": rb"RIFF....WEBP",
+    "TIFF": rb"II\*\x00|MM\x00\*",
+    "JPEG 2000": rb"\x00\x00\x00\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51",
+    "PNM": rb"P[1-6]\s",
+}
+_READ = {name: re.compile(start, re.DOTALL) for name, start in FORMATS.items()}
+# What else is found in image folders, by the name that a message gives it.
+_NOT_READ = {
+    name: re.compile(start, re.DOTALL | re.IGNORECASE)
+    for name, start in {
+        "a GIF": rb"GIF8",
+        "an AVIF": rb"....ftypavi[fs]",
+        "a HEIC": rb"....ftyp(?:hei[cxms]|mif1|msf1)",
+        "a video": rb"....ftyp|\x1aE\xdf\xa3|RIFF....AVI ",
+        "a JPEG XL": rb"\xff\x0a|\x00\x00\x00\x0cJXL ",
+        "a BigTIFF": rb"II\+\x00|MM\x00\+",
+        "an OpenEXR": rb"v/1\x01",
+        "a Photoshop file": rb"8BPS",
+        "a DICOM file": rb".{128}DICM",
+        "a PDF": rb"%PDF",
+        "an SVG": rb"\s*(?:<\?xml[^>]*>\s*)?<svg",
+        "a web page": rb"\s*<(?:!doctype|html)",
+        "a pointer of Git LFS (git lfs pull fetches the file)": rb"version https://git-lfs",
+        "a zip file": rb"PK\x03\x04",
+        "packed with gzip": rb"\x1f\x8b",
+    }.items()
+}
+_FEW_LEVELS = 16  # of 256: a 16-bit image below holds 12 bits or fewer
+# Between two markers of a JPEG: entropy-coded bytes, in which 0xFF is stuffed, restarts or fill.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+class ImageFault(Exception):
+    """What is wrong with an image file: its kind, the sentence's end and what to do about it."""
+
+    def __init__(self, kind: str, what: str, remedy: str = "restore it") -> None:
+        super().__init__(what)
+        self.kind, self.what, self.remedy = kind, what, remedy
+
+
+def format_of(encoded: bytes) -> str:
+    """The format among `FORMATS` that a file begins as; empty if it is none of them."""
+    return next((name for name, start in _READ.items() if start.match(encoded)), "")
+
+
+def kind_of(encoded: bytes) -> str:
+    """What a file that is not read is, as "a GIF"; empty if that is not known."""
+    return next((name for name, start in _NOT_READ.items() if start.match(encoded)), "")
+
 
 def decode_with_cv2(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
-    """Decodes a JPEG or PNG to uint8 (height, width, 3) BGR, or None if it is not an image.
+    """Decodes an image to uint8 (height, width, 3) BGR, or None if it is none of `FORMATS`.
 
     OpenCV and simplejpeg decode JPEG by libjpeg-turbo, to the same pixels; simplejpeg in 0.9 of the
     time.
@@ -33,6 +92,8 @@ def decode_with_cv2(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndar
         return simplejpeg.decode_jpeg(encoded, "BGR", buffer=buffer)
     except ValueError:
         pass  # no JPEG, or one that OpenCV knows more about: CMYK, or with faults
+    if not format_of(encoded) or _is_float_tiff(encoded):
+        return None
     try:
         return cv2.imdecode(np.frombuffer(encoded, np.uint8), _CV2_FLAGS)
     except cv2.error:  # a header that states more pixels than OpenCV takes
@@ -42,52 +103,269 @@ def decode_with_cv2(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndar
 def is_truncated_jpeg(encoded: bytes) -> bool:
     """Whether a JPEG lacks its end, which decoders let pass with a grey rest.
 
-    Some cameras write padding after the end-of-image marker: it may stand in the last kilobyte.
+    Files go on after the end-of-image marker: cameras write padding, phones a film. Where none is
+    in the last kilobyte, it is looked for where a decoder stops, segment by segment.
     """
-    return encoded[:2] == b"\xff\xd8" and b"\xff\xd9" not in encoded[-1024:]
+    if encoded[:2] != b"\xff\xd8" or b"\xff\xd9" in encoded[-1024:]:
+        return False
+    place = 2
+    while found := _MARKER.search(encoded, place):
+        marker, place = encoded[found.start() + 1], found.end()
+        if marker == 0xD9:
+            return False
+        if marker != 0x01:  # TEM, the one further marker without a length
+            place += int.from_bytes(encoded[place : place + 2], "big")
+    return True
 
 
-def read_image(path: Path, decode: Decoder, record: str = "") -> np.ndarray:
+def orientation(encoded: bytes) -> int:
+    """The EXIF orientation of a JPEG, PNG or WebP, 1 (upright) to 8; 1 where there is none.
+
+    That of a TIFF is a part of its format, which decoding applies.
+    """
+    found = None
+    if encoded[:2] == b"\xff\xd8":
+        place = 2
+        while encoded[place : place + 1] == b"\xff" and found is None:
+            marker, size = encoded[place + 1 : place + 2], encoded[place + 2 : place + 4]
+            if marker == b"\xda":  # the pixels begin
+                break
+            if marker == b"\xe1" and encoded[place + 4 : place + 10] == b"Exif\0\0":
+                found = encoded[place + 10 : place + 2 + int.from_bytes(size, "big")]
+            place += 2 + max(int.from_bytes(size, "big"), 2)
+    elif _READ["PNG"].match(encoded):
+        found = _chunk(encoded, 8, b"eXIf", ">I4s", 4)
+    elif _READ["WebP"].match(encoded):
+        found = _chunk(encoded, 12, b"EXIF", "<4sI", 0)
+        if found is not None:
+            found = found.removeprefix(b"Exif\0\0")
+    value = 1 if found is None else _tiff_tag(found, 0x0112)
+    return value if value in range(1, 9) else 1
+
+
+def _chunk(encoded: bytes, place: int, wanted: bytes, header: str, check: int) -> bytes | None:
+    """The content of a chunk of a PNG or WebP; `check` bytes of check sum follow each."""
+    while place + 8 <= len(encoded):
+        first, second = struct.unpack_from(header, encoded, place)
+        name, size = (first, second) if isinstance(first, bytes) else (second, first)
+        if name == wanted:
+            return encoded[place + 8 : place + 8 + size]
+        place += 8 + size + check
+        if not check:
+            place += size % 2  # RIFF's chunks have even lengths
+    return None
+
+
+def _tiff_tag(content: bytes, tag: int) -> int | None:
+    """The first value of a tag in the first directory of a TIFF, a SHORT or a LONG."""
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(content[:4])
+    if order is None or len(content) < 8:
+        return None
+    (place,) = struct.unpack_from(order + "I", content, 4)
+    if place + 2 > len(content):
+        return None
+    (count,) = struct.unpack_from(order + "H", content, place)
+    for entry in range(place + 2, min(place + 2 + 12 * count, len(content) - 11), 12):
+        found, kind, values, value = struct.unpack_from(order + "HHII", content, entry)
+        if found == tag:
+            form = {3: "H", 4: "I"}.get(kind)
+            if form is None:
+                return None
+            width = struct.calcsize(form)
+            at = entry + 8 if values * width <= 4 else value
+            if at + width > len(content):
+                return None
+            return struct.unpack_from(order + form, content, at)[0]
+    return None
+
+
+def _is_float_tiff(encoded: bytes) -> bool:
+    return bool(_READ["TIFF"].match(encoded)) and _tiff_tag(encoded, 339) == 3
+
+
+def header_size(encoded: bytes, upright: bool = False) -> tuple[int, int] | None:
+    """Height and width that an image's header states; None where that cannot be told.
+
+    Args:
+        upright: of the image as `decoder` turns it.
+    """
+    size = None
+    if encoded[:2] == b"\xff\xd8":
+        with contextlib.suppress(ValueError):
+            size = simplejpeg.decode_jpeg_header(encoded)[:2]
+    elif _READ["PNG"].match(encoded) and len(encoded) >= 24:
+        width, height = struct.unpack_from(">II", encoded, 16)
+        size = height, width
+    elif _READ["TIFF"].match(encoded):
+        height, width = _tiff_tag(encoded, 257), _tiff_tag(encoded, 256)
+        if height and width:
+            is_turned = _tiff_tag(encoded, 0x0112) in (5, 6, 7, 8)
+            size = (width, height) if is_turned else (height, width)
+    if size is None:
+        from PIL import Image  # here and not above: it is seldom needed
+
+        try:
+            with Image.open(io.BytesIO(encoded)) as image:
+                size = image.height, image.width
+        except Exception:  # of many types, in damaged files
+            return None
+    if upright and orientation(encoded) >= 5:
+        return size[1], size[0]
+    return size
+
+
+def is_dark_16_bit(encoded: bytes, image: np.ndarray) -> bool:
+    """Whether a PNG or TIFF of 16 bits uses so few levels that as 8 bits it is nearly black."""
+    if _READ["PNG"].match(encoded):
+        bits = encoded[24] if len(encoded) > 24 else 8
+    else:
+        bits = _tiff_tag(encoded, 258) if _READ["TIFF"].match(encoded) else 8
+    return bits == 16 and int(image.max()) < _FEW_LEVELS
+
+
+def check_header(
+    encoded: bytes, stated: tuple[int, int] | None = None, upright: bool = False
+) -> None:
+    """Refuses a file that is no image that is read, or of another size, without decoding it.
+
+    Args:
+        encoded: the file's bytes.
+        stated: height and width that its annotation says.
+        upright: as of `decoder`.
+
+    Raises:
+        ImageFault: with what is wrong.
+    """
+    if not format_of(encoded):
+        kind = kind_of(encoded)
+        if kind:
+            raise ImageFault(
+                "image of a format that is not read",
+                f"is {kind}, which is not read ({', '.join(FORMATS)} are)",
+                "convert it",
+            )
+        why = f"it begins with {encoded[:12]!r}" if encoded else "it is empty"
+        raise ImageFault("image that does not decode", f"does not decode ({why})")
+    if _is_float_tiff(encoded):
+        raise ImageFault(
+            "image of a format that is not read",
+            "is a TIFF of floating-point numbers, which is not read",
+            "convert it to 8 or 16 bits",
+        )
+    size = header_size(encoded, upright)
+    if size is not None:
+        _check_size(size, stated, encoded, upright)
+
+
+def _check_size(
+    size: tuple[int, int], stated: tuple[int, int] | None, encoded: bytes, upright: bool
+) -> None:
+    if max(size) > LARGEST_SIDE:
+        raise ImageFault(
+            "image too large to warp",
+            f"has a side of {max(size)} pixels, more than {LARGEST_SIDE}",
+            "make it smaller",
+        )
+    if stated is None or size == stated:
+        return
+    what = f"is {size[1]}x{size[0]} pixels but its annotation says {stated[1]}x{stated[0]}"
+    turn = orientation(encoded)
+    if size == stated[::-1] and turn >= 5:
+        what += (
+            f"; dataset_config.turn_by_exif turns it by its EXIF orientation {turn}, which its "
+            "labels ignore"
+            if upright
+            else f", as its EXIF orientation {turn} turns it; dataset_config.turn_by_exif takes it "
+            "so"
+        )
+    raise ImageFault("image of another size", what, "correct its annotation")
+
+
+def checked(
+    encoded: bytes,
+    decode: Decoder,
+    stated: tuple[int, int] | None = None,
+    upright: bool = False,
+) -> np.ndarray:
+    """The image in some bytes, uint8 (height, width, 3) BGR, if nothing is wrong with it.
+
+    Args:
+        encoded: a file's bytes.
+        decode: see `decoder`.
+        stated, upright: as of `check_header`.
+
+    Raises:
+        ImageFault: as `check_header`; or it does not decode, or not to its end.
+    """
+    image = decode(encoded)
+    if image is None:
+        check_header(encoded, None, upright)  # knows more of why
+        raise ImageFault("image that does not decode", "does not decode")
+    if is_truncated_jpeg(encoded):
+        raise ImageFault("image that does not decode", "does not decode to its end: it is cut off")
+    _check_size(image.shape[:2], stated, encoded, upright)
+    return image
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a file; raises `ImageFault` if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
+        reason = getattr(error, "strerror", None) or error
+        raise ImageFault("image that cannot be read", f"cannot be read ({reason})") from None
+
+
+def read_image(
+    path: Path, decode: Decoder, record: str = "", stated: tuple[int, int] | None = None
+) -> np.ndarray:
     """The image in a file, uint8 (height, width, 3) BGR.
 
     Args:
-        path: a JPEG or PNG.
+        path: of one of `FORMATS`.
         decode: see `decoder`.
         record: which image of an annotation file it is, for messages, as "image 7".
+        stated: height and width that its annotation says.
 
     Raises:
-        UserError: it is missing, does not decode to its end, or is too large to warp.
+        UserError: it is missing, or as `checked`.
     """
     name = f"{path}: {record}".rstrip()
     try:
-        encoded = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{name} cannot be read ({reason}); restore it or leave it out.") from None
-    return decoded(encoded, decode, name)
+        return checked(read_file(path), decode, stated)
+    except ImageFault as fault:
+        raise UserError(f"{name} {fault.what}; {fault.remedy} or leave it out.") from None
 
 
 def decoded(encoded: bytes, decode: Decoder, name: str) -> np.ndarray:
     """The image in some bytes, as `read_image`; `name` is what the error calls it."""
-    image = decode(encoded)
-    if image is None or is_truncated_jpeg(encoded):
-        raise UserError(f"{name} does not decode; restore it or leave it out.")
-    if max(image.shape[:2]) > LARGEST_SIDE:
-        raise UserError(
-            f"{name} has a side of {max(image.shape[:2])} pixels; make it smaller, at most "
-            f"{LARGEST_SIDE}, or leave it out."
-        )
-    return image
+    try:
+        return checked(encoded, decode)
+    except ImageFault as fault:
+        raise UserError(f"{name} {fault.what}; {fault.remedy} or leave it out.") from None
 
 
-def decoder(image_backend: str) -> Decoder:
+def decoder(image_backend: str, upright: bool = False) -> Decoder:
     """The decoding function of `dataset_config.image_backend`: cv2 or mmcv, the same pixels.
+
+    Args:
+        upright: turn the pixels by their EXIF orientation; else they stay as they are stored.
 
     Raises:
         UserError: mmcv is asked for and not installed.
     """
-    if image_backend == "cv2":
-        return decode_with_cv2
+    decode = decode_with_cv2 if image_backend == "cv2" else _mmcv_decoder()
+    if not upright:
+        return decode
+
+    def decode_upright(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
+        image = decode(encoded, buffer)
+        return None if image is None else turned(image, orientation(bytes(encoded)))
+
+    return decode_upright
+
+
+def _mmcv_decoder() -> Decoder:
     try:
         import mmcv
     except ImportError as error:
@@ -97,9 +375,22 @@ def decoder(image_backend: str) -> Decoder:
         ) from None
 
     def decode_with_mmcv(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
+        if not format_of(encoded):
+            return None
         try:
             return mmcv.imfrombytes(bytes(encoded), flag="color_ignore_orientation")
         except cv2.error:
             return None
 
     return decode_with_mmcv
+
+
+def turned(image: np.ndarray, orientation: int) -> np.ndarray:
+    """An image as stored, turned and mirrored to stand upright by its EXIF orientation."""
+    if orientation in (5, 7):
+        image = cv2.transpose(image)
+    if orientation in (6, 8):
+        ways = {6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
+        return cv2.rotate(image, ways[orientation])
+    axes = {2: 1, 3: -1, 4: 0, 7: -1}
+    return cv2.flip(image, axes[orientation]) if orientation in axes else image

@@ -126,6 +126,17 @@ class SampleMaker:
         return image, colour, objects
 
 
+def say_what_is_cut(manifest: mindrecord.Manifest, max_objs: int) -> None:
+    """Says if an image of the set holds more objects than the table of a sample."""
+    if manifest.most_boxes > max_objs:
+        print(
+            f"note: the set has images with up to {manifest.most_boxes} objects, of which training "
+            f"takes {max_objs} and the rest as background: set --dataset_config.max_objs "
+            f"{manifest.most_boxes}",
+            flush=True,
+        )
+
+
 def steps_per_epoch(images: int, batch_size: int, rank_size: int) -> int:
     """Full batches that each of `rank_size` processes gets from `images` images in an epoch."""
     return math.ceil(images / rank_size) // batch_size
@@ -160,8 +171,10 @@ def create_train_dataset(
             f"{batch_size} on {rank_size} device(s); lower train_config.batch_size."
         )
     workers = worker_count(config.num_workers, rank_size)
+    if rank == 0:
+        say_what_is_cut(manifest, config.max_objs)
     maker = SampleMaker(
-        decoder(config.image_backend),
+        decoder(config.image_backend, manifest.turn_by_exif),
         augment.colour_statistics(config),
         augment.GeometryAugmentation(
             config.rand_crop, config.shift, config.scale, config.aug_rot, config.rotate,

@@ -52,6 +52,9 @@ class Manifest(BaseModel):
         and annotations left out as unusable.
     class_names: the categories; class indices are positions in it.
     columns: name, type and shape of each column, as MindRecord's schemas say them.
+    most_boxes: of one image; 0 in sets of versions that did not say.
+    turn_by_exif: whether pixels are to be turned by their EXIF orientation, as the boxes are.
+    notes: what was odd in the source, a line each.
     files: the set's files by name.
     """
 
@@ -67,6 +70,9 @@ class Manifest(BaseModel):
     class_names: list[str]
     columns: dict[str, dict[str, Any]]
     files: dict[str, FileEntry]
+    most_boxes: int = 0
+    turn_by_exif: bool = False
+    notes: list[str] = []
 
 
 def manifest_path(mindrecord_dir: Path, prefix: str) -> Path:

@@ -70,6 +70,8 @@ class DatasetConfig(Section):
     test_images: str
     keep_empty_images: bool
     skip_crowd: bool
+    other_classes: str
+    turn_by_exif: bool
     num_shards: Annotated[int, Field(ge=1, le=1000)]
     num_workers: Index
     image_backend: str
