@@ -48,7 +48,7 @@ def evaluate(config: Config) -> None:
     results = evaluation.detect(result_dir / "pictures" if config.visual_image else None)
     seconds = {"detection": time.monotonic() - start}
     write_results(config, results, len(evaluation.detected), result_dir)
-    lacking = sum(category_id < 0 for category_id in evaluation.set.category_ids)
+    lacking = evaluation.set.category_ids.count(None)
     if lacking:
         print(f"boxes of {lacking} class(es) that the data set lacks are left out")
 
@@ -57,7 +57,9 @@ def evaluate(config: Config) -> None:
         start = time.monotonic()
         scores = evaluation.score(results)
         seconds["scoring"] = time.monotonic() - start
-        print(f"overall performance on {evaluation.set.annotation_path}\n{scores.table}")
+        scored, listed = len(evaluation.detected), evaluation.set.listed
+        part = f", {scored} of its {listed} images" if scored < listed else ""
+        print(f"overall performance on {evaluation.set.annotation_path}{part}\n{scores.table}")
         print(f"by class\n{class_table(scores.classes)}")
         if not any(found.objects for found in scores.classes.values()):
             print("these images hold no object: there is nothing to find, and every number is -1")
@@ -67,7 +69,9 @@ def evaluate(config: Config) -> None:
 
     numbers = {
         "images": len(evaluation.detected),
-        "unreadable": len(evaluation.set.records) - len(evaluation.detected),
+        "unreadable": evaluation.set.left_out
+        + len(evaluation.set.records)
+        - len(evaluation.detected),
         "boxes": len(results),
         "numbers": scores and scores.numbers,
         "classes": scores and {name: asdict(found) for name, found in scores.classes.items()},

@@ -29,8 +29,8 @@ def main() -> None:
     label_path = Path(config.label_path or f"{config.val_data_dir}/{dataset.val_annotation}")
     meta_path, save_path = Path(config.meta_path), Path(config.save_path)
     meta = read_meta(meta_path)
-    categories = read_annotation_file(label_path)["categories"]
-    mapping = class_of_category(categories, dataset.coco_classes, label_path)
+    content = read_annotation_file(label_path)
+    mapping = class_of_category(content, dataset.coco_classes, label_path, dataset.other_classes)
     results.check_settings(
         *(meta, meta_path, config.net_config.down_ratio, evaluation.SOFT_NMS, evaluation.K),
         category_ids(mapping, dataset.num_classes),
@@ -48,12 +48,20 @@ def main() -> None:
     if not image_ids:
         raise UserError(f"{config.result_path or config.result_json}: has no result of any image.")
     write_json(save_path / "results_310.json", found)
-    scores = score(label_path, found, image_ids, dataset.coco_classes, evaluation.coco_backend)
+    scores = score(
+        *(label_path, found, image_ids, dataset.coco_classes, evaluation.coco_backend),
+        *(evaluation.K, dataset.other_classes),
+    )
     counts = {"images": len(image_ids), "failed": bad_records.count}
     write_json(save_path / "eval_310.json", {**counts, "numbers": scores.numbers})
     if bad_records.count:
         print(f"images left out, as they have no result: {bad_records.count}")
-    print(f"============= {len(image_ids)} images, 310 infer result =============\n{scores.table}")
+    listed = len(content["images"])
+    part = f" of {listed}" if len(image_ids) < listed else ""
+    print(
+        f"============= {len(image_ids)}{part} images, 310 infer result =============\n"
+        f"{scores.table}"
+    )
 
 
 if __name__ == "__main__":

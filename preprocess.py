@@ -7,6 +7,7 @@ python preprocess.py --val_data_dir DIR --predict_dir DIR [--input_format image]
 from pathlib import Path
 
 from src.data.augment import colour_statistics, normalisation
+from src.data.coco import BadRecords
 from src.deploy import bin_files
 from src.deploy.inputs import write_inputs
 from src.evaluation.evaluation_set import read_evaluation_set
@@ -19,11 +20,13 @@ def main() -> None:
     if not config.val_data_dir or not config.predict_dir:
         raise UserError("command line: give --val_data_dir and --predict_dir.")
     dataset, evaluation = config.dataset_config, config.eval_config
+    bad_records = BadRecords(config.on_bad_record)
     found = read_evaluation_set(
-        dataset, Path(config.val_data_dir), "val", evaluation.num_images, config.on_bad_record
+        *(dataset, Path(config.val_data_dir), "val", evaluation.num_images),
+        *(bad_records, evaluation.K),
     )
     predict_dir, colour = Path(config.predict_dir), normalisation(colour_statistics(dataset))
-    images = write_inputs(config, found.records, colour, predict_dir)
+    images = write_inputs(config, found.records, colour, predict_dir, bad_records)
     meta = bin_files.Meta(
         config.net_config.down_ratio,
         evaluation.SOFT_NMS,
@@ -33,7 +36,7 @@ def main() -> None:
         images,
     )
     bin_files.write_meta(predict_dir, meta)
-    left_out = len(found.records) - len(images)
+    left_out = found.left_out + len(found.records) - len(images)
     print(
         f"{len(images)} images written to {predict_dir / 'data'}; left out as unreadable: "
         f"{left_out}."

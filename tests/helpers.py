@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """What several test files share."""
 
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -163,6 +164,13 @@ class GivenHeads(nn.Cell):
         if self.has_reg:
             return self.hm.value(), self.wh.value(), self.reg.value()
         return self.hm.value(), self.wh.value()
+
+
+def turned_by_exif(jpeg: bytes, orientation: int = 6) -> bytes:
+    """The JPEG with an orientation, 6 for a quarter turn, in an EXIF segment."""
+    entry = b"\x12\x01\x03\x00\x01\x00\x00\x00" + bytes([orientation, 0, 0, 0])
+    exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00" + entry + b"\x00\x00\x00\x00"
+    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
 
 
 def benchmark(name: str, *options: object) -> "subprocess.CompletedProcess[str]":

@@ -22,7 +22,7 @@ from tests.conftest import PROJECT
 from tests.helpers import config
 
 K = 100
-CATEGORY_IDS = [1, 2, -1, 44, 90]
+CATEGORY_IDS = [1, -2, None, 44, 90]
 SIZE = (60, 100)  # of the network's input
 
 Run = Callable[..., subprocess.CompletedProcess]
@@ -77,7 +77,7 @@ def meta_text(images: list[str], soft_nms: bool = True, colour: np.ndarray | Non
         "down_ratio 4",
         f"soft_nms {int(soft_nms)}",
         f"boxes {K}",
-        f"category_ids {' '.join(map(str, CATEGORY_IDS))}",
+        f"category_ids {' '.join('-' if i is None else str(i) for i in CATEGORY_IDS)}",
         f"colour {numbers}",
     ]
     return "".join(f"{line}\n" for line in [*settings, *images])
@@ -260,6 +260,12 @@ def image_folder(tmp_path: Path) -> Path:
     cv2.imwrite(str(folder / "noise.png"), np.random.default_rng(0).integers(0, 256, (64, 80, 3)))
     cv2.imwrite(str(folder / "alpha.png"), photo(90, 70, 4))
     cv2.imwrite(str(folder / "one.png"), photo(1, 1))
+    for number, ending in enumerate((".bmp", ".webp", ".tif", ".jp2", ".ppm")):
+        cv2.imwrite(str(folder / f"other{number}{ending}"), photo(60, 90))
+    deep = photo(70, 50).astype(np.uint16) * 257
+    cv2.imwrite(str(folder / "deep.tiff"), deep)
+    film = (folder / "wide.jpg").read_bytes() + bytes(range(200)) * 30
+    (folder / "film.jpg").write_bytes(film)
     return folder
 
 
@@ -279,7 +285,7 @@ def test_images_are_decoded_and_warped_to_the_pixels_of_the_python_side(
     done = run(**flags, result_path=tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
     paths = [path for path in image_folder.iterdir() if path.suffix != ".txt"]
-    assert len(paths) == len(list((tmp_path / "out").iterdir())) == 6
+    assert len(paths) == len(list((tmp_path / "out").iterdir())) == 13
     for path in paths:
         found = np.fromfile(tmp_path / "out" / f"{path.stem}_0.bin", np.float32)
         np.testing.assert_array_equal(found.reshape(3, *SIZE) / 2, python_input(path), path.name)
@@ -316,9 +322,9 @@ def test_images_that_cannot_be_read_fail_alone(export, run, tmp_path, image_fold
     failed = re.findall(r"^failed: .*/images/(\S+): (.*);", done.stderr, re.MULTILINE)
     assert dict(failed) == {
         "cut.jpg": "does not decode",
-        "empty.jpg": "is neither a JPEG nor a PNG",
-        "text.png": "is neither a JPEG nor a PNG",
+        "empty.jpg": "is no JPEG, PNG, BMP, WebP, TIFF, JPEG 2000 or PNM",
+        "text.png": "is no JPEG, PNG, BMP, WebP, TIFF, JPEG 2000 or PNM",
         "folder.jpg": "is a folder, a pipe or a device instead of a file",
         "long.png": "has a side of more than 32766 pixels",
     }
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert len(list((tmp_path / "out").iterdir())) == 13

@@ -10,11 +10,15 @@ import cv2
 import numpy as np
 import pytest
 
+from src.data.augment import colour_statistics, normalisation, normalise
 from src.data.coco import BadRecords, ImageRecord
+from src.data.geometry import InputGeometry
+from src.data.images import decode_with_cv2
 from src.deploy import bin_files, results
 from src.deploy.bin_files import ImageMeta, Meta
 from src.model_utils.errors import UserError
 from tests.conftest import QUICKSTART, Program, assert_refused
+from tests.helpers import config, turned_by_exif
 
 QUICK = ("--config_path", QUICKSTART)
 AWKWARD_NAMES = [
@@ -34,7 +38,7 @@ def some_meta(names: list[str]) -> Meta:
     affines = random.normal(size=(len(names), 2, 3))
     affines[0] = [[0.1, 0, 1e-7], [0, 1 / 3, 1e22]]
     images = [ImageMeta(name, 7 * i, affines[i]) for i, name in enumerate(names)]
-    return Meta(4, True, 100, [1, -1, 90], random.normal(size=(3, 4)).astype(np.float32), images)
+    return Meta(4, True, 100, [1, None, -90], random.normal(size=(3, 4)).astype(np.float32), images)
 
 
 def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
@@ -43,7 +47,7 @@ def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
     for path in (tmp_path / "meta", tmp_path / "meta" / "meta.txt"):
         read = bin_files.read_meta(path)
         assert (read.down_ratio, read.soft_nms, read.boxes) == (4, True, 100)
-        assert read.category_ids == [1, -1, 90]
+        assert read.category_ids == [1, None, -90]
         assert (read.colour.dtype, read.colour.tobytes()) == (np.float32, written.colour.tobytes())
         assert [image.name for image in read.images] == AWKWARD_NAMES
         assert [image.image_id for image in read.images] == [7 * i for i in range(8)]
@@ -99,7 +103,7 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
         (b"down_ratio 4", b"down_ratio 0", 2),
         (b"soft_nms 1", b"soft_nms true", 3),
         (b"boxes 100\n", b"", 4),
-        (b"ids 1 -1", b"ids 1  -1", 5),
+        (b"ids 1 -", b"ids 1  -", 5),
         (b"colour ", b"colour 0.5 ", 6),
         (b"colour ", b"color ", 6),
         (b"image 0 0.1", b"image 0 nan", 7),
@@ -216,7 +220,7 @@ def test_unreadable_images_are_all_named_or_left_out(
     files[4].unlink()
     options = (*QUICK, "--val_data_dir", data, "--predict_dir", "p", "--input_format", input_format)
     done = program("preprocess.py", *options, cwd=tmp_path)
-    assert_refused(done, files[1].name, "1 more unusable record", "--on_bad_record skip")
+    assert_refused(done, files[4].name, "1 more unusable record", "--on_bad_record skip")
     assert f"{files[1]}: image 1000002 does not decode" in done.stderr
     assert f"{files[4]}: image 1000005 cannot be read" in done.stderr
     assert not (tmp_path / "p" / "meta" / "meta.txt").exists()
@@ -242,6 +246,30 @@ def test_two_images_of_one_stem_are_refused_where_the_stem_is_their_name():
         bin_files.input_names(records, "image")
 
 
+def test_images_that_the_application_would_have_to_turn_are_refused(
+    shapes: Path, program: Program, tmp_path: Path
+):
+    data = copied(shapes, tmp_path / "data set")
+    file = min((data / "val2017").iterdir())
+    file.write_bytes(turned_by_exif(file.read_bytes(), 3))
+    options = (*QUICK, "--val_data_dir", data, "--predict_dir", "p")
+    done = program("preprocess.py", *options, "--input_format", "image", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert f"note: 1 image(s) carry an EXIF rotation, which is ignored ({file}" in done.stdout
+    options += ("--dataset_config.turn_by_exif", "true")
+    done = program("preprocess.py", *options, "--input_format", "image", cwd=tmp_path)
+    assert_refused(done, file, "is turned by its EXIF orientation 3", "--input_format bin")
+    done = program("preprocess.py", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    warped = np.fromfile(tmp_path / "p" / "data" / "eval2017_image_1000001.bin", np.float32)
+    side = int((warped.size / 3) ** 0.5)
+    plain = decode_with_cv2((shapes / "val2017" / file.name).read_bytes())
+    dataset = config("--config_path", str(QUICKSTART)).dataset_config
+    turned, _ = InputGeometry(False, 0, (side, side))(np.ascontiguousarray(plain[::-1, ::-1]))
+    expected = normalise(turned, normalisation(colour_statistics(dataset)))
+    np.testing.assert_allclose(warped, expected.ravel(), atol=1e-6)
+
+
 def write_detections(folder: Path, meta: Meta) -> None:
     """Result files of overlapping boxes of two classes."""
     random = np.random.default_rng(1)
@@ -263,7 +291,7 @@ def test_results_do_not_depend_on_the_number_of_processes(
     found = [results.of_bin_files(tmp_path, meta, bad_records, workers) for workers in (1, 2)]
     assert found[0] == found[1]
     assert found[0][1] == [0, 7, 14]
-    assert {entry["category_id"] for entry in found[0][0]} == {1, 90}
+    assert {entry["category_id"] for entry in found[0][0]} == {1, -90}
     assert bad_records.count == 0
 
 
@@ -302,7 +330,7 @@ def entry(image_id: int, **changes: object) -> dict:
 
 def test_images_without_a_result_in_the_file_are_those_that_failed(tmp_path: Path):
     meta, file = some_meta(["one", "two", "three"]), tmp_path / "result.json"
-    content = [entry(0), entry(14, category_id=90)]
+    content = [entry(0), entry(14, category_id=-90)]
     file.write_text(json.dumps(content))
     bad_records = BadRecords("skip")
     # Class 1 is not in the data set: image 7 may have had boxes of that class alone.

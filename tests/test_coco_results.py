@@ -2,6 +2,7 @@
 """COCO's result format and its numbers."""
 
 import contextlib
+import importlib.util
 import io
 import json
 import sys
@@ -66,16 +67,17 @@ def truth(write_truth: Callable[..., Path]) -> Path:
 
 
 def test_category_ids_are_the_inverse_of_the_classes():
-    assert category_ids({90: 0, 1: 3, 7: 2}, 4) == [90, -1, 7, 1]
+    assert category_ids({90: 0, 1: 3, 7: 2}, 4) == [90, None, 7, 1]
 
 
 def test_results_are_xywh_with_category_ids_and_leave_out_classes_the_set_lacks():
     boxes = np.array([[10, 20, 15, 40, 0.25, 2], [0, 0, 1, 1, 0.9, 1]], np.float32)
-    results = to_results(42, boxes, [90, -1, 7])
+    results = to_results(42, boxes, [90, None, 7])
     assert results == [
         {"image_id": 42, "category_id": 7, "bbox": [10.0, 20.0, 5.0, 20.0], "score": 0.25}
     ]
     json.dumps(results)  # plain numbers only
+    assert to_results(42, boxes, [90, None, -1])[0]["category_id"] == -1  # an id as any other
 
 
 @pytest.mark.parametrize(
@@ -163,6 +165,106 @@ def test_annotations_without_usable_iscrowd_and_area(write_truth: Callable[..., 
     second |= {"iscrowd": None, "area": None}
     scores = score(write_truth(images(1, 2), [first, second]), results_of(1, 2), [1, 2], NAMES)
     assert scores.numbers["AP_medium"] == scores.numbers["AP_large"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("flag", [1, 1.0, True, "1"])
+def test_boxes_marked_ignore_are_neither_found_nor_missed(
+    flag: object, write_truth: Callable[..., Path]
+):
+    path = write_truth(images(1, 2), objects_of(1) + objects_of(2, ignore=flag))
+    assert score(path, results_of(1), [1, 2], NAMES).numbers["AP"] == pytest.approx(1)
+    found = score(path, results_of(1, 2), [1, 2], NAMES)
+    assert found.classes["cat"] == ClassScore(pytest.approx(1), pytest.approx(1), 1, 1)
+    path = write_truth(images(1, 2), objects_of(1) + objects_of(2, ignore=0))
+    assert score(path, results_of(1), [1, 2], NAMES).numbers["AP"] == pytest.approx(51 / 101)
+
+
+def test_what_means_the_same_is_scored_the_same(write_truth: Callable[..., Path]):
+    first, second = objects_of(1, 2)
+    first |= {"id": 2, "image_id": "1", "category_id": 3.0}
+    del second["bbox"], second["id"]
+    second["segmentation"] = [[5, 5, 105, 125, 50, 60]]  # its box is that of BOXES
+    entries = [{**entry, "id": float(entry["id"]), "width": None} for entry in images(1, 2)]
+    path = write_truth(entries, [first, second], [{"id": "3", "name": "cat"}])
+    assert score(path, results_of(1, 2), [1, 2], NAMES).numbers["AP"] == pytest.approx(1)
+
+
+BACKENDS = [
+    "pycocotools",
+    pytest.param(
+        "faster-coco-eval",
+        marks=pytest.mark.skipif(
+            importlib.util.find_spec("faster_coco_eval") is None,
+            reason="faster-coco-eval is optional: requirements/faster-coco-eval.txt",
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("category_id", [-1, 0])
+def test_a_category_id_can_be_any_integer(
+    category_id: int, backend: str, write_truth: Callable[..., Path]
+):
+    annotations = objects_of(1, 2, category_id=category_id)
+    path = write_truth(images(1, 2), annotations, [{"id": category_id, "name": "cat"}])
+    results = [{**result, "category_id": category_id} for result in results_of(1, 2)]
+    assert score(path, results, [1, 2], NAMES, backend).numbers["AP"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_all_boxes_of_a_dense_image_count_beside_cocos_hundred(
+    backend: str, write_truth: Callable[..., Path]
+):
+    boxes = [[12.0 * (i % 40), 12.0 * (i // 40), 10.0, 10.0] for i in range(400)]
+    annotations = [{"image_id": 1, "category_id": 3, "bbox": box} for box in boxes]
+    results = [
+        {"image_id": 1, "category_id": 3, "bbox": box, "score": 1 - i / 1000}
+        for i, box in enumerate(boxes)
+    ]
+    path = write_truth(images(1), annotations)
+    coco = score(path, results, [1], NAMES, backend)
+    assert tuple(coco.numbers) == COCO_NUMBERS
+    # Precision is 1 at the 26 of 101 recall levels up to one in four.
+    assert coco.numbers["AP"] == pytest.approx(26 / 101)
+    dense = score(path, results, [1], NAMES, backend, boxes=400)
+    assert dense.numbers == {
+        **coco.numbers,
+        "AP_K": pytest.approx(1),
+        "AR_K": pytest.approx(1),
+    }
+    lines = dense.table.splitlines()
+    assert lines[:12] == coco.table.splitlines()
+    assert lines[12:] == [
+        " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | maxDets=400 ] = 1.000",
+        " Average Recall     (AR) @[ IoU=0.50:0.95 | area=   all | maxDets=400 ] = 1.000",
+    ]
+    np.testing.assert_array_equal(dense.precision, coco.precision)
+    half = score(path, results[:200], [1], NAMES, backend, boxes=400)
+    assert half.numbers["AP_K"] == pytest.approx(51 / 101)
+
+
+def test_categories_that_the_classes_lack_are_left_out(write_truth: Callable[..., Path]):
+    path = write_truth(
+        images(1, 2),
+        [*objects_of(1), {**objects_of(2)[0], "category_id": 8}],
+        [*CATEGORIES, {"id": 8, "name": "owl"}, {"id": 9, "name": "root"}],
+    )
+    with pytest.raises(UserError, match="other_classes leave_out"):
+        score(path, results_of(1), [1, 2], NAMES)
+    scores = score(path, results_of(1), [1, 2], NAMES, other_classes="leave_out")
+    assert scores.numbers["AP"] == pytest.approx(1)
+
+
+def test_a_file_without_info_is_scored_where_pycocotools_reads_it(
+    truth: Path, monkeypatch: pytest.MonkeyPatch
+):
+    load = COCO.loadRes
+    # As pycocotools 2.0.10 has it; 2.0.11 does without.
+    monkeypatch.setattr(
+        COCO, "loadRes", lambda self, found: (self.dataset["info"], load(self, found))[1]
+    )
+    assert score(truth, results_of(1, 2), [1, 2], NAMES).numbers["AP"] == pytest.approx(1)
 
 
 def test_the_table_of_classes_is_sorted_by_ap():

@@ -27,10 +27,15 @@ from PIL import Image
 
 from src import dataset
 from src.data import mindrecord
+from src.data.coco import BadRecords
 from src.data.loader import create_train_dataset
+from src.evaluation.coco_results import score
+from src.evaluation.evaluation_set import read_evaluation_set
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError
+from src.model_utils.parameters import DatasetConfig
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
+from tests.helpers import turned_by_exif
 
 WIDTH, HEIGHT = 40, 30
 PREFIX = "coco_det.train.mind"
@@ -200,13 +205,6 @@ def change_image_id(image_id: object) -> Callable[[CocoSet], None]:
         del data.annotations[1]
 
     return change
-
-
-def turned_by_exif(jpeg: bytes, orientation: int = 6) -> bytes:
-    """The JPEG with an orientation, 6 for a quarter turn, in an EXIF segment."""
-    entry = b"\x12\x01\x03\x00\x01\x00\x00\x00" + bytes([orientation, 0, 0, 0])
-    exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00" + entry + b"\x00\x00\x00\x00"
-    return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
 
 
 NOT_DECODED = "image that does not decode"
@@ -1237,21 +1235,67 @@ def test_verify_and_training_end_with_exit_code_2(
 # Evaluation reads the same way --------------------------------------------------------------------
 
 
+def evaluation_config(coco_set: CocoSet, *options: str) -> DatasetConfig:
+    """Writes the set; the configuration that takes it for the validation set."""
+    coco_set.write()
+    names = ("val_annotation", "annotations/instances_train2017.json"), ("val_images", "train2017")
+    given = [part for name, value in names for part in (f"--dataset_config.{name}", value)]
+    return load_config("test", ["--config_path", str(QUICKSTART), *given, *options]).dataset_config
+
+
+def test_evaluation_checks_the_image_files_before_it_begins(
+    coco_set: CocoSet, capsys: pytest.CaptureFixture
+):
+    turn_by_exif_and_state_the_turned_size(coco_set)
+    coco_set.file(1).write_bytes(b"GIF89a" + bytes(20))
+    config = evaluation_config(coco_set)
+    bad = BadRecords("fail")
+    found = read_evaluation_set(config, coco_set.root, "val", -1, bad)
+    assert [record.image_id for record in found.records] == [3]
+    assert (found.listed, found.left_out) == (3, 2)
+    with pytest.raises(UserError, match=r"1 is a GIF, which is not read .*1 more unusable"):
+        bad.report()
+    assert "2 is 40x30 pixels but its annotation says 30x40, as its EXIF" in capsys.readouterr().err
+    config = evaluation_config(coco_set, "--dataset_config.turn_by_exif", "true")
+    found = read_evaluation_set(config, coco_set.root, "val", 2, BadRecords("skip"))
+    assert [record.image_id for record in found.records] == [2]
+    assert found.left_out == 1
+
+
+def test_evaluation_says_what_is_odd(coco_set: CocoSet, capsys: pytest.CaptureFixture):
+    add_boxes(coco_set, *[[i, 0, 3, 3] for i in range(11)])
+    coco_set.file(2).write_bytes(turned_by_exif(coco_set.file(2).read_bytes(), 3))
+    twelve_bits = noise(200, 300).astype(np.uint16) * 16
+    coco_set.add("dark.png", cv2.imencode(".png", twelve_bits)[1].tobytes(), (200, 300))
+    bad = BadRecords("fail")
+    config = evaluation_config(coco_set)
+    read_evaluation_set(config, coco_set.root, "val", -1, bad, boxes=10, keep_res=True)
+    lines = notes_of(capsys)
+    assert [line.split(" (")[0] for line in lines] == [
+        "1 image(s) carry an EXIF rotation, which is ignored",
+        "1 16-bit image(s) use less than a sixteenth of their levels and are nearly black as 8 "
+        "bits",
+        "1 image(s) hold more objects than eval_config.K 10",
+        "1 of 4 images are more than 2 times as large as dataset_config.input_res_train [128, 128]",
+    ]
+    assert lines[2].endswith("(image 1: 12); no more than 10 can be found in one: set "
+                             "--eval_config.K 12")  # fmt: skip
+    assert bad.count == 0
+
+
 def test_evaluation_refuses_bad_records_or_leaves_them_out(
     coco_set: CocoSet, capsys: pytest.CaptureFixture
 ):
-    from src.evaluation.coco_results import score
-    from src.evaluation.evaluation_set import read_evaluation_set
-
     coco_set.annotations[0]["bbox"] = None
     coco_set.images[2]["id"] = True
-    coco_set.write()
-    names = ("val_annotation", "annotations/instances_train2017.json"), ("val_images", "train2017")
-    options = [part for name, value in names for part in (f"--dataset_config.{name}", value)]
-    config = load_config("test", ["--config_path", str(QUICKSTART), *options]).dataset_config
+    config = evaluation_config(coco_set)
+    bad = BadRecords("fail")
+    read_evaluation_set(config, coco_set.root, "val", -1, bad)
     with pytest.raises(UserError, match=r"image True has no id .*and 2 more"):
-        read_evaluation_set(config, coco_set.root, "val", -1, "fail")
-    evaluation_set = read_evaluation_set(config, coco_set.root, "val", -1, "skip")
+        bad.report()
+    bad = BadRecords("skip")
+    evaluation_set = read_evaluation_set(config, coco_set.root, "val", -1, bad)
+    bad.report()
     assert "unusable records: 3" in capsys.readouterr().err
     # Image 1 has lost its only box: it is no background.
     assert [record.image_id for record in evaluation_set.records] == [2]

@@ -286,7 +286,7 @@ def test_inputs_that_fail_are_left_out_and_counted(
     assert "1 image(s) failed and are left out" in done.stderr
     assert f"failed: {broken}" in (tmp_path / "infer.log").read_text()
     assert "images left out, as they have no result: 1" in (tmp_path / "acc.log").read_text()
-    assert "7 images, 310 infer result" in (tmp_path / "acc.log").read_text()
+    assert "7 of 8 images, 310 infer result" in (tmp_path / "acc.log").read_text()
     found = summary(tmp_path)
     assert (found["images"], found["failed"]) == (7, 1)
     assert (tmp_path / "result_310.json").exists() == (result == "json")

@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   centernet::Meta meta{};
   meta.down_ratio = 4;
   meta.soft_nms = data[sizeof(affine)] % 2 == 1;
-  meta.category_ids = {1, -1, 90};
+  meta.category_ids = {1, std::nullopt, -90};
   const uint8_t* rest = data + sizeof(affine) + 1;
   std::vector<centernet::Box> boxes((size - sizeof(affine) - 1) / sizeof(centernet::Box));
   std::copy_n(rest, boxes.size() * sizeof(centernet::Box),

@@ -16,9 +16,9 @@ bool CanReadImages();
 // Keeps OpenCV from starting threads of its own beside those that read images.
 void UseNoFurtherThreads();
 
-// Decodes a JPEG or PNG and warps it, by FixedResolution, to uint8 (3,height,width) BGR at pixels.
-// Sets *affine to the warp. The messages of errors lack the file's name.
-// REQUIRES: CanReadImages(). May be called by several threads at once.
+// Decodes an image of the formats that preprocess.py reads and warps it, by FixedResolution, to
+// uint8 (3,height,width) BGR at pixels. Sets *affine to the warp. The messages of errors lack the
+// file's name. REQUIRES: CanReadImages(). May be called by several threads at once.
 Status DecodeAndWarp(const std::string& encoded, int height, int width, uint8_t* pixels,
                      Affine* affine);
 

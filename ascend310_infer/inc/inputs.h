@@ -16,7 +16,7 @@ struct Input {
   std::string stem;  // The file name without its last ending; names the results.
 };
 
-// The .bin files, or .jpg, .jpeg and .png files, of a folder, by name; or the paths that a text
+// The .bin files, or image files by their endings, of a folder, by name; or the paths that a text
 // file lists, in its order: one a line, or, if it holds a NUL, each ended by one. What stands there
 // need not be readable. Fails if there is none, or if two share their stem.
 Result<std::vector<Input>> ListInputs(const std::string& path, InputFormat format);

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,9 +24,9 @@ struct ImageMeta {
 struct Meta {
   double down_ratio;  // Input pixels of an output pixel.
   bool soft_nms;
-  size_t boxes;                       // That the model gives for an image.
-  std::vector<int64_t> category_ids;  // COCO's id of each class; -1: not in the data set.
-  std::array<float, 12> colour;       // (3,4), BGR 0..255 to normalised values.
+  size_t boxes;                                       // That the model gives for an image.
+  std::vector<std::optional<int64_t>> category_ids;   // COCO's of each class that the set has.
+  std::array<float, 12> colour;                       // (3,4), BGR 0..255 to normalised values.
   std::unordered_map<std::string, ImageMeta> images;  // By name, which is an input's stem.
 };
 

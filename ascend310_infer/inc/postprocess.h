@@ -25,7 +25,7 @@ Result<std::vector<Box>> PostProcess(std::vector<Box> detections, const Affine& 
 // Appends entries of a COCO result file, each behind a comma and a new line. Boxes of classes that
 // the data set lacks are left out.
 void AppendCocoEntries(const std::vector<Box>& boxes, int64_t image_id,
-                       const std::vector<int64_t>& category_ids, std::string* json);
+                       const std::vector<std::optional<int64_t>>& category_ids, std::string* json);
 
 }  // namespace centernet
 

@@ -3,6 +3,7 @@
 
 #ifdef WITH_OPENCV
 #include <algorithm>
+#include <cctype>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -18,24 +19,50 @@ namespace {
 // cv::warpAffine takes no image with a side of SHRT_MAX (32,767) pixels or more.
 constexpr int kLargestSide = 32766;
 
-bool StartsWith(const std::string& text, const std::string& start) {
-  return text.compare(0, start.size(), start) == 0;
+bool HasAt(const std::string& text, size_t place, const std::string& part) {
+  return text.compare(std::min(place, text.size()), part.size(), part) == 0;
 }
 
-// Anything else is not given to OpenCV, which tries many formats, by libraries that may open other
-// files for them.
-bool IsJpegOrPng(const std::string& encoded) {
-  return StartsWith(encoded, "\xFF\xD8\xFF") || StartsWith(encoded, "\x89PNG\r\n\x1A\n");
+// The formats of FORMATS in src/data/images.py. Anything else is not given to OpenCV, which tries
+// many formats, by libraries that may open other files for them.
+bool IsOfReadFormat(const std::string& encoded) {
+  static const std::vector<std::string> kStarts = {
+      "\xFF\xD8\xFF",          "\x89PNG\r\n\x1A\n",     "BM",
+      std::string("II*\0", 4), std::string("MM\0*", 4), std::string("\0\0\0\x0CjP  \r\n\x87\n", 12),
+      "\xFF\x4F\xFF\x51",
+  };
+  const bool is_pnm = encoded.size() > 2 && encoded[0] == 'P' && encoded[1] >= '1' &&
+                      encoded[1] <= '6' && std::isspace(static_cast<unsigned char>(encoded[2]));
+  const bool is_webp = HasAt(encoded, 0, "RIFF") && HasAt(encoded, 8, "WEBP");
+  return is_pnm || is_webp || std::any_of(kStarts.begin(), kStarts.end(), [&](const auto& start) {
+           return HasAt(encoded, 0, start);
+         });
 }
 
-// Decoders let a JPEG without its end pass, with a grey rest. Some cameras write padding after the
-// end-of-image marker: it may stand in the last kilobyte.
+// Decoders let a JPEG without its end pass, with a grey rest. Files go on after the end-of-image
+// marker: cameras write padding, phones a film. Where none is in the last kilobyte, it is looked
+// for where a decoder stops, segment by segment; is_truncated_jpeg in src/data/images.py.
 bool IsTruncatedJpeg(const std::string& encoded) {
-  if (!StartsWith(encoded, "\xFF\xD8")) {
+  const size_t last = encoded.size() > 1024 ? encoded.size() - 1024 : 0;
+  if (!HasAt(encoded, 0, "\xFF\xD8") || encoded.find("\xFF\xD9", last) != std::string::npos) {
     return false;
   }
-  const size_t start = encoded.size() > 1024 ? encoded.size() - 1024 : 0;
-  return encoded.find("\xFF\xD9", start) == std::string::npos;
+  const auto byte = [&encoded](size_t place) {
+    return place < encoded.size() ? static_cast<unsigned char>(encoded[place]) : 0U;
+  };
+  for (size_t place = encoded.find('\xFF', 2); place != std::string::npos;
+       place = encoded.find('\xFF', place)) {
+    const unsigned marker = byte(++place);
+    if (marker == 0xD9) {
+      return false;
+    }
+    // Stuffed, a restart or fill stands among entropy-coded bytes.
+    if (marker != 0x00 && marker != 0xFF && (marker < 0xD0 || marker > 0xD7)) {
+      ++place;
+      place += marker == 0x01 ? 0 : byte(place) << 8U | byte(place + 1);  // TEM has no length.
+    }
+  }
+  return true;
 }
 
 // Empty if it is not an image.
@@ -43,7 +70,9 @@ cv::Mat Decode(const std::string& encoded) {
   // COCO's boxes are in stored pixels: an EXIF rotation is not applied.
   constexpr int kFlags = cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION;
   try {
-    const cv::_InputArray bytes(encoded.data(), static_cast<int>(encoded.size()));
+    // Of unsigned bytes, which WebP asks for.
+    const cv::_InputArray bytes(reinterpret_cast<const unsigned char*>(encoded.data()),
+                                static_cast<int>(encoded.size()));
     return cv::imdecode(bytes, kFlags);
   } catch (const cv::Exception&) {  // a header that states more pixels than OpenCV takes
     return {};
@@ -58,8 +87,9 @@ void UseNoFurtherThreads() { cv::setNumThreads(1); }
 
 Status DecodeAndWarp(const std::string& encoded, int height, int width, uint8_t* pixels,
                      Affine* affine) {
-  if (!IsJpegOrPng(encoded)) {
-    return Status::Error("is neither a JPEG nor a PNG; leave it out");
+  if (!IsOfReadFormat(encoded)) {
+    return Status::Error(
+        "is no JPEG, PNG, BMP, WebP, TIFF, JPEG 2000 or PNM; convert it or leave it out");
   }
   const cv::Mat image = Decode(encoded);
   if (image.empty() || IsTruncatedJpeg(encoded)) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cctype>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "inc/files.h"
@@ -21,8 +22,9 @@ bool HasEndingOf(InputFormat format, const std::string& name) {
   std::string ending = name.substr(dot);
   std::transform(ending.begin(), ending.end(), ending.begin(),
                  [](unsigned char letter) { return static_cast<char>(std::tolower(letter)); });
-  return format == InputFormat::kBin ? ending == ".bin"
-                                     : ending == ".jpg" || ending == ".jpeg" || ending == ".png";
+  static const std::unordered_set<std::string> kImages = {
+      ".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm", ".pbm"};
+  return format == InputFormat::kBin ? ending == ".bin" : kImages.count(ending) > 0;
 }
 
 std::string Stem(const std::string& path) {
@@ -75,7 +77,7 @@ Result<std::vector<Input>> ListInputs(const std::string& path, InputFormat forma
     return Status::Error(Shown(path) + ": holds no " +
                          (format == InputFormat::kBin
                               ? ".bin files; write them with preprocess.py first"
-                              : ".jpg, .jpeg or .png files; check --input_path"));
+                              : "images by their endings, as .jpg; check --input_path"));
   }
   std::vector<Input> inputs;
   inputs.reserve(paths.value().size());

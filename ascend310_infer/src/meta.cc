@@ -75,13 +75,13 @@ std::optional<std::string> Unescaped(const std::string& text) {
   return name;
 }
 
-bool ParseCategories(std::string text, std::vector<int64_t>* ids) {
+bool ParseCategories(std::string text, std::vector<std::optional<int64_t>>* ids) {
   while (!text.empty()) {
-    const std::optional<int64_t> id = ParseInteger(Take(&text, ' '));
-    if (!id || *id < -1) {
+    const std::string word = Take(&text, ' ');
+    ids->push_back(ParseInteger(word));
+    if (!ids->back() && word != "-") {
       return false;
     }
-    ids->push_back(*id);
   }
   return !ids->empty();
 }

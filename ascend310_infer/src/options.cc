@@ -74,7 +74,7 @@ std::vector<Flag> Flags() {
       PathFlag("--mindir_path", "the model that export.py wrote (required)", &Options::mindir_path),
       PathFlag("--input_path", "folder of the inputs, or a text file that lists them (required)",
                &Options::input_path),
-      {"--input_format", "bin, as preprocess.py writes them, or image: JPEG and PNG (default bin)",
+      {"--input_format", "bin, as preprocess.py writes them, or image files (default bin)",
        [](const std::string& value, Options* options) {
          return ParseName<InputFormat>(value,
                                        {{"bin", InputFormat::kBin}, {"image", InputFormat::kImage}},

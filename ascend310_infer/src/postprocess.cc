@@ -96,14 +96,14 @@ Result<std::vector<Box>> PostProcess(std::vector<Box> detections, const Affine& 
 }
 
 void AppendCocoEntries(const std::vector<Box>& boxes, int64_t image_id,
-                       const std::vector<int64_t>& category_ids, std::string* json) {
+                       const std::vector<std::optional<int64_t>>& category_ids, std::string* json) {
   for (const Box& box : boxes) {
-    const int64_t category = category_ids[static_cast<size_t>(box.label)];
-    if (category < 0) {
+    const std::optional<int64_t> category = category_ids[static_cast<size_t>(box.label)];
+    if (!category) {
       continue;
     }
     *json += ",\n{\"image_id\": " + std::to_string(image_id) +
-             ", \"category_id\": " + std::to_string(category) + ", \"bbox\": [";
+             ", \"category_id\": " + std::to_string(*category) + ", \"bbox\": [";
     const char* separator = "";
     for (const float side : {box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1}) {
       *json += separator;

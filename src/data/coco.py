@@ -257,6 +257,7 @@ def class_of_category(
     notes = notes or Notes()
     class_of_name = {name: index for index, name in enumerate(class_names)}
     uses = _uses(content)
+    unused = "{count} category(ies) that no annotation uses are left out ({example})"
     mapping: dict[int, int] = {}
     seen: set[int] = set()
     for position, category in enumerate(content["categories"]):
@@ -277,7 +278,7 @@ def class_of_category(
         class_index = class_of_name.get(name) if isinstance(name, str) else None
         other = next((key for key, value in mapping.items() if value == class_index), None)
         if (class_index is None or other is not None) and is_unused:
-            notes.add("{count} category(ies) that no annotation uses are left out ({example})", shown)
+            notes.add(unused, shown)
         elif class_index is None and other_classes == "leave_out":
             notes.add(
                 "{count} box(es) of categories that dataset_config.coco_classes lacks are left out "
@@ -292,7 +293,7 @@ def class_of_category(
                 "config of this data set."
             )
         elif other is not None and uses is not None and other not in uses:
-            notes.add("{count} category(ies) that no annotation uses are left out ({example})", shown)
+            notes.add(unused, shown)
             del mapping[other]
             mapping[category_id] = class_index
         elif other is not None:

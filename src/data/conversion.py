@@ -21,14 +21,13 @@ from src.data import mindrecord
 from src.data.coco import BadRecords, ImageRecord
 from src.data.images import (
     ImageFault,
-    checked,
+    Oddity,
     decoder,
-    is_dark_16_bit,
-    orientation,
+    examined,
     read_file,
 )
 from src.data.mindrecord import FileEntry, Manifest, load_manifest, manifest_path
-from src.data.notes import Notes, note_dark, note_orientation
+from src.data.notes import Notes, note_image
 from src.model_utils.errors import UserError
 from src.model_utils.files import new_file_mode, sha256, sync
 from src.model_utils.parameters import DatasetConfig
@@ -50,12 +49,11 @@ _RULES = 2
 
 @dataclass(frozen=True)
 class _CheckedImage:
-    """A record with its file's content, or the kind of its problem and what it is."""
+    """A record with its file's content and oddity, or the kind of its problem and what it is."""
 
     record: ImageRecord
     encoded: bytes = b""
-    orientation: int = 1
-    is_dark: bool = False
+    oddity: Oddity | None = None
     kind: str = ""
     problem: str = ""
 
@@ -126,10 +124,7 @@ def write_set(
                 if image.kind:
                     bad_records.add(image.kind, image.problem)
                     continue
-                name = str(image.record.path)
-                note_orientation(notes, name, image.orientation, config.turn_by_exif)
-                if image.is_dark:
-                    note_dark(notes, name)
+                note_image(notes, str(image.record.path), image.oddity, config.turn_by_exif)
                 if len(image.record.boxes) == 0 and not config.keep_empty_images:
                     left_out_empty += 1
                 elif bad_records.acceptable:
@@ -212,7 +207,7 @@ def _checked_images(
     def check(record: ImageRecord) -> _CheckedImage:
         try:
             encoded = read_file(record.path)
-            image = checked(encoded, decode, (record.height, record.width), upright)
+            oddity = examined(encoded, decode, (record.height, record.width), upright)
             if len(encoded) + record.boxes.nbytes + record.classes.nbytes > _LARGEST_RECORD:
                 raise ImageFault(
                     "image file too large for MindRecord",
@@ -221,7 +216,7 @@ def _checked_images(
         except ImageFault as fault:
             problem = f"{record.path}: image {record.image_id} {fault.what}"
             return _CheckedImage(record, kind=fault.kind, problem=problem)
-        return _CheckedImage(record, encoded, orientation(encoded), is_dark_16_bit(encoded, image))
+        return _CheckedImage(record, encoded, oddity)
 
     with (
         # More than workers, as some wait for Python's lock while MindSpore writes.

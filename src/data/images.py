@@ -6,6 +6,7 @@ import io
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -214,13 +215,10 @@ def header_size(encoded: bytes, upright: bool = False) -> tuple[int, int] | None
     return size
 
 
-def is_dark_16_bit(encoded: bytes, image: np.ndarray) -> bool:
-    """Whether a PNG or TIFF of 16 bits uses so few levels that as 8 bits it is nearly black."""
+def _has_16_bits(encoded: bytes) -> bool:
     if _READ["PNG"].match(encoded):
-        bits = encoded[24] if len(encoded) > 24 else 8
-    else:
-        bits = _tiff_tag(encoded, 258) if _READ["TIFF"].match(encoded) else 8
-    return bits == 16 and int(image.max()) < _FEW_LEVELS
+        return encoded[24:25] == b"\x10"
+    return bool(_READ["TIFF"].match(encoded)) and _tiff_tag(encoded, 258) == 16
 
 
 def check_header(
@@ -279,6 +277,42 @@ def _check_size(
             "so"
         )
     raise ImageFault("image of another size", what, "correct its annotation")
+
+
+@dataclass(frozen=True)
+class Oddity:
+    """What is odd about an image that is taken.
+
+    orientation: its EXIF orientation, 1 if it is upright.
+    is_dark: whether it is of 16 bits and uses so few levels that as 8 bits it is nearly black.
+    """
+
+    orientation: int = 1
+    is_dark: bool = False
+
+
+def examined(
+    encoded: bytes,
+    decode: Decoder,
+    stated: tuple[int, int] | None = None,
+    upright: bool = False,
+    header_only: bool = False,
+) -> Oddity:
+    """Checks an image file as every program does that takes it, and says what is odd about it.
+
+    Args:
+        encoded, decode, stated, upright: as of `checked`.
+        header_only: leave the pixels to whoever decodes them later, but for images of 16 bits.
+
+    Raises:
+        ImageFault: as `checked`, or with `header_only` as `check_header`.
+    """
+    is_16_bit = _has_16_bits(encoded)
+    if header_only and not is_16_bit:
+        check_header(encoded, stated, upright)
+        return Oddity(orientation(encoded))
+    image = checked(encoded, decode, stated, upright)
+    return Oddity(orientation(encoded), is_16_bit and int(image.max()) < _FEW_LEVELS)
 
 
 def checked(

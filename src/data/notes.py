@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from src.data.images import Oddity
+
 _MUCH_LARGER = 2  # than the network's input in training, where pixels are fed as they are
 _WORTH_SAYING = 0.1  # share of boxes or images from which a habit is suspected
 _FITS = 0.99  # share of boxes that an explanation has to hold for
@@ -95,7 +97,7 @@ def _box(row: int, xywh: np.ndarray, sizes: np.ndarray, name: Callable[[int], st
 def note_many_objects(
     notes: Notes, counts: Sequence[int], names: Sequence[str], max_objs: int
 ) -> None:
-    """Notes images that hold more objects than a training takes of one."""
+    """Notes images that hold more objects than a training takes of one, and how many to take."""
     most = max(counts, default=0)
     if most > max_objs:
         notes.add(
@@ -104,6 +106,20 @@ def note_many_objects(
             f"--dataset_config.max_objs {most}",
             f"{names[counts.index(most)]}: {most}",
             sum(count > max_objs for count in counts),
+        )
+
+
+def note_unfindable_objects(
+    notes: Notes, counts: Sequence[int], names: Sequence[str], boxes: int
+) -> None:
+    """Notes images that hold more objects than an evaluation keeps boxes, eval_config.K."""
+    most = max(counts, default=0)
+    if most > boxes:
+        notes.add(
+            f"{{count}} image(s) hold more objects than eval_config.K {boxes} ({{example}}); no "
+            f"more than {boxes} can be found in one: set --eval_config.K {most}",
+            f"{names[counts.index(most)]}: {most}",
+            sum(count > boxes for count in counts),
         )
 
 
@@ -136,23 +152,27 @@ def note_large_images(
         )
 
 
-def note_orientation(notes: Notes, name: str, orientation: int, upright: bool) -> None:
-    """Notes an image that its EXIF orientation (1 is upright) turns."""
-    if orientation != 1:
+def note_image(notes: Notes, name: str, oddity: Oddity, upright: bool) -> None:
+    """Notes an image that its EXIF orientation turns, or that is nearly black.
+
+    Args:
+        notes: takes it.
+        name: of its file.
+        oddity: what `images.examined` says of it.
+        upright: whether images are turned by their EXIF orientation.
+    """
+    if oddity.orientation != 1:
         notes.add(
             "{count} image(s) are turned by their EXIF orientation ({example})"
             if upright
             else "{count} image(s) carry an EXIF rotation, which is ignored ({example}), so that "
             "boxes count in stored pixels; most labelling tools show images turned, and then "
             "--dataset_config.turn_by_exif true is right",
-            f"{name}: orientation {orientation}",
+            f"{name}: orientation {oddity.orientation}",
         )
-
-
-def note_dark(notes: Notes, name: str) -> None:
-    """Notes a 16-bit image whose levels are those of 12 bits or fewer."""
-    notes.add(
-        "{count} 16-bit image(s) use less than a sixteenth of their levels and are nearly black "
-        "as 8 bits ({example}); multiply their values so that they fill 16 bits",
-        name,
-    )
+    if oddity.is_dark:
+        notes.add(
+            "{count} 16-bit image(s) use less than a sixteenth of their levels and are nearly "
+            "black as 8 bits ({example}); multiply their values so that they fill 16 bits",
+            name,
+        )

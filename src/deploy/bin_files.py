@@ -35,7 +35,7 @@ _SETTINGS = [
         rb"down_ratio ([1-9][0-9]{0,8})",
         rb"soft_nms ([01])",
         rb"boxes ([1-9][0-9]{0,8})",
-        rb"category_ids((?: %b)+)" % _INTEGER,
+        rb"category_ids((?: (?:%b|-))+)" % _INTEGER,
         rb"colour((?: %b){12})" % _FLOAT,
     )
 ]
@@ -60,7 +60,7 @@ class Meta:
     """What meta.txt holds.
 
     down_ratio, soft_nms, boxes: net_config.down_ratio, eval_config.SOFT_NMS and eval_config.K.
-    category_ids: COCO's category id of each class, -1 for a class that the data set lacks.
+    category_ids: COCO's category id of each class, None for a class that the data set lacks.
     colour: float32 (3,4), the normalisation, for models that take normalised images.
     images: at least one, each with a name and an id of its own.
     """
@@ -68,7 +68,7 @@ class Meta:
     down_ratio: int
     soft_nms: bool
     boxes: int
-    category_ids: list[int]
+    category_ids: list[int | None]
     colour: np.ndarray
     images: list[ImageMeta]
 
@@ -155,7 +155,7 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
     r"""Writes the meta file, which says that all inputs are there.
 
     Lines of words with one blank between them, ended by \n. Numbers read back as the same bits; %,
-    \n and \r of a name are %25, %0A and %0D.
+    \n and \r of a name are %25, %0A and %0D; the ID of a class that the data set lacks is -.
 
         centernet-meta 1
         down_ratio 4
@@ -170,7 +170,7 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
         f"down_ratio {meta.down_ratio}",
         f"soft_nms {int(meta.soft_nms)}",
         f"boxes {meta.boxes}",
-        f"category_ids {' '.join(map(str, meta.category_ids))}",
+        f"category_ids {' '.join('-' if i is None else str(i) for i in meta.category_ids)}",
         f"colour {_numbers(meta.colour)}",
     ]
     for image in meta.images:
@@ -236,7 +236,7 @@ def read_meta(meta_path: Path) -> Meta:
         int(down_ratio),
         soft_nms == b"1",
         int(boxes),
-        [int(word) for word in category_ids.split()],
+        [None if word == b"-" else int(word) for word in category_ids.split()],
         colour,
         list(images.values()),
     )

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from src.data.augment import normalise
 from src.data.coco import BadRecords, ImageRecord
 from src.data.geometry import InputGeometry, fixed_resolution
-from src.data.images import decoder, read_image
+from src.data.images import decoder, orientation, read_file, read_image
 from src.deploy import bin_files
 from src.deploy.bin_files import ImageMeta
 from src.model_utils.errors import UserError
@@ -21,7 +21,11 @@ from src.model_utils.workers import map_ahead, worker_count
 
 
 def write_inputs(
-    config: Config, records: Sequence[ImageRecord], colour: np.ndarray, predict_dir: Path
+    config: Config,
+    records: Sequence[ImageRecord],
+    colour: np.ndarray,
+    predict_dir: Path,
+    bad_records: BadRecords,
 ) -> list[ImageMeta]:
     """Writes what the application reads, the meta file apart, and gives what that is to hold.
 
@@ -33,24 +37,28 @@ def write_inputs(
 
     Raises:
         UserError: a file of somebody else is in the way; two images have one name; images cannot be
-            read, all of which are named, and on_bad_record is fail; none can be read.
+            read, or would have to be turned by the application, all of which are named, and
+            on_bad_record is fail; none can be read.
         OSError: a file cannot be written.
     """
     dataset = config.dataset_config
-    size = (dataset.input_res_test[0], dataset.input_res_test[1])
-    warp = InputGeometry(keep_res=False, pad=config.eval_config.pad, fixed_size=size)
-    decode = decoder(dataset.image_backend)
+    input_size = (dataset.input_res_test[0], dataset.input_res_test[1])
+    warp = InputGeometry(keep_res=False, pad=config.eval_config.pad, fixed_size=input_size)
+    decode = decoder(dataset.image_backend, dataset.turn_by_exif)
     names = bin_files.input_names(records, config.input_format)
-    bad_records = BadRecords(config.on_bad_record)
 
     def prepare(item: tuple[ImageRecord, str]) -> ImageMeta | UserError:
         record, name = item
         try:
-            pixels = read_image(record.path, decode, f"image {record.image_id}")
+            size = (record.height, record.width)
+            pixels = read_image(record.path, decode, f"image {record.image_id}", size)
+            if config.input_format == "image" and dataset.turn_by_exif:
+                _refuse_turned(record)
         except UserError as error:
             return error
         if config.input_format == "image" or not bad_records.acceptable:
-            return ImageMeta(name, record.image_id, fixed_resolution(pixels.shape[:2], size))
+            affine = fixed_resolution(pixels.shape[:2], input_size)
+            return ImageMeta(name, record.image_id, affine)
         image, affine = warp(pixels)
         if config.export_config.input_dtype == "float32":
             image = normalise(image, colour)
@@ -78,3 +86,13 @@ def write_inputs(
     if config.input_format == "image":
         bin_files.write_image_list(predict_dir, [record.path for record, _ in done])
     return [meta for _, meta in done]
+
+
+def _refuse_turned(record: ImageRecord) -> None:
+    """An image that its EXIF orientation turns is a UserError: the application turns none."""
+    turn = orientation(read_file(record.path))
+    if turn != 1:
+        raise UserError(
+            f"{record.path}: image {record.image_id} is turned by its EXIF orientation {turn}, "
+            "which the application leaves; choose --input_format bin or turn the file."
+        )

@@ -28,7 +28,7 @@ def check_settings(
     down_ratio: int,
     soft_nms: bool,
     boxes: int,
-    category_ids: Sequence[int],
+    category_ids: Sequence[int | None],
 ) -> None:
     """Refuses settings other than those of the meta file, which the application has taken.
 
@@ -127,7 +127,7 @@ def of_result_file(
     if not isinstance(results, list):
         raise UserError(f"{path}: is no list of COCO results; run ascend310_infer again.")
     listed = {image.image_id for image in meta.images}
-    categories = set(meta.category_ids) - {-1}
+    categories = set(meta.category_ids) - {None}
     seen = set()
     for position, entry in enumerate(results):
         if not _is_result(entry) or entry["category_id"] not in categories:
@@ -141,7 +141,7 @@ def of_result_file(
                 "does not list; give the one that ascend310_infer had."
             )
         seen.add(entry["image_id"])
-    if -1 not in meta.category_ids:
+    if None not in meta.category_ids:
         for image in meta.images:
             if image.image_id not in seen:
                 problem = f"{path}: has no box of image {image.image_id} ({image.name})"

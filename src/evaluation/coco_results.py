@@ -13,7 +13,7 @@ import numpy as np
 import pycocotools.coco
 import pycocotools.cocoeval
 
-from src.data.coco import class_of_category, is_box, is_id, read_annotation_file
+from src.data.coco import class_of_category, is_box, is_id, is_marked, read_annotation_file
 from src.model_utils.errors import UserError
 
 # pycocotools' order.
@@ -21,7 +21,8 @@ COCO_NUMBERS = (
     "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
     "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large",
 )  # fmt: skip
-_ALL_AREAS, _MAX_DETS_100 = 0, 2  # indices of COCOeval's area ranges and numbers of boxes
+_ALL_AREAS = 0  # index of COCOeval's area ranges
+_MAX_DETS = [1, 10, 100]  # boxes of an image that COCO's numbers count
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Scores:
     """What COCO's evaluation says of a set of results.
 
     numbers: the twelve of `COCO_NUMBERS`, 0 to 1; -1, as COCO has it, where nothing is to be found.
+        Where more than 100 boxes of an image are kept, also AP_K and AR_K, which count all of them.
     table: pycocotools' text of them, a line each.
     classes: for each class by name, in the order of the classes.
     precision: float (10,101,C), at IoU 0.5 to 0.95 and recall 0 to 1, of objects of any size and
@@ -56,15 +58,15 @@ class Scores:
 
 
 def to_results(
-    image_id: int, boxes: np.ndarray, category_ids: Sequence[int]
+    image_id: int, boxes: np.ndarray, category_ids: Sequence[int | None]
 ) -> list[dict[str, Any]]:
     """Entries of a COCO result file, scores in full precision.
 
     Args:
         image_id: COCO's id of the image.
         boxes: float (n,6), x1 y1 x2 y2 score class in image pixels.
-        category_ids: COCO's category id of each class; negative if the data set lacks the class,
-            whose boxes are then left out.
+        category_ids: COCO's category id of each class; None if the data set lacks the class, whose
+            boxes are then left out.
     """
     return [
         {
@@ -74,13 +76,13 @@ def to_results(
             "score": float(score),
         }
         for x1, y1, x2, y2, score, class_index in boxes
-        if category_ids[int(class_index)] >= 0
+        if category_ids[int(class_index)] is not None
     ]
 
 
-def category_ids(class_of_category: dict[int, int], num_classes: int) -> list[int]:
-    """The inverse of `class_of_category`: the category id of each class, -1 where there is none."""
-    ids = [-1] * num_classes
+def category_ids(class_of_category: dict[int, int], num_classes: int) -> list[int | None]:
+    """The inverse of `class_of_category`: the category id of each class, None if there is none."""
+    ids: list[int | None] = [None] * num_classes
     for category_id, class_index in class_of_category.items():
         ids[class_index] = category_id
     return ids
@@ -123,12 +125,15 @@ def score(
     image_ids: Sequence[int],
     class_names: Sequence[str],
     backend: str = "pycocotools",
+    boxes: int = 100,
+    other_classes: str = "fail",
 ) -> Scores:
     """COCO's numbers of results over the images of `image_ids`; results of others do not count.
 
-    Annotations without `iscrowd` count as single objects, without `area` with their box's. Without
-    any result, every number that has ground truth is 0. Entries that pycocotools would stumble over
-    are left out: --on_bad_record has let them pass before.
+    Annotations without `iscrowd` count as single objects, without `area` with their box's; those
+    marked `ignore` count as crowds. Without any result, every number that has ground truth is 0.
+    Entries that pycocotools would stumble over are left out: --on_bad_record has let them pass
+    before.
 
     Args:
         annotation_path: the ground truth.
@@ -136,6 +141,8 @@ def score(
         image_ids: COCO's ids of the images that were looked at.
         class_names: C names; the file may have some of them only.
         backend: a choice of `eval_config.coco_backend`.
+        boxes: eval_config.K, the boxes that an image can have.
+        other_classes: as of `class_of_category`.
 
     Raises:
         UserError: the file has no annotations, not those of these images, or a category that is not
@@ -143,17 +150,25 @@ def score(
             the backend is not installed.
     """
     content = _read_truth(annotation_path, image_ids)
-    mapping = class_of_category(content["categories"], class_names, annotation_path)
+    mapping = class_of_category(content, class_names, annotation_path, other_classes)
+    content["categories"] = [entry for entry in content["categories"] if entry["id"] in mapping]
+    content["annotations"] = [
+        entry for entry in content["annotations"] if entry["category_id"] in mapping
+    ]
     _check_results(results, content, annotation_path)
-    evaluation, table = _evaluated(content, results, image_ids, backend)
+    evaluation = _evaluated(content, results, image_ids, backend, boxes)
+    dense, dense_table = _take_dense_numbers(evaluation)
+    table = io.StringIO()
+    with contextlib.redirect_stdout(table):
+        evaluation.summarize()
     precision = np.full((10, 101, len(class_names)), np.nan)
     classes = [mapping[category_id] for category_id in evaluation.params.catIds]
-    precision[:, :, classes] = evaluation.eval["precision"][:, :, :, _ALL_AREAS, _MAX_DETS_100]
+    precision[:, :, classes] = evaluation.eval["precision"][:, :, :, _ALL_AREAS, -1]
     precision[precision < 0] = np.nan
     return Scores(
         # faster-coco-eval adds two numbers and their lines to the twelve.
-        dict(zip(COCO_NUMBERS, map(float, evaluation.stats[:12]), strict=True)),
-        "\n".join(table.splitlines()[:12]),
+        dict(zip(COCO_NUMBERS, map(float, evaluation.stats[:12]), strict=True)) | dense,
+        "\n".join([*table.getvalue().splitlines()[:12], *dense_table]),
         _class_scores(content["annotations"], image_ids, mapping, class_names, precision),
         precision,
     )
@@ -162,6 +177,7 @@ def score(
 def _read_truth(annotation_path: Path, image_ids: Sequence[int]) -> dict[str, Any]:
     """The content of an annotation file that has these images, as COCOeval can take it."""
     content = read_annotation_file(annotation_path)
+    content.setdefault("info", {})  # pycocotools 2.0.10 cannot do without
     content["images"] = [entry for entry in content["images"] if is_id(entry.get("id"))]
     missing = set(image_ids) - {entry["id"] for entry in content["images"]}
     if "annotations" not in content or missing:
@@ -171,12 +187,12 @@ def _read_truth(annotation_path: Path, image_ids: Sequence[int]) -> dict[str, An
         entry
         for entry in content["annotations"]
         if isinstance(entry, dict)
-        and all(is_id(entry.get(name)) for name in ("id", "image_id", "category_id"))
+        and all(is_id(entry[name]) for name in ("image_id", "category_id"))
         and is_box(entry.get("bbox"))
     ]
     for position, entry in enumerate(content["annotations"]):
         entry["id"] = position + 1  # COCOeval takes a match with id 0 for none
-        entry["iscrowd"] = int(entry.get("iscrowd") == 1)
+        entry["iscrowd"] = int(is_marked(entry, "iscrowd") or is_marked(entry, "ignore"))
         if not isinstance(entry.get("area"), int | float):
             entry["area"] = entry["bbox"][2] * entry["bbox"][3]
     return content
@@ -202,8 +218,9 @@ def _evaluated(
     results: Sequence[dict[str, Any]],
     image_ids: Sequence[int],
     backend: str,
-) -> tuple[Any, str]:
-    """The backend's COCOeval after its work, and the text of its summary."""
+    boxes: int,
+) -> Any:
+    """The backend's COCOeval after its work, with `boxes` beside COCO's numbers of boxes."""
     make_dataset, make_evaluation = import_backend(backend)
     truth = make_dataset()
     truth.dataset = content
@@ -213,12 +230,35 @@ def _evaluated(
         found = truth.loadRes([dict(result) for result in results]) if results else make_dataset()
         evaluation = make_evaluation(truth, found, "bbox")
         evaluation.params.imgIds = list(image_ids)
+        evaluation.params.maxDets = [*_MAX_DETS, *([boxes] if boxes > _MAX_DETS[-1] else [])]
         evaluation.evaluate()
         evaluation.accumulate()
-    table = io.StringIO()
-    with contextlib.redirect_stdout(table):
-        evaluation.summarize()
-    return evaluation, table.getvalue()
+    return evaluation
+
+
+def _take_dense_numbers(evaluation: Any) -> tuple[dict[str, float], list[str]]:
+    """AP and AR of all boxes and their lines, where COCOeval has counted more than 100.
+
+    Their share of its tables is taken out: faster-coco-eval makes COCO's numbers of the last.
+    """
+    if evaluation.params.maxDets == _MAX_DETS:
+        return {}, []
+    numbers, lines = {}, []
+    counted = len(_MAX_DETS)
+    for name, key, title in (
+        ("AP_K", "precision", "Precision  (AP)"),
+        ("AR_K", "recall", "Recall     (AR)"),
+    ):
+        values = evaluation.eval[key][..., _ALL_AREAS, counted]
+        known = values[values > -1]
+        numbers[name] = float(known.mean()) if len(known) else -1.0
+        lines.append(
+            f" Average {title} @[ IoU=0.50:0.95 | area=   all | maxDets="
+            f"{evaluation.params.maxDets[-1]:>3} ] = {numbers[name]:.3f}"
+        )
+        evaluation.eval[key] = evaluation.eval[key][..., :counted]
+    evaluation.params.maxDets = _MAX_DETS
+    return numbers, lines
 
 
 def _class_scores(

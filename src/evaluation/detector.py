@@ -238,7 +238,7 @@ def detector_of(
         evaluation.multi_scales,
         PostProcessing(evaluation.SOFT_NMS, evaluation.K, config.net_config.down_ratio),
         dataset.num_classes,
-        decoder(dataset.image_backend),
+        decoder(dataset.image_backend, dataset.turn_by_exif),
         1 if keep_res else batch_size or evaluation.batch_size,
         eager,
         heat_model,

@@ -40,6 +40,8 @@ _MEANINGS = {
     "AR_small": "AR100 of objects below 32² pixels",
     "AR_medium": "AR100 of objects of 32² to 96² pixels",
     "AR_large": "AR100 of objects above 96² pixels",
+    "AP_K": "AP of all boxes that an image keeps, eval_config.K",
+    "AR_K": "share of objects found by all boxes that an image keeps, eval_config.K",
 }
 
 
@@ -48,11 +50,13 @@ class ImageResult:
     """An image with its true and its predicted boxes, in pixels of the image.
 
     truth: float (n,5) x1 y1 x2 y2 class; predicted: float (m,6) x1 y1 x2 y2 score class.
+    name: what the page calls it; its file's name, without folders, if it is not given.
     """
 
     path: Path
     truth: np.ndarray
     predicted: np.ndarray
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -277,7 +281,7 @@ def _image(
     is_missed = ~np.isin(np.arange(len(image.truth)), found)
     truth = visual.draw_boxes(pixels, image.truth, class_names, wrong=is_missed)
     predicted = visual.draw_boxes(pixels, image.predicted[counts], class_names, wrong=found < 0)
-    name = _escaped(image.path.name)
+    name = _escaped(image.name or image.path.name)
     of_truth = f"{name}, truth: {verdict.found + verdict.missed} objects"
     of_boxes = f"{name}, prediction: {verdict.found} right and {verdict.false} false boxes"
     mixed = f" ({verdict.mixed_up} on an object of another class)" if verdict.mixed_up else ""

@@ -20,6 +20,7 @@ from src.evaluation.detector import create_detector
 from src.evaluation.evaluation_set import read_evaluation_set
 from src.evaluation.report import ImageResult, write_report
 from src.model_utils.errors import UserError
+from src.model_utils.files import fitting_name
 from src.model_utils.parameters import Config
 
 
@@ -38,19 +39,24 @@ class Evaluation:
     def __init__(self, config: Config, network: nn.Cell, run_mode: str) -> None:
         import_backend(config.eval_config.coco_backend)  # absent: said before the work
         self._config, self._network = config, network
+        bad = BadRecords(config.on_bad_record)
         self.set = read_evaluation_set(
             config.dataset_config,
             Path(config.data_dir),
             run_mode,
             config.eval_config.num_images,
-            config.on_bad_record,
+            bad,
+            config.eval_config.K,
+            config.eval_config.keep_res,
         )
+        bad.report()
         self._detector = create_detector(config, network)
         for record in self.set.records if config.on_bad_record == "fail" else ():
             unfit = self._detector.unfit(record.height, record.width)
             if unfit:
                 raise UserError(f"{record.path}: image {record.image_id}: {unfit}")
-        self._decode = decoder(config.dataset_config.image_backend)
+        dataset = config.dataset_config
+        self._decode = decoder(dataset.image_backend, dataset.turn_by_exif)
         self.detected: dict[int, ImageResult] = {}  # of the last `detect`, by image id
 
     def detect(
@@ -72,7 +78,10 @@ class Evaluation:
         self._network.set_train(False)
         results, self.detected, records = [], {}, self.set.records
         reading = (
-            partial(read_image, record.path, self._decode, f"image {record.image_id}")
+            partial(
+                *(read_image, record.path, self._decode, f"image {record.image_id}"),
+                (record.height, record.width),
+            )
             for record in records
         )
         progress = tqdm(records, desc="detect", unit="image", mininterval=1)
@@ -84,7 +93,8 @@ class Evaluation:
                 bad.add("image cannot be read", str(boxes).rstrip("."))
                 continue
             truth = np.column_stack([record.boxes, record.classes])
-            self.detected[record.image_id] = ImageResult(record.path, truth, boxes)
+            name = str(record.path.relative_to(self.set.image_dir))
+            self.detected[record.image_id] = ImageResult(record.path, truth, boxes, name)
             results += to_results(record.image_id, boxes, self.set.category_ids)
             if picture_dir is not None:
                 self._draw(self.detected[record.image_id], picture_dir)
@@ -107,8 +117,9 @@ class Evaluation:
         ]
         picture = visual.side_by_side(pictures, ["ground truth", "prediction", "heat map"])
         is_jpeg = result.path.suffix.lower() in (".jpg", ".jpeg")
-        name = result.path.name if is_jpeg else f"{result.path.name}.jpg"  # beside a.jpg an a.png
-        visual.write_picture(picture_dir / name, picture)
+        target = picture_dir / result.name  # in folders as the images are
+        name = fitting_name(target.name, "" if is_jpeg else ".jpg")  # beside a.jpg an a.png
+        visual.write_picture(target.with_name(name), picture)
 
     def score(self, results: list[dict[str, Any]]) -> Scores:
         """COCO's numbers of what `detect` gave; raises as `coco_results.score`."""
@@ -118,6 +129,8 @@ class Evaluation:
             list(self.detected),
             self._config.dataset_config.coco_classes,
             self._config.eval_config.coco_backend,
+            self._config.eval_config.K,
+            self._config.dataset_config.other_classes,
         )
 
     def write_report(self, path: Path, scores: Scores) -> None:

@@ -11,7 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+_LONGEST_NAME = 255  # bytes of a file's name that common file systems take
 PARTIAL_PREFIX = ".partial-"  # of folders that hold what is being written
+
+
+def fitting_name(name: str, ending: str = "") -> str:
+    """A file's name with an ending added, cut to a length that file systems take.
+
+    What is cut off is replaced by a digest of it, so that names stay apart.
+    """
+    room = _LONGEST_NAME - len(os.fsencode(ending))
+    if len(os.fsencode(name)) <= room:
+        return name + ending
+    ending = Path(name).suffix[:16] + ending
+    digest = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+    room = _LONGEST_NAME - len(os.fsencode(ending + digest))
+    return os.fsencode(name)[:room].decode(errors="ignore") + digest + ending
 
 
 @contextlib.contextmanager
