@@ -9,12 +9,18 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from src.lettering import (
+    draw_text,
+    elided,
+    families_of,
+    shown_names,
+    text_size,
+)
 from src.model_utils.files import whole_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from PIL.ImageFont import FreeTypeFont
 
 _LARGEST_SIDE = 1600  # of a picture: what a screen shows
 _SMALL_SIDE = 400  # images below are enlarged
@@ -22,6 +28,7 @@ _ENLARGED_SIDE = 640
 _NUM_COLOURS = 80
 _MAX_POINTS = 1000
 _EXTREME_CLASSES = 4  # curves of so many best and worst classes
+_LONGEST_IN_CURVES = 28  # letters of a name in a legend
 
 
 def class_colour(class_index: int) -> tuple[int, int, int]:
@@ -38,11 +45,6 @@ def text_colour(background: tuple[int, int, int]) -> tuple[int, int, int]:
     ]
     luminance = 0.0722 * linear[0] + 0.7152 * linear[1] + 0.2126 * linear[2]
     return (0, 0, 0) if (luminance + 0.05) ** 2 > 0.05 * 1.05 else (255, 255, 255)
-
-
-def printable(text: str) -> str:
-    """The text with a question mark for each character that is no letter, sign or space."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def draw_boxes(
@@ -92,16 +94,25 @@ def draw_boxes(
     for index in order[::-1]:  # the best on top
         _rectangle(picture, corners[index], colours[index], line, dashes[index])
 
-    font = _font(_letter_size(width, height))
-    margin = max(2, round(font.size / 5))
-    texts = [
-        ("\N{MULTIPLICATION X} " if is_wrong[index] else "")
-        + printable(class_names[int(boxes[index, -1])])
-        + (f" {boxes[index, 4]:.2f}" if has_score else "")
-        for index in order
-    ]
-    label_height = sum(font.getmetrics()) + 2
-    sizes = [(round(font.getlength(text)) + 2 * margin, label_height) for text in texts]
+    letters = _letter_size(width, height)
+    margin = max(2, round(letters / 5))
+    names = shown_names(class_names)
+
+    def label(index: int) -> tuple[str, tuple[int, int]]:
+        """The text of a box and its size; a name is cut until it fits into the picture."""
+        name = names[int(boxes[index, -1])]
+        mark = "\N{MULTIPLICATION X} " if is_wrong[index] else ""
+        score = f" {boxes[index, 4]:.2f}" if has_score else ""
+        longest = len(name)
+        while True:
+            text = mark + elided(name, longest) + score
+            text_width, text_height = text_size(text, letters)
+            if text_width + 2 * margin <= width or longest <= 3:
+                return text, (text_width + 2 * margin, text_height + 2)
+            longest -= 1
+
+    labels = [label(index) for index in order]
+    texts, sizes = [text for text, _ in labels], [size for _, size in labels]
     places = place_labels(corners[order], np.array(sizes, int).reshape(-1, 2), (width, height))
     canvas = Image.fromarray(picture)  # takes BGR for RGB; so are the colours below
     draw = ImageDraw.Draw(canvas)
@@ -110,7 +121,7 @@ def draw_boxes(
             continue
         left, top = place
         draw.rectangle((left, top, left + size[0] - 1, top + size[1] - 1), colours[index])
-        draw.text((left + margin, top + 1), text, text_colour(colours[index]), font)
+        draw_text(draw, (left + margin, top + 1), text, text_colour(colours[index]), letters)
     return np.array(canvas)
 
 
@@ -165,13 +176,14 @@ def side_by_side(pictures: Sequence[np.ndarray], titles: Sequence[str]) -> np.nd
     from PIL import Image, ImageDraw
 
     height, width = pictures[0].shape[:2]
-    font = _font(_letter_size(width, height, 1.2))
-    margin = round(0.6 * font.size)
+    letters = _letter_size(width, height, 1.2)
+    margin = round(0.6 * letters)
     titled = []
     for picture, title in zip(pictures, titles, strict=True):
-        header = Image.new("RGB", (width, sum(font.getmetrics()) + margin), (32, 32, 32))
-        text = (margin, margin // 2)
-        ImageDraw.Draw(header).text(text, printable(title), (255, 255, 255), font)
+        text_height = text_size(title, letters)[1]
+        header = Image.new("RGB", (width, text_height + margin), (32, 32, 32))
+        place = (margin, margin // 2)
+        draw_text(ImageDraw.Draw(header), place, title, (255, 255, 255), letters)
         titled.append(np.vstack([np.array(header), picture]))
     is_row = width <= 2 * height
     gap_shape = (titled[0].shape[0], margin // 2) if is_row else (margin // 2, width)
@@ -295,6 +307,7 @@ def precision_recall_curves(precision: np.ndarray, class_names: Sequence[str]) -
     means, single = figure.subplots(2, 1, sharex=True)
     recall = np.linspace(0, 1, 101)
     known = np.flatnonzero(~np.isnan(precision).any(axis=(0, 1)))
+    names = [elided(name, _LONGEST_IN_CURVES) for name in shown_names(class_names)]
     if len(known):
         of_known = precision[:, :, known]
         for label, curve, width in (
@@ -310,7 +323,7 @@ def precision_recall_curves(precision: np.ndarray, class_names: Sequence[str]) -
         for classes, style, colours in ((best, "-", "Greens_r"), (worst, "--", "Reds")):
             shades = _shades(colours, len(classes))
             for index, colour in zip(classes, shades, strict=True):
-                label = f"{_plain(class_names[index])}: AP {at_half[index]:.3f}"
+                label = f"{_plain(names[index])}: AP {at_half[index]:.3f}"
                 single.plot(recall, precision[0, :, index], style, label=label, color=colour)
     means.set_title("mean of the classes", fontsize=11)
     single.set_title("best and worst classes at IoU 0.50", fontsize=11)
@@ -318,6 +331,10 @@ def precision_recall_curves(precision: np.ndarray, class_names: Sequence[str]) -
     for axes in (means, single):
         axes.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="precision")
         _finish(axes, bool(len(known)), "no class has ground truth")
+    if legend := single.get_legend():
+        families = families_of([text.get_text() for text in legend.get_texts()])
+        for text in legend.get_texts():
+            text.set_fontfamily(families)
     return figure
 
 
@@ -401,7 +418,7 @@ def _shades(name: str, count: int) -> np.ndarray:
 
 def _plain(text: str) -> str:
     """A name as matplotlib shows it as it is: it takes dollars for mathematics."""
-    return printable(text).replace("$", r"\$")
+    return text.replace("$", r"\$")
 
 
 def _fitted(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -421,17 +438,6 @@ def _fitted(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _letter_size(width: int, height: int, factor: float = 1.0) -> int:
     """Pixels from one line to the next: the same share of each picture that is not very narrow."""
     return max(11, round(factor * min(max(width, height) / 44, min(width, height) / 12)))
-
-
-@functools.cache
-def _font(size: int) -> "FreeTypeFont":
-    """Matplotlib's own font, so that pictures look the same on every machine."""
-    import matplotlib
-    from PIL import ImageFont
-
-    return ImageFont.truetype(
-        str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size
-    )
 
 
 @functools.cache

@@ -8,6 +8,7 @@ import pytest
 
 from src import visual
 from src.evaluation.postprocess import to_image
+from src.lettering import printable
 
 NAMES = ["person", "bicycle", "a very long name of a class"]
 
@@ -178,7 +179,7 @@ def test_any_name_can_be_drawn():
     for name in ("två\nrader", "猫", "\ud800", "", "x" * 1000):
         picture = visual.draw_boxes(image, np.array([[100, 100, 300, 300, 0]]), [name])
         assert len(of_colour(picture, 0)[0])
-    assert visual.printable("a\nb\ud800") == "a?b?"
+    assert printable("a\nb\ud800") == "a?b?"
 
 
 def test_pictures_stand_in_a_row_or_if_they_are_very_wide_in_a_column():

@@ -14,6 +14,7 @@ import pycocotools.coco
 import pycocotools.cocoeval
 
 from src.data.coco import class_of_category, is_box, is_id, is_marked, read_annotation_file
+from src.lettering import elided, printable
 from src.model_utils.errors import UserError
 
 # pycocotools' order.
@@ -294,10 +295,11 @@ def class_table(classes: dict[str, ClassScore]) -> str:
         ap = classes[name].AP
         return 1.0 if ap is None else -ap
 
-    width = max(len("class"), *map(len, classes))
+    shown = {name: elided(printable(name)) for name in classes}
+    width = max(len("class"), *map(len, shown.values()))
     lines = [f"{'class':<{width}}  images  objects     AP   AP50"]
     for name in sorted(classes, key=rank):
         of = classes[name]
         ap, ap50 = ("-" if value is None else f"{value:.3f}" for value in (of.AP, of.AP50))
-        lines.append(f"{name:<{width}}  {of.images:>6}  {of.objects:>7}  {ap:>5}  {ap50:>5}")
+        lines.append(f"{shown[name]:<{width}}  {of.images:>6}  {of.objects:>7}  {ap:>5}  {ap50:>5}")
     return "\n".join(lines)

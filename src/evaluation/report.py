@@ -15,6 +15,7 @@ import numpy as np
 from src import visual
 from src.data.images import Decoder, decode_with_cv2, read_image
 from src.evaluation.matching import Verdict, judge, match
+from src.lettering import printable
 from src.model_utils.files import whole_file
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def write_report(
 
 
 def _escaped(text: str) -> str:
-    return html.escape(visual.printable(text))
+    return html.escape(printable(text))
 
 
 def _header(title: str, facts: Mapping[str, str], count: int) -> str:
@@ -376,7 +377,7 @@ table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { padding: 5px 14px; text-align: right; border-top: 1px solid var(--line); }
 thead th { border-top: 0; color: var(--faint); font-weight: 600; }
 th:first-child { text-align: left; }
-tbody th { font-weight: 400; }
+tbody th { font-weight: 400; overflow-wrap: anywhere; min-width: 8em; }
 td:nth-child(n+4), thead th:nth-child(n+4) { width: 26%; text-align: left; }
 td .value { float: left; width: 3.2em; }
 td .bar { margin: 9px 0 0 3.4em; }
