@@ -37,10 +37,15 @@ def main() -> None:
     detector = mindir_detector(config) if config.load_mindir_path else checkpoint_detector(config)
     dataset, options = config.dataset_config, config.eval_config
     predictor = Predictor(detector.detect, dataset.coco_classes, options.score_thresh)
-    if options.keep_res and not config.load_mindir_path:
+    keep_res = options.keep_res and not config.load_mindir_path
+    if keep_res:
         largest = LARGEST_INPUT / max(options.multi_scales) ** 2
         predictor = replace(predictor, largest=largest)
-    faults = predict_all(sources, predictor, decoder(dataset.image_backend))
+    decode = decoder(dataset.image_backend, dataset.turn_by_exif)
+    faults = predict_all(
+        *(sources, predictor, decode, dataset.turn_by_exif),
+        dataset.input_res_train if keep_res else (),
+    )
     print(f"{len(sources)} file(s) to {output_dir}, {faults} of them not done or not wholly")
     if faults:
         sys.exit(1)

@@ -2,15 +2,19 @@
 """predict.py on images, folders and videos."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from src.evaluation.predict import Predictor, find_sources
+from src.data.images import decoder
+from src.evaluation import predict
+from src.evaluation.predict import Predictor, find_sources, predict_all
 from src.model_utils.errors import UserError
 from tests.conftest import QUICKSTART, Program, assert_refused
+from tests.helpers import turned_by_exif
 
 CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
 NAMES = ["circle", "square", "triangle", "star", "ring"]
@@ -258,6 +262,87 @@ def test_large_images_are_seen_smaller_and_their_boxes_are_of_the_image():
     (box,) = done[1]["boxes"]
     assert box["box"] == [0, 0, 100, 100]
     assert (box["class"], box["score"]) == ("b", pytest.approx(0.9))
+
+
+def find_nothing(images):
+    for read in images:
+        try:
+            read()
+        except UserError as error:
+            yield error
+        else:
+            yield np.empty((0, 6), np.float32)
+
+
+def test_what_is_odd_about_images_is_said(tmp_path: Path, capsys: pytest.CaptureFixture):
+    folder = tmp_path / "in"
+    write_image(folder / "a.jpg", 60, 40)
+    (folder / "b.jpg").write_bytes(turned_by_exif((folder / "a.jpg").read_bytes()))
+    cv2.imwrite(str(folder / "c.png"), np.full((40, 300), 4000, np.uint16))
+    (folder / "d.jpg").write_bytes(b"GIF89a" + bytes(20))
+    sources, predictor = find_sources(str(folder), tmp_path / "out"), Predictor(find_nothing, [], 0)
+    assert predict_all(sources, predictor, decoder("cv2"), input_size=(128, 128)) == 1
+    captured = capsys.readouterr()
+    assert f"not done: {folder}/d.jpg: is a GIF, which is not read" in captured.err
+    lines = [line for line in captured.out.splitlines() if line]
+    assert [line.split(" (")[0] for line in lines] == [
+        "note: 1 image(s) carry an EXIF rotation, which is ignored",
+        "note: 1 16-bit image(s) use less than a sixteenth of their levels and are nearly black as "
+        "8 bits",
+        "note: 1 of 3 images are more than 2 times as large as dataset_config.input_res_train "
+        "[128, 128]",
+    ]
+    assert f"({folder}/b.jpg: orientation 6)" in lines[0]
+    sizes = [json.loads((tmp_path / "out" / f"{n}.json").read_text()) for n in ("a.jpg", "b.jpg")]
+    assert [(size["width"], size["height"]) for size in sizes] == [(60, 40), (60, 40)]
+    assert predict_all(sources[1:2], predictor, decoder("cv2", True), True) == 0
+    assert "note: 1 image(s) are turned by their EXIF orientation" in capsys.readouterr().out
+    turned = json.loads((tmp_path / "out" / "b.jpg.json").read_text())
+    assert (turned["width"], turned["height"]) == (40, 60)
+
+
+@pytest.mark.parametrize("given", ["rtsp://127.0.0.1:8554/cam", "0", "/dev/video3"])
+def test_a_stream_or_a_camera_is_named(given: str, tmp_path: Path):
+    with pytest.raises(UserError, match="is a stream or a camera, which is not read; record"):
+        find_sources(given, tmp_path)
+
+
+def test_results_of_the_longest_names_are_written(tmp_path: Path):
+    for number in range(2):
+        write_image(tmp_path / "in" / f"{'x' * 250}{number}.jpg", 8, 8)
+    sources = find_sources(str(tmp_path / "in"), tmp_path / "out")
+    assert predict_all(sources, Predictor(find_nothing, [], 0), decoder("cv2")) == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert len(names) == 4 and max(map(len, names)) == 255
+    assert {f"{'x' * 250}{number}.jpg" for number in range(2)} < names
+
+
+@pytest.mark.parametrize("rate", [0.2, 23.976, 25.0, 90.0, 123.457, 2000.0])
+@pytest.mark.parametrize("codecs", [None, ("mp4v",)])
+def test_videos_are_of_a_kind_that_browsers_play_at_any_rate(
+    rate: float, codecs: tuple | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+):  # fmt: skip
+    predict._say_mpeg_4.cache_clear()
+    if codecs:  # as in a build that encodes neither H.264 nor VP9
+        monkeypatch.setattr(predict, "_CODECS", codecs)
+    path = tmp_path / "a.mp4"
+    with closing(predict._VideoFile(path, rate, (96, 64))) as video:
+        for number in range(20):
+            video.write(np.full((64, 96, 3), 12 * number, np.uint8))
+    frames, found = read_video(path)
+    assert len(frames) == 20
+    means = [frame.mean() for frame in frames]
+    np.testing.assert_allclose(means, np.arange(0, 240, 12), atol=6)
+    said = "note: this build of OpenCV encodes neither H.264 nor VP9" in capsys.readouterr().out
+    if codecs:
+        assert said
+        assert found == pytest.approx(rate, rel=0.004)  # MPEG-4 lacks some
+    else:
+        assert found == pytest.approx(rate, rel=1e-3)
+        reader = cv2.VideoCapture(str(path))
+        code = int(reader.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode().lower()
+        assert said or code in ("avc1", "h264", "vp09", "vp90")
 
 
 def test_a_class_without_a_name_ends_the_program():

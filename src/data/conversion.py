@@ -207,7 +207,7 @@ def _checked_images(
     def check(record: ImageRecord) -> _CheckedImage:
         try:
             encoded = read_file(record.path)
-            oddity = examined(encoded, decode, (record.height, record.width), upright)
+            _, oddity = examined(encoded, decode, (record.height, record.width), upright)
             if len(encoded) + record.boxes.nbytes + record.classes.nbytes > _LARGEST_RECORD:
                 raise ImageFault(
                     "image file too large for MindRecord",

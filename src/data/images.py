@@ -70,6 +70,10 @@ class ImageFault(Exception):
         super().__init__(what)
         self.kind, self.what, self.remedy = kind, what, remedy
 
+    def as_user_error(self, name: str) -> UserError:
+        """The whole sentence; `name` is how it begins, as "a.jpg:" or "a.jpg: image 7"."""
+        return UserError(f"{name} {self.what}; {self.remedy} or leave it out.")
+
 
 def format_of(encoded: bytes) -> str:
     """The format among `FORMATS` that a file begins as; empty if it is none of them."""
@@ -297,12 +301,15 @@ def examined(
     stated: tuple[int, int] | None = None,
     upright: bool = False,
     header_only: bool = False,
-) -> Oddity:
-    """Checks an image file as every program does that takes it, and says what is odd about it.
+) -> tuple[np.ndarray | None, Oddity]:
+    """Checks an image file as every program does that takes it.
 
     Args:
         encoded, decode, stated, upright: as of `checked`.
         header_only: leave the pixels to whoever decodes them later, but for images of 16 bits.
+
+    Returns:
+        The image, None if it was not decoded, and what is odd about it.
 
     Raises:
         ImageFault: as `checked`, or with `header_only` as `check_header`.
@@ -310,9 +317,9 @@ def examined(
     is_16_bit = _has_16_bits(encoded)
     if header_only and not is_16_bit:
         check_header(encoded, stated, upright)
-        return Oddity(orientation(encoded))
+        return None, Oddity(orientation(encoded))
     image = checked(encoded, decode, stated, upright)
-    return Oddity(orientation(encoded), is_16_bit and int(image.max()) < _FEW_LEVELS)
+    return image, Oddity(orientation(encoded), is_16_bit and int(image.max()) < _FEW_LEVELS)
 
 
 def checked(
@@ -364,11 +371,10 @@ def read_image(
     Raises:
         UserError: it is missing, or as `checked`.
     """
-    name = f"{path}: {record}".rstrip()
     try:
         return checked(read_file(path), decode, stated)
     except ImageFault as fault:
-        raise UserError(f"{name} {fault.what}; {fault.remedy} or leave it out.") from None
+        raise fault.as_user_error(f"{path}: {record}".rstrip()) from None
 
 
 def decoded(encoded: bytes, decode: Decoder, name: str) -> np.ndarray:
@@ -376,7 +382,7 @@ def decoded(encoded: bytes, decode: Decoder, name: str) -> np.ndarray:
     try:
         return checked(encoded, decode)
     except ImageFault as fault:
-        raise UserError(f"{name} {fault.what}; {fault.remedy} or leave it out.") from None
+        raise fault.as_user_error(name) from None
 
 
 def decoder(image_backend: str, upright: bool = False) -> Decoder:

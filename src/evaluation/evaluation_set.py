@@ -110,7 +110,8 @@ def _sound(
     def examine(record: ImageRecord) -> Oddity | ImageFault:
         try:
             size = (record.height, record.width)
-            return examined(read_file(record.path), decode, size, upright, header_only=True)
+            _, oddity = examined(read_file(record.path), decode, size, upright, header_only=True)
+            return oddity
         except ImageFault as fault:
             return fault
 

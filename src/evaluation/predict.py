@@ -2,14 +2,17 @@
 """Boxes of any images and videos, drawn and as json. No MindSpore here."""
 
 import errno
+import functools
 import glob
 import itertools
 import json
 import math
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,9 +24,10 @@ import numpy as np
 from tqdm import tqdm
 
 from src import visual
-from src.data.images import LARGEST_SIDE, Decoder, read_image
+from src.data.images import LARGEST_SIDE, Decoder, ImageFault, Oddity, examined, read_file
+from src.data.notes import Notes, note_image, note_large_images
 from src.model_utils.errors import UserError
-from src.model_utils.files import whole_file, write_json
+from src.model_utils.files import fitting_name, whole_file, write_json
 
 VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
@@ -31,7 +35,9 @@ VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm
 LARGEST_INPUT = 4096 * 2160
 
 _DEFAULT_RATE = 25.0  # frames a second of a video that does not say
-
+_SLOWEST_RATE = 0.01
+_CODECS = ("avc1", "vp09", "mp4v")  # H.264, VP9, MPEG-4
+_FRAMES_AHEAD = 8  # that wait for the encoder
 
 Reader = Callable[[], np.ndarray]  # gives uint8 (height, width, 3) BGR, or raises UserError
 Prediction = tuple[np.ndarray, dict[str, Any]]  # the picture with its boxes, and their json
@@ -45,6 +51,9 @@ class Source:
     picture: Path
     boxes: Path
     is_video: bool
+
+
+_STREAM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[0-9]+$|/dev/video")
 
 
 def find_sources(given: str, output_dir: Path) -> list[Source]:
@@ -69,6 +78,11 @@ def find_sources(given: str, output_dir: Path) -> list[Source]:
             paths = [path for path in paths if output not in path.resolve().parents]
     sources = [_source(path, output_dir / path.relative_to(root)) for path in paths]
     if not sources:
+        if _STREAM.match(given):
+            raise UserError(
+                f"{given}: is a stream or a camera, which is not read; record a part of it to a "
+                "file and give that."
+            )
         raise UserError(f"{given}: no file is found there; give an image, a video or a folder.")
     _refuse_collisions(sources)
     return sources
@@ -110,12 +124,14 @@ def _is_file(path: Path) -> bool:
 
 def _source(path: Path, target: Path) -> Source:
     name, ending = target.name, target.suffix.lower()
-    if ending in VIDEO_ENDINGS:
-        picture = name if ending == ".mp4" else f"{name}.mp4"
-        return Source(path, target.with_name(picture), target.with_name(f"{name}.jsonl"), True)
-    is_written = ending != "" and cv2.haveImageWriter(f"a{ending}")
-    picture = name if is_written else f"{name}.jpg"
-    return Source(path, target.with_name(picture), target.with_name(f"{name}.json"), False)
+    is_video = ending in VIDEO_ENDINGS
+    if is_video:
+        further = "" if ending == ".mp4" else ".mp4"
+    else:
+        further = "" if ending != "" and cv2.haveImageWriter(f"a{ending}") else ".jpg"
+    picture = target.with_name(fitting_name(name, further))
+    boxes = target.with_name(fitting_name(name, ".jsonl" if is_video else ".json"))
+    return Source(path, picture, boxes, is_video)
 
 
 def _refuse_collisions(sources: Sequence[Source]) -> None:
@@ -211,8 +227,20 @@ class Predictor:
         return picture, {"width": width, "height": height, "boxes": entries}
 
 
-def predict_all(sources: Sequence[Source], predictor: Predictor, decode: Decoder) -> int:
+def predict_all(
+    sources: Sequence[Source],
+    predictor: Predictor,
+    decode: Decoder,
+    upright: bool = False,
+    input_size: Sequence[int] = (),
+) -> int:
     """Writes pictures and json of all files, images first; those that cannot be read are named.
+
+    Args:
+        sources, predictor: what is done with what.
+        decode, upright: see `images.decoder`.
+        input_size: height and width of the network's input in training, if images are fed at their
+            own size; much larger ones are then said.
 
     Returns:
         How many could not be read, or not to their end.
@@ -226,7 +254,8 @@ def predict_all(sources: Sequence[Source], predictor: Predictor, decode: Decoder
     total = len(images) + sum(_frame_count(source.path) for source in videos)
     faults = 0
     with tqdm(total=total, desc="predict", unit="image", mininterval=1) as progress:
-        readers = [partial(read_image, source.path, decode) for source in images]
+        seen: list[tuple[str, Oddity, tuple[int, int]]] = []
+        readers = [partial(_read, source.path, decode, upright, seen) for source in images]
         for source, done in zip(images, predictor(readers), strict=True):
             progress.update()
             if isinstance(done, UserError):
@@ -242,7 +271,31 @@ def predict_all(sources: Sequence[Source], predictor: Predictor, decode: Decoder
             if fault:
                 faults += 1
                 progress.write(f"not done: {source.path}: {fault}", file=sys.stderr)
+    _say_what_is_odd(sorted(seen, key=lambda image: image[0]), upright, input_size)
     return faults
+
+
+def _read(
+    path: Path, decode: Decoder, upright: bool, seen: list[tuple[str, Oddity, tuple[int, int]]]
+) -> np.ndarray:
+    """As `read_image`; what is odd about the image, and its width and height, go to `seen`."""
+    try:
+        image, oddity = examined(read_file(path), decode, upright=upright)
+    except ImageFault as fault:
+        raise fault.as_user_error(f"{path}:") from None
+    seen.append((str(path), oddity, (image.shape[1], image.shape[0])))
+    return image
+
+
+def _say_what_is_odd(
+    seen: Sequence[tuple[str, Oddity, tuple[int, int]]], upright: bool, input_size: Sequence[int]
+) -> None:
+    notes = Notes()
+    for name, oddity, _ in seen:
+        note_image(notes, name, oddity, upright)
+    names, sizes = [name for name, _, _ in seen], [size for _, _, size in seen]
+    note_large_images(notes, sizes, names, len(input_size) > 0, input_size or [0])
+    notes.report()
 
 
 def _predict_video(source: Source, predictor: Predictor, progress: tqdm) -> str:
@@ -280,22 +333,55 @@ def _predict_video(source: Source, predictor: Predictor, progress: tqdm) -> str:
 
 
 class _VideoFile:
-    """An MPEG-4 video that is being written; odd sides lose a pixel, which the format lacks."""
+    """An mp4 that is being written; odd sides lose a pixel, which the formats lack.
+
+    It is H.264 or VP9, which browsers play, as far as this build of OpenCV encodes them, else
+    MPEG-4. Encoding, which takes VP9 long, goes on beside the network.
+    """
 
     def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
-        code = cv2.VideoWriter_fourcc(*"mp4v")
         self._size = size  # width, height
-        self._writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, rate, size)
-        if not self._writer.isOpened():
-            raise OSError(f"{path.name}: OpenCV cannot write the video")
+        self._writer = _opened_writer(path, rate, size)
+        self._encoder = ThreadPoolExecutor(1)
+        self._waiting: deque[Future[None]] = deque()
 
     def write(self, picture: np.ndarray) -> None:
         if (picture.shape[1], picture.shape[0]) != self._size:  # a stream may change its size
             picture = cv2.resize(picture, self._size, interpolation=cv2.INTER_AREA)
-        self._writer.write(picture)
+        self._waiting.append(self._encoder.submit(self._writer.write, picture))
+        if len(self._waiting) > _FRAMES_AHEAD:
+            self._waiting.popleft().result()
 
     def close(self) -> None:
+        self._encoder.shutdown()
         self._writer.release()
+
+
+def _opened_writer(path: Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
+    """The first of the codecs that this build of OpenCV has, at the rate or a whole one near it."""
+    before = cv2.getLogLevel()
+    cv2.setLogLevel(0)  # it complains about each encoder that it lacks
+    try:
+        for codec in _CODECS:
+            # MPEG-4 lacks some rates with a fraction, and all lack those of hours a frame.
+            for possible in (rate, max(_SLOWEST_RATE, float(round(rate)))):
+                code = cv2.VideoWriter_fourcc(*codec)
+                writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, possible, size)
+                if writer.isOpened():
+                    if codec == _CODECS[-1]:
+                        _say_mpeg_4()
+                    return writer
+    finally:
+        cv2.setLogLevel(before)
+    raise OSError(f"{path.name}: OpenCV cannot write the video")
+
+
+@functools.cache
+def _say_mpeg_4() -> None:
+    tqdm.write(
+        "note: this build of OpenCV encodes neither H.264 nor VP9; videos are MPEG-4, which "
+        "players show and browsers do not"
+    )
 
 
 def _frames(path: Path) -> Iterator[np.ndarray]:
@@ -317,7 +403,10 @@ def _frame_count(path: Path) -> int:
 
 def _frame_rate(path: Path) -> float:
     rate = _property(path, cv2.CAP_PROP_FPS)
-    return rate if math.isfinite(rate) and 0 < rate <= 1000 else _DEFAULT_RATE
+    if math.isfinite(rate) and rate > 0:
+        return rate
+    tqdm.write(f"note: {path}: does not say its frames a second; {_DEFAULT_RATE:g} are taken")
+    return _DEFAULT_RATE
 
 
 def _property(path: Path, name: int) -> float:
