@@ -5,15 +5,20 @@ import contextlib
 import io
 import re
 import struct
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import simplejpeg
 
 from src.model_utils.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 # decode(encoded), or decode(encoded, buffer) with uint8 room for the pixels: the result may lie in
 # it, and is gone with the next image that is decoded there.
@@ -58,6 +63,7 @@ _NOT_READ = {
         "packed with gzip": rb"\x1f\x8b",
     }.items()
 }
+_PILLOW_FORMATS = ("BMP", "WEBP", "JPEG2000", "PPM")  # that it is asked about
 _FEW_LEVELS = 16  # of 256: a 16-bit image below holds 12 bits or fewer
 # Between two markers of a JPEG: entropy-coded bytes, in which 0xFF is stuffed, restarts or fill.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -97,12 +103,36 @@ def decode_with_cv2(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndar
         return simplejpeg.decode_jpeg(encoded, "BGR", buffer=buffer)
     except ValueError:
         pass  # no JPEG, or one that OpenCV knows more about: CMYK, or with faults
-    if not format_of(encoded) or _is_float_tiff(encoded):
+    kind = format_of(encoded)
+    if not kind or _is_float_tiff(encoded):
         return None
+    if kind == "JPEG 2000":
+        return _decode_jpeg_2000(encoded)
     try:
         return cv2.imdecode(np.frombuffer(encoded, np.uint8), _CV2_FLAGS)
     except cv2.error:  # a header that states more pixels than OpenCV takes
         return None
+
+
+def _decode_jpeg_2000(encoded: bytes) -> np.ndarray | None:
+    """By Pillow, to OpenCV's pixels: the OpenJPEG 2.5.0 in OpenCV crashes on damaged files."""
+    try:
+        with _opened(encoded) as image:
+            if image.mode.startswith("I;16"):
+                grey = (np.asarray(image) >> 8).astype(np.uint8)
+                return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+            return cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)
+    except Exception:  # of many types, in damaged files
+        return None
+
+
+def _opened(encoded: bytes) -> "Image":
+    """An image whose header Pillow has read."""
+    from PIL import Image  # here and not above: it is seldom needed
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # many pixels may be right
+        return Image.open(io.BytesIO(encoded), formats=_PILLOW_FORMATS)
 
 
 def is_truncated_jpeg(encoded: bytes) -> bool:
@@ -207,10 +237,8 @@ def header_size(encoded: bytes, upright: bool = False) -> tuple[int, int] | None
             is_turned = _tiff_tag(encoded, 0x0112) in (5, 6, 7, 8)
             size = (width, height) if is_turned else (height, width)
     if size is None:
-        from PIL import Image  # here and not above: it is seldom needed
-
         try:
-            with Image.open(io.BytesIO(encoded)) as image:
+            with _opened(encoded) as image:
                 size = image.height, image.width
         except Exception:  # of many types, in damaged files
             return None
@@ -415,8 +443,8 @@ def _mmcv_decoder() -> Decoder:
         ) from None
 
     def decode_with_mmcv(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
-        if not format_of(encoded):
-            return None
+        if format_of(encoded) in ("", "JPEG 2000") or _is_float_tiff(encoded):
+            return decode_with_cv2(encoded)  # which knows better what it is
         try:
             return mmcv.imfrombytes(bytes(encoded), flag="color_ignore_orientation")
         except cv2.error:
