@@ -156,6 +156,17 @@ def test_a_wrong_overlay_is_refused_by_name(tmp_path: Path, content: str, senten
     assert sentence in str(error.value)
 
 
+def test_names_of_classes_are_text_as_they_stand_there(tmp_path: Path):
+    names = ["0", "no", "1e3", "2026-01-01", "~", "a b", "7"]
+    path = tmp_path / "names.yaml"
+    path.write_text(
+        "dataset_config:\n  num_classes: 7\n  coco_classes: [0, no, 1e3, 2026-01-01, ~, a b, '7']\n"
+    )
+    assert load_config("t", ["--config_path", str(path)]).dataset_config.coco_classes == names
+    given = ["--dataset_config.num_classes", "2", "--dataset_config.coco_classes", "[on, 12]"]
+    assert load_config("t", given).dataset_config.coco_classes == ["on", "12"]
+
+
 def test_a_file_that_unfolds_to_any_size_is_refused_in_a_short_sentence(tmp_path: Path):
     overlay = tmp_path / "overlay.yaml"
     lists = ["[x, x, &a0 [x, x]]", *(f"&a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 64))]

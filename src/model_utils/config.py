@@ -36,12 +36,13 @@ _ALIASES = {"eval_config.score_thresh": "score_thresh"}
 class _YamlLoader(yaml.SafeLoader):
     """YAML 1.1 as PyYAML reads it, except that 5e-4 is a number (YAML 1.2), not a string.
 
-    A key that stands twice is an error, as YAML has it; PyYAML would take the last.
+    A key that stands twice is an error, as YAML has it; PyYAML would take the last. Names of
+    classes are text as they stand there, also 0 and no.
     """
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
         seen = set()
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+        for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
             if key.tag == "tag:yaml.org,2002:merge" or not isinstance(key, yaml.ScalarNode):
                 continue
             if key.value in seen:
@@ -49,7 +50,16 @@ class _YamlLoader(yaml.SafeLoader):
                     problem=f"{key.value} stands twice", problem_mark=key.start_mark
                 )
             seen.add(key.value)
+            if key.value == "coco_classes":
+                _take_as_text(value)
         return super().construct_mapping(node, deep)
+
+
+def _take_as_text(node: yaml.Node) -> None:
+    """Makes the entries of a list text as they stand there."""
+    for entry in node.value if isinstance(node, yaml.SequenceNode) else ():
+        if isinstance(entry, yaml.ScalarNode):
+            entry.tag = "tag:yaml.org,2002:str"
 
 
 _YamlLoader.add_implicit_resolver(
@@ -263,6 +273,10 @@ def _parse_value(text: str, kind: Any) -> Any:
     if kind is str:
         return text
     try:
-        return yaml.load(text, Loader=_YamlLoader)  # a SafeLoader
+        loader = _YamlLoader(text)
+        node = loader.get_single_node()
+        if kind == list[str]:
+            _take_as_text(node)
+        return loader.construct_document(node) if node else None
     except (yaml.YAMLError, ValueError, RecursionError):
         return text  # the type check names it
