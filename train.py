@@ -9,7 +9,6 @@ from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable
 from src.model_utils.parameters import Config
-from src.model_utils.signals import hold_interrupts
 
 
 def main() -> None:
@@ -28,7 +27,6 @@ def train(config: Config) -> None:
         raise UserError("command line: give --mindrecord_dir, the folder of the MindRecord files.")
     if config.eval_interval > 0 and not config.data_dir:
         raise UserError("command line: give --data_dir, what --eval_interval evaluates on, or 0.")
-    hold_interrupts()  # before MindSpore starts its threads
     device = set_up_device(config, may_distribute=True)
 
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.

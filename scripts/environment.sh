@@ -32,6 +32,7 @@ install_requirements() {
         return 2
     }
     if [[ ! -x "$venv/bin/pip" ]]; then
+        echo "making .venv with $("$base" --version)"
         "$base" -m venv "$venv" || {
             echo "error: python3 -m venv failed; install with: apt-get install python3-venv" >&2
             return 2
@@ -44,7 +45,8 @@ install_requirements() {
         echo "$1 is installed in .venv"
         return
     fi
-    "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$file" || {
+    echo "installing $1 into .venv, which takes minutes; pip says what it fetches"
+    "$venv/bin/pip" install --disable-pip-version-check -r "$file" || {
         echo "error: pip could not install $1; check the network and the free space." >&2
         return 2
     }

@@ -139,9 +139,33 @@ def test_steps_count_on_in_a_resumed_training(clock: SimpleNamespace):
     log = make_log(records, first_step=4)
     clock.now += 1.0
     log.on_train_step_end(context(6, outputs()))
-    (record,) = records
-    assert (record["step"], record["epoch"], record["epoch_percent"]) == (6, 2, 0.5)
-    assert (record["images_per_second"], record["seconds_left"]) == (32.0, 2.0)
+    clock.now += 1.0
+    log.on_train_step_end(context(8, outputs()))
+    first, second = records
+    assert (first["step"], first["epoch"], first["epoch_percent"]) == (6, 2, 0.5)
+    assert (second["images_per_second"], second["seconds_left"]) == (32.0, 1.0)
+
+
+def test_speeds_and_the_time_left_leave_the_compilation_out(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+):
+    for returns_at, known in (((1, 2, 3, 4), [True, True]), ((2, 4), [False, True])):
+        records: list[dict] = []
+        log = make_log(records)
+        before = 0
+        clock.now += 600.0  # compiling
+        for step in returns_at:
+            clock.now += 0.5 * (step - before)
+            before = step
+            log.on_train_step_end(context(step, outputs()))
+        speeds = [32.0 if is_known else math.nan for is_known in known]
+        left = [4.0 if known[0] else math.nan, 3.0]
+        np.testing.assert_equal([record["images_per_second"] for record in records], speeds)
+        np.testing.assert_equal([record["seconds_left"] for record in records], left)
+        capsys.readouterr()
+        print_record(records[0])
+        ends = "images/s: 32.0, time left: 0:00:04\n" if known[0] else "images/s: -, time left: -\n"
+        assert capsys.readouterr().out.endswith(ends)
 
 
 def test_speeds_and_epoch_times_leave_out_evaluations(

@@ -2,7 +2,6 @@
 """Writing a model as MINDIR."""
 
 import math
-import tempfile
 from pathlib import Path
 
 import mindspore as ms
@@ -11,6 +10,7 @@ from mindspore import Tensor, nn
 
 from src.deploy import mindir_v1
 from src.model_utils.files import whole_file
+from src.model_utils.progress import telling
 
 _TIED_SCORES = 1e-4
 
@@ -44,14 +44,16 @@ def write_mindir(
     values = random.integers(0, 256, image_shape).astype(np.uint8)
     image = Tensor(values if dtype == "uint8" else ((values / 127.5) - 1).astype(np.float32))
     model.set_train(False)
-    expected = model(image).asnumpy()
-    with whole_file(path) as partial, tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        exported = Path(folder) / "model.mindir"
+    with telling("compiling the network") as teller, whole_file(path) as partial:
+        expected = model(image).asnumpy()
+        teller.now("exporting the network")
+        exported = partial.with_name("exported.mindir")
         ms.export(model, image, file_name=str(exported), file_format="MINDIR")
         if version == 1:
             mindir_v1.write_version_1(exported, partial)
         else:
             exported.replace(partial)
+        teller.now("compiling the exported network, to compare both")
         found = nn.GraphCell(ms.load(str(partial)))(image).asnumpy()
         difference = largest_difference(found, expected)
         if difference > tolerance:

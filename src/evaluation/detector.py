@@ -19,6 +19,7 @@ from src.data.images import Decoder, decoded, decoder, read_image
 from src.evaluation.postprocess import PostProcessing
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import LARGEST_INPUT_SIDE, Config
+from src.model_utils.progress import telling
 from src.model_utils.workers import map_ahead
 from src.models.centernet import HeatMap, with_decode
 
@@ -68,6 +69,7 @@ class Detector:
         self._model, self._input_geometry = model, input_geometry
         self._scales, self._post_processing = scales, post_processing
         self._num_classes = num_classes
+        self._compiled: set[tuple[object, tuple[int, ...]]] = set()  # models and input shapes
         self._decode, self._batch_size, self._eager = decode, batch_size, eager
 
     def __call__(self, image: Image) -> np.ndarray:
@@ -111,8 +113,7 @@ class Detector:
     def heat_map(self, image: Image) -> tuple[np.ndarray, np.ndarray]:
         """Heat (h,w) of an image at the first scale, and the affine (2,3) to the network input."""
         prepared = self.prepare(image)
-        with self._mode():
-            heat = self._heat_model(Tensor(prepared.inputs[0][None])).asnumpy()[0]
+        heat = self._run_model(self._heat_model, prepared.inputs[0][None])[0]
         return heat, prepared.affines[0]
 
     def unfit(self, height: int, width: int) -> str:
@@ -158,8 +159,7 @@ class Detector:
         for inputs in zip(*(image.inputs for image in images), strict=True):
             batch = np.zeros((batch_size, *inputs[0].shape), np.uint8)
             batch[: len(inputs)] = inputs
-            with self._mode():
-                found = self._model(Tensor(batch)).asnumpy()
+            found = self._run_model(self._model, batch)
             of_scales.append(found[: len(inputs)])
         return [list(detections) for detections in zip(*of_scales, strict=True)]
 
@@ -182,6 +182,15 @@ class Detector:
             return self.prepare(image)
         except UserError as error:
             return error
+
+    def _run_model(self, model: Callable[[Tensor], Tensor], images: np.ndarray) -> np.ndarray:
+        compiled, telling_it = (id(model), images.shape), contextlib.nullcontext()
+        if not self._eager and compiled not in self._compiled:
+            self._compiled.add(compiled)
+            height, width = images.shape[2:]
+            telling_it = telling(f"compiling the network for images of {width}x{height}")
+        with telling_it, self._mode():
+            return model(Tensor(images)).asnumpy()
 
     @contextlib.contextmanager
     def _mode(self) -> Iterator[None]:

@@ -22,6 +22,7 @@ from src.evaluation.report import ImageResult, write_report
 from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name
 from src.model_utils.parameters import Config
+from src.model_utils.progress import telling
 
 
 class Evaluation:
@@ -123,15 +124,16 @@ class Evaluation:
 
     def score(self, results: list[dict[str, Any]]) -> Scores:
         """COCO's numbers of what `detect` gave; raises as `coco_results.score`."""
-        return score(
-            self.set.annotation_path,
-            results,
-            list(self.detected),
-            self._config.dataset_config.coco_classes,
-            self._config.eval_config.coco_backend,
-            self._config.eval_config.K,
-            self._config.dataset_config.other_classes,
-        )
+        with telling(f"computing AP of {len(results)} boxes"):
+            return score(
+                self.set.annotation_path,
+                results,
+                list(self.detected),
+                self._config.dataset_config.coco_classes,
+                self._config.eval_config.coco_backend,
+                self._config.eval_config.K,
+                self._config.dataset_config.other_classes,
+            )
 
     def write_report(self, path: Path, scores: Scores) -> None:
         """Writes what `detect` and `score` gave as a page to look at; raises as `write_report`."""
@@ -158,5 +160,6 @@ class Evaluation:
         Args:
             is_stopped: as of `detect`; there are no numbers then.
         """
-        results = self.detect(is_stopped=is_stopped)
+        with telling(""):  # the progress bar says it
+            results = self.detect(is_stopped=is_stopped)
         return None if results is None else self.score(results).numbers

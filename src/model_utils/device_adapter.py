@@ -8,16 +8,22 @@ needs no MindSpore.
 import json
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from src.model_utils import local_adapter, moxing_adapter
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
+from src.model_utils.progress import telling
 
 # A process that sees fewer CPUs gets one thread for its runtime from MindSpore 2.10 on an Ascend
 # 910B, which then refuses each graph with an `if` on a tensor, as the training step has.
 _CPUS_FOR_BRANCHES, _DISPATCH_THREADS = 12, 8
+
+_INTERNAL = re.compile(
+    "is deprecated from version|Profiler won't be using warmup|Incorrect schedule: Stop profiler"
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +74,9 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
         UserError: the device is not there, or a launcher is missing for several devices.
     """
     disarm_onednn_trap()
-    import mindspore as ms
+    _keep_internals_quiet(config)
+    with telling("loading MindSpore"):
+        import mindspore as ms
 
     target = config.device_target
     if target == "auto":
@@ -118,13 +126,27 @@ def _check_super_pod_table(path: Path) -> None:
         )
 
 
+def _keep_internals_quiet(config: Config) -> None:
+    """Leaves out what MindSpore warns of and nobody who trains can act on.
+
+    Has to run before MindSpore is imported. With a GLOG_v of the user's own all comes.
+    """
+    if "GLOG_v" in os.environ:
+        return
+    if config.compile_cache_dir:  # that an empty one holds no graph yet
+        os.environ.setdefault("MS_SUBMODULE_LOG_v", "{PIPELINE:3}")
+    logger = logging.getLogger(f"ME.mindspore.log.{os.getpid()}")  # MindSpore's, by its name
+    logger.addFilter(lambda record: not _INTERNAL.search(record.getMessage()))
+
+
 def _join_processes(target: str) -> Device:
     import mindspore as ms
     from mindspore import communication
 
     if ascend_chip() == "ascend910_93" and "RANK_TABLE_FILE" in os.environ:
         _check_super_pod_table(Path(os.environ["RANK_TABLE_FILE"]))
-    communication.init()
+    with telling("waiting for the other processes of this training"):
+        communication.init()
     rank, rank_size = communication.get_rank(), communication.get_group_size()
     ms.set_auto_parallel_context(
         parallel_mode=ms.ParallelMode.DATA_PARALLEL, gradients_mean=True, device_num=rank_size

@@ -5,15 +5,21 @@ import re
 import sys
 from collections.abc import Callable
 
+from src.model_utils.signals import end_interrupted, interrupts_watched, is_interrupted
+
 
 class UserError(Exception):
     """Bad input: its message is one sentence with the file, the record and the remedy."""
 
 
 def run_program(main: Callable[[], None]) -> None:
-    """Runs a script's main function; a `UserError` ends it with one sentence and exit code 2."""
+    """Runs a script's main function; a `UserError` ends it with one sentence and exit code 2.
+
+    SIGINT ends it with exit code 130, see `interrupts_watched`.
+    """
     try:
-        main()
+        with interrupts_watched():
+            _run(main)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
@@ -40,7 +46,16 @@ def run_program(main: Callable[[], None]) -> None:
         print(f"error: {sentence}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        sys.exit(130)
+        end_interrupted()
+
+
+def _run(main: Callable[[], None]) -> None:
+    try:
+        main()
+    except Exception:
+        if is_interrupted():
+            end_interrupted()
+        raise
 
 
 def _quoted(text: str) -> str:

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 _LONGEST_NAME = 255  # bytes of a file's name that common file systems take
 PARTIAL_PREFIX = ".partial-"  # of folders that hold what is being written
+_partial_folders: set[str] = set()
 
 
 def fitting_name(name: str, ending: str = "") -> str:
@@ -42,6 +44,7 @@ def whole_file(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=path.parent) as folder:
+            _partial_folders.add(folder)
             partial = Path(folder) / path.name
             mode = new_file_mode(Path(folder))
             yield partial
@@ -49,8 +52,15 @@ def whole_file(path: Path) -> Iterator[Path]:
             sync(partial)
             partial.replace(path)
             sync(path.parent)
+        _partial_folders.discard(folder)
     except OSError as error:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+
+
+def remove_partial_files() -> None:
+    """Removes what `whole_file` has not finished, when the process ends without its doing."""
+    for folder in list(_partial_folders):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_file_mode(folder: Path) -> int:

@@ -1,18 +1,104 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""SIGINT while MindSpore trains."""
+"""SIGINT (Ctrl-C): how programs end on it, also while MindSpore is imported, compiles or trains.
 
+MindSpore has a handler of its own at times, which makes it a SIGTERM or loses it, and a compilation
+lets Python's handler wait until it ends. So all threads block SIGINT, and one waits for it.
+"""
+
+import _thread
+import contextlib
+import os
 import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from src.model_utils.files import remove_partial_files
+
+_SECONDS_TO_RAISE, _SECONDS_TO_END = 3.0, 5.0
+
+_steps_take_it = threading.Event()  # those of a training, which stop after one of them
+_for_steps = threading.Event()  # one came
+_raised = threading.Event()
 
 
-def hold_interrupts() -> None:
-    """Lets SIGINT wait, in this thread and all that are started from now on, until it is taken.
+@contextlib.contextmanager
+def interrupts_watched() -> Iterator[None]:
+    """While it lasts SIGINT raises KeyboardInterrupt in the main thread.
 
-    While a step runs MindSpore has a handler of its own, which makes it a SIGTERM; it would get the
-    signal in any thread that does not let it wait.
+    The process ends at once if a second one comes, or if none can be raised within three seconds,
+    or while MindSpore is being imported, which does not bear one. After `steps_take_interrupts`
+    SIGINT waits for `taken_interrupt` instead.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # ignored, as in the background of a shell
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    signal.signal(signal.SIGINT, _raise)
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(over,), daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def steps_take_interrupts() -> None:
+    """From now on SIGINT is answered between the steps of a training."""
+    _steps_take_it.set()
 
 
 def taken_interrupt() -> bool:
-    """Whether SIGINT has come since `hold_interrupts`, or since it was taken last."""
-    return signal.sigtimedwait([signal.SIGINT], 0) is not None
+    """Whether SIGINT has come for the steps since the last call."""
+    has_come = _for_steps.is_set()
+    _for_steps.clear()
+    return has_come
+
+
+def is_interrupted() -> bool:
+    """Whether KeyboardInterrupt has been raised: MindSpore may have made another error of it."""
+    return _raised.is_set()
+
+
+def end_interrupted() -> None:
+    """Ends the process now, as interrupted; what it was writing is removed."""
+    print("stopped by SIGINT", file=sys.stderr, flush=True)
+    remove_partial_files()
+    if "multiprocessing" in sys.modules:
+        for child in sys.modules["multiprocessing"].active_children():
+            child.kill()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    os._exit(128 + signal.SIGINT)  # Python's own end may wait for MindSpore's threads, or crash
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    _raised.set()
+    raise KeyboardInterrupt
+
+
+def _watch(over: threading.Event) -> None:
+    while not over.is_set():
+        if not _comes_within(1.0):
+            continue
+        if _steps_take_it.is_set():
+            _for_steps.set()
+            continue
+        if not _mindspore_is_being_imported():
+            _thread.interrupt_main()
+            is_second = _comes_within(_SECONDS_TO_RAISE)
+            if _raised.is_set() and not is_second:
+                _comes_within(_SECONDS_TO_END)
+        end_interrupted()
+
+
+def _comes_within(seconds: float) -> bool:
+    return signal.sigtimedwait([signal.SIGINT], seconds) is not None
+
+
+def _mindspore_is_being_imported() -> bool:
+    spec = getattr(sys.modules.get("mindspore"), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))

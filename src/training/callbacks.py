@@ -22,7 +22,7 @@ from mindspore.train import Callback, RunContext
 
 from src import visual
 from src.model_utils.errors import UserError
-from src.model_utils.signals import taken_interrupt
+from src.model_utils.signals import steps_take_interrupts, taken_interrupt
 from src.training import resume
 from src.training.metrics import Record, Recorder, read_records
 from src.training.step import TrainStep
@@ -68,6 +68,7 @@ class TrainingLog(Callback):
         self._recorders = recorders
         self._start = self._epoch_start = self._line_start = 0.0
         self._epoch_step = self._line_step = 0
+        self._has_compiled = False
 
     def on_train_begin(self, run_context: RunContext) -> None:
         self._start = self._epoch_start = self._line_start = time.monotonic()
@@ -76,6 +77,8 @@ class TrainingLog(Callback):
     def on_train_step_end(self, run_context: RunContext) -> None:
         params = run_context.original_args()
         step, now = params.cur_step_num, time.monotonic()
+        if not self._has_compiled:  # speeds and the time left leave it out, and so the first return
+            self._has_compiled, self._line_start, self._line_step = True, now, step
         if step % self._line_steps == 0 or step == self._total_steps:
             self._record_step(step, now, params.net_outputs)
         is_epoch_end = _passes(self._steps_per_epoch, self._epoch_step, step)
@@ -93,7 +96,8 @@ class TrainingLog(Callback):
         )
         used = min(int(self._optimizer.global_step.asnumpy().item()), len(self._rates)) - 1
         epoch = math.ceil(step / self._steps_per_epoch)
-        step_seconds = (now - self._line_start) / (step - self._line_step)
+        steps = step - self._line_step
+        step_seconds = (now - self._line_start) / steps if steps else math.nan
         self._line_start, self._line_step = now, step
         self._hand_on(
             {
@@ -342,13 +346,15 @@ class StopAtBadSteps(Callback):
 class StopOnSignal(Callback):
     """Ends the training after the step in which SIGTERM or SIGINT comes, with a checkpoint.
 
-    Within `handling` SIGTERM is its own; SIGINT has to be held, see `src.model_utils.signals`. Of
+    Within `handling` SIGTERM is its own; SIGINT is watched, see `src.model_utils.signals`. Of
     several processes all stop after the same step, whichever of them the signal reaches. Further
     signals change nothing: a terminal and a launcher may both send theirs.
 
     A process may be waiting for one that is gone: MindSpore, when it has lost another server, sends
     its own process a SIGTERM. So one of several ends, without a checkpoint, if after the signal no
-    step ends in three times the longest, or `patience` seconds if that is longer.
+    step ends in three times the longest, or `patience` seconds if that is longer. Before the first
+    step has ended there is nothing to write, and any process ends `first_patience` seconds after a
+    signal, whatever is being compiled.
 
     Args:
         step_cell: the training step, over which processes agree.
@@ -356,7 +362,7 @@ class StopOnSignal(Callback):
         save: writes the checkpoint of a step; None where this process writes none.
     """
 
-    patience = 20.0
+    patience, first_patience = 20.0, 3.0
 
     def __init__(
         self, step_cell: TrainStep, total_steps: int, save: Callable[[int], None] | None
@@ -372,7 +378,7 @@ class StopOnSignal(Callback):
         """While SIGTERM is this object's. (MindSpore enters and leaves callbacks themselves.)"""
         before = signal.signal(signal.SIGTERM, self._receive)
         try:
-            with self._watching() if self._step.is_distributed else contextlib.nullcontext():
+            with self._watching():
                 yield
         finally:
             signal.signal(signal.SIGTERM, before)
@@ -384,6 +390,7 @@ class StopOnSignal(Callback):
         return self._received > 0
 
     def on_train_step_end(self, run_context: RunContext) -> None:
+        steps_take_interrupts()
         self._step_ended.set()
         now = time.monotonic()
         if not math.isnan(self._step_start):  # the first compiles
@@ -432,11 +439,18 @@ class StopOnSignal(Callback):
         """Ends the process if no step ends after a SIGTERM."""
         while number := os.read(signals, 1):
             self._step_ended.clear()
-            patience = max(self.patience, 3 * self._longest)
-            if number[0] == signal.SIGTERM and not self._step_ended.wait(patience):
+            if number[0] != signal.SIGTERM:
+                continue
+            if math.isnan(self._step_start):
+                patience, why = self.first_patience, "before the first step has ended"
+            elif self._step.is_distributed:
+                patience = max(self.patience, 3 * self._longest)
+                why = f"and no step ended in {patience:.0f} s: another process is gone or hangs"
+            else:
+                continue
+            if not self._step_ended.wait(patience):
                 print(
-                    f"training: SIGTERM, and no step ended in {patience:.0f} s: another process "
-                    "is gone or hangs; --resume goes on from the last checkpoint",
+                    f"training: SIGTERM, {why}; --resume goes on from the last checkpoint",
                     flush=True,
                 )
                 os._exit(128 + signal.SIGTERM)  # what waits in C++ cannot be stopped otherwise

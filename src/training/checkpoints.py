@@ -14,6 +14,7 @@ from mindspore import nn
 
 from src.model_utils.errors import UserError
 from src.model_utils.files import check_readable, whole_file
+from src.model_utils.progress import telling
 
 STATE_PREFIX = "training."  # of what is not the network's
 
@@ -29,7 +30,7 @@ def save(
         OSError: it cannot be written.
     """
     entries = [{"name": name, "data": data} for name, data in parameters]
-    with whole_file(path) as partial:
+    with telling(f"writing {path}"), whole_file(path) as partial:
         try:
             ms.save_checkpoint(entries, str(partial), append_dict=facts, crc_check=True)
         except RuntimeError as error:
@@ -47,7 +48,8 @@ def read(path: Path) -> dict[str, ms.Parameter | str]:
         raise UserError(f"{path}: checkpoint not found; check the path.")
     check_readable(path)
     try:
-        return ms.load_checkpoint(str(path), crc_check=True)
+        with telling(f"reading {path}"):
+            return ms.load_checkpoint(str(path), crc_check=True)
     except (ValueError, TypeError, RuntimeError):
         raise UserError(
             f"{path}: is not a MindSpore checkpoint, or a damaged one; give a .ckpt file that "

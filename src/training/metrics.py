@@ -3,9 +3,10 @@
 
 A record of the training has step (done so far, from 1), epoch (from 1), epoch_percent (of the epoch
 done, 0..1), loss, hm_loss, wh_loss, off_loss, lr, overflow, scale, images_per_second (on all
-devices), seconds_left and seconds (since this run began). A record of an evaluation has step,
-epoch, COCO's twelve numbers from AP to AR_large (0..1, -1 where the set has nothing to count),
-evaluation_seconds and seconds.
+devices), seconds_left and seconds (since this run began). The first step compiles: where nothing
+but it is behind a record, images_per_second and seconds_left are NaN. A record of an evaluation has
+step, epoch, COCO's twelve numbers from AP to AR_large (0..1, -1 where the set has nothing to
+count), evaluation_seconds and seconds.
 """
 
 import atexit
@@ -37,8 +38,8 @@ def print_record(record: Record) -> None:
         f"step: {record['step']}, loss: {record['loss']:.5f}, hm_loss: {record['hm_loss']:.5f}, "
         f"wh_loss: {record['wh_loss']:.5f}, off_loss: {record['off_loss']:.5f}, "
         f"lr: {record['lr']:.3e}, overflow: {record['overflow']}, scale: {record['scale']:g}, "
-        f"images/s: {record['images_per_second']:.1f}, "
-        f"time left: {_clock(record['seconds_left'])}",
+        f"images/s: {_if_known('{:.1f}'.format, record['images_per_second'])}, "
+        f"time left: {_if_known(_clock, record['seconds_left'])}",
         flush=True,
     )
 
@@ -139,6 +140,10 @@ def _line(record: Record) -> str:
         for name, value in record.items()
     }
     return json.dumps(finite, allow_nan=False) + "\n"
+
+
+def _if_known(written: Callable[[float], str], value: float) -> str:
+    return "-" if math.isnan(value) else written(value)
 
 
 def _clock(seconds: float) -> str:

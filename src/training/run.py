@@ -19,6 +19,7 @@ from src.data.objects import table_boxes
 from src.model_utils.device_adapter import Device
 from src.model_utils.files import give_usual_modes
 from src.model_utils.parameters import Config
+from src.model_utils.progress import telling
 from src.training import checkpoints, resume
 from src.training.callbacks import (
     CheckpointKeeper,
@@ -39,6 +40,7 @@ from src.training.metrics import (
     read_records,
 )
 from src.training.step import TrainStep
+from src.training.step_teller import StepTeller
 
 # Asks now and then whether to break off; gives COCO's numbers by their names, or None if it did.
 Evaluate = Callable[[Callable[[], bool]], dict[str, float] | None]
@@ -115,9 +117,11 @@ def run_training(
         write = tensorboard_trace_handler(profiler_path)
         profile = ms.profiler.profile(on_trace_ready=write)
     try:
-        with profile, stopper.handling():
+        with profile, stopper.handling(), telling("starting") as teller:
+            step_teller = StepTeller(teller, start.step, start.steps_per_epoch, total_steps, stride)
             ms.Model(step).train(
-                math.ceil(total_steps / round_steps), dataset, callbacks, dataset_sink_mode=sinks,
+                math.ceil(total_steps / round_steps), dataset, [step_teller, *callbacks],
+                dataset_sink_mode=sinks,
                 sink_size=stride if sinks else -1, initial_epoch=start.step // round_steps,
             )  # fmt: skip
     finally:

@@ -1,0 +1,104 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Ctrl-C ends a program within seconds, wherever it is."""
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROJECT, QUICKSTART
+
+CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
+IN_C = "ctypes.CDLL(None).sleep(100)"  # as a compilation: Python's handler has to wait
+
+# What a main function does when SIGINT comes, what it leaves, and the seconds that it may take.
+PLACES = {
+    "in Python": ("while True: pass", ["cleaned up"], 3),
+    "in C": (IN_C, [], 6),
+    "writing a file in C": (
+        f"stack.enter_context(whole_file(pathlib.Path('a.json'))).touch(); {IN_C}", [], 6,
+    ),
+    "importing MindSpore": ("import mindspore", [], 3),
+    "in a library that makes another error of it": ("library()", ["cleaned up"], 3),
+}  # fmt: skip
+PROGRAM = """
+import contextlib, ctypes, pathlib, sys
+sys.path[:0] = [".", {project!r}]
+from src.model_utils.errors import run_program
+from src.model_utils.files import whole_file
+
+def library():
+    try:
+        while True: pass
+    except KeyboardInterrupt as error:
+        raise RuntimeError("graph could not be compiled") from error
+
+def main():
+    print("begun", flush=True)
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: pathlib.Path("cleaned up").touch())
+        {work}
+
+run_program(main)
+"""
+
+
+def start(folder: Path, *command: object) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-u", *map(str, command)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_program_ends_within_seconds_wherever_it_is(place: str, tmp_path: Path):
+    work, left, seconds = PLACES[place]
+    (tmp_path / "mindspore").mkdir()
+    (tmp_path / "mindspore" / "__init__.py").write_text("while True: pass")
+    program = start(tmp_path, "-c", PROGRAM.format(project=str(PROJECT), work=work))
+    assert program.stdout.readline() == "begun\n"
+    time.sleep(0.5)
+    sent = time.monotonic()
+    program.send_signal(signal.SIGINT)
+    out, errors = program.communicate(timeout=60)
+    assert time.monotonic() - sent < seconds + 10  # of a machine that has other work
+    assert (program.returncode, out, errors) == (130, "", "stopped by SIGINT\n")
+    assert [path.name for path in tmp_path.iterdir() if path.name != "mindspore"] == left
+
+
+def test_a_second_interrupt_ends_a_program_at_once(tmp_path: Path):
+    program = start(tmp_path, "-c", PROGRAM.format(project=str(PROJECT), work=IN_C))
+    assert program.stdout.readline() == "begun\n"
+    program.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    sent = time.monotonic()
+    program.send_signal(signal.SIGINT)
+    assert program.wait(60) == 130
+    assert time.monotonic() - sent < 2.5
+    program.communicate()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_training_that_compiles_ends_without_a_step(
+    number: signal.Signals, code: int, mindrecord: Path, tmp_path: Path
+):
+    deep = ("--net_config.block_class", "[24, 24, 24]")  # compiles for longer than is waited
+    options = (*CPU, *deep, "--mindrecord_dir", mindrecord, "--data_sink_steps", 1)
+    training = start(tmp_path, PROJECT / "train.py", *options)
+    said = ""
+    while "compiling the training step" not in said:
+        said = training.stdout.readline()
+        assert said
+    training.send_signal(number)
+    out, errors = training.communicate(timeout=120)
+    assert training.returncode == code, errors
+    assert "step: 1," not in out
+    assert ("stopped by SIGINT" in errors) == (number == signal.SIGINT)
+    assert ("SIGTERM, before the first step has ended" in out) == (number == signal.SIGTERM)
+    assert not list(tmp_path.rglob("*.ckpt"))
