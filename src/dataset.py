@@ -17,6 +17,7 @@ from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.parameters import Config
+from src.model_utils.progress import telling
 from src.model_utils.workers import worker_count
 
 
@@ -37,8 +38,8 @@ def convert(config: Config) -> None:
     """
     if not config.coco_data_dir or not config.mindrecord_dir:
         raise UserError("command line: give --coco_data_dir and --mindrecord_dir.")
-    # Here and not above: --help needs no MindSpore.
-    from src.data import coco, conversion, notes
+    with telling("loading MindSpore"):  # here and not above: --help needs none
+        from src.data import coco, conversion, notes
 
     dataset, root = config.dataset_config, Path(config.coco_data_dir)
     annotation_path, image_dir = root / dataset.train_annotation, root / dataset.train_images

@@ -148,3 +148,17 @@ def infer_app(make_once: Callable[..., Path]) -> Path:
 
     make_once("infer_app", build)
     return BUILD_SCRIPT.parent / "out" / "main"
+
+
+@pytest.fixture(scope="session")
+def input_formats(infer_app: Path) -> list[str]:
+    """The values of --input_format that the application takes."""
+    cache = (BUILD_SCRIPT.parent / "build" / "CMakeCache.txt").read_text()
+    has_opencv = "WITH_OPENCV:BOOL=ON" in cache or "WITH_OPENCV:BOOL=1" in cache
+    return ["bin", "image"] if has_opencv else ["bin"]
+
+
+@pytest.fixture
+def reads_images(input_formats: list[str]) -> None:
+    if "image" not in input_formats:
+        pytest.skip("the application has no OpenCV; install libopencv-dev")

@@ -18,7 +18,6 @@ from src.data.geometry import InputGeometry, fixed_resolution
 from src.deploy.mindir_v1 import write_version_1
 from src.evaluation.coco_results import to_results
 from src.evaluation.postprocess import PostProcessing
-from tests.conftest import PROJECT
 from tests.helpers import config
 
 K = 100
@@ -233,14 +232,6 @@ def test_result_json_needs_a_meta_file(export_once, run, tmp_path):
 
 
 # --- images -------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def reads_images(infer_app: Path) -> None:
-    assert infer_app.exists()
-    cache = (PROJECT / "ascend310_infer" / "build" / "CMakeCache.txt").read_text()
-    if "WITH_OPENCV:BOOL=ON" not in cache and "WITH_OPENCV:BOOL=1" not in cache:
-        pytest.skip("the application has no OpenCV; install libopencv-dev")
 
 
 def photo(height: int, width: int, channels: int = 3) -> np.ndarray:

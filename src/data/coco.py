@@ -24,6 +24,7 @@ from src.data.images import LARGEST_SIDE, ImageFault, check_header, header_size,
 from src.data.notes import Notes, note_boxes
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import DatasetConfig
+from src.model_utils.progress import say, telling
 
 _EXAMPLES = 5  # shown of each kind of problem
 
@@ -117,6 +118,7 @@ def whole(value: Any) -> Any:
     return value
 
 
+_LONG_TO_READ = 100_000_000  # bytes of json: a few seconds
 _WHOLE = re.compile(r"\s*([-+]?[0-9]{1,19})(?:\.0*)?\s*")
 
 
@@ -125,6 +127,7 @@ def is_marked(entry: dict[str, Any], flag: str) -> bool:
     return whole(entry.get(flag)) == 1
 
 
+@telling("reading the annotation file")
 def read_annotation_file(
     path: Path, digest: "hashlib._Hash | None" = None, notes: Notes | None = None
 ) -> dict[str, Any]:
@@ -149,6 +152,8 @@ def read_annotation_file(
         ) from None
     if digest is not None:
         digest.update(encoded)
+    if len(encoded) > _LONG_TO_READ:  # json keeps all other threads from running
+        say(f"reading {path}, {len(encoded) / 1e6:.0f} MB")
     content = _decoded_json(path, encoded)
     for key in ("images", "categories"):
         if not isinstance(content, dict) or not isinstance(content.get(key), list):
@@ -313,6 +318,7 @@ def _uses(content: dict[str, Any]) -> Counter[int] | None:
     return Counter(entry["category_id"] for entry in entries if is_id(entry["category_id"]))
 
 
+@telling("checking annotations and images")
 def read_records(
     content: dict[str, Any],
     annotation_path: Path,

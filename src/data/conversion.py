@@ -31,6 +31,7 @@ from src.data.notes import Notes, note_image
 from src.model_utils.errors import UserError
 from src.model_utils.files import new_file_mode, sha256, sync
 from src.model_utils.parameters import DatasetConfig
+from src.model_utils.progress import telling
 from src.model_utils.workers import map_ahead, worker_count
 
 # Images read ahead of the writer: enough to keep the threads busy while it writes.
@@ -58,6 +59,7 @@ class _CheckedImage:
     problem: str = ""
 
 
+@telling("looking at the image files' sizes and times")
 def source_fingerprint(
     annotations: "hashlib._Hash",
     records: Sequence[ImageRecord],

@@ -135,6 +135,7 @@ class Evaluation:
                 self._config.dataset_config.other_classes,
             )
 
+    @telling("drawing the report")
     def write_report(self, path: Path, scores: Scores) -> None:
         """Writes what `detect` and `score` gave as a page to look at; raises as `write_report`."""
         config = self._config

@@ -23,6 +23,7 @@ from safetensors.numpy import save
 
 from src.model_utils.errors import UserError
 from src.model_utils.files import whole_file
+from src.model_utils.progress import telling
 from src.training import checkpoints
 
 _LARGEST_HEADER = 100_000_000  # bytes; the safetensors library takes no longer ones
@@ -147,7 +148,8 @@ def _read_safetensors(path: Path) -> Stored:
 
 def _read_pytorch(path: Path) -> Stored:
     try:
-        import torch
+        with telling("loading PyTorch"):
+            import torch
     except ImportError:
         program = _TO_SAFETENSORS.format(name=path.name, stem=path.stem)
         raise UserError(

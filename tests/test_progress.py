@@ -1,0 +1,141 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""What takes long says what it does, and how far it is."""
+
+import re
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor
+
+from src.evaluation import detector
+from src.model_utils import progress
+from src.model_utils.progress import telling
+from src.training import checkpoints
+from src.training.step_teller import StepTeller
+from tests.conftest import QUICKSTART, Program
+from tests.helpers import config
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hundredth of the patience."""
+    monkeypatch.setattr(progress, "_FIRST", 0.1)
+    monkeypatch.setattr(progress, "_LARGEST", 0.25)
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line.rpartition(", ")[0] for line in capsys.readouterr().out.splitlines()]
+
+
+def test_work_is_told_after_a_silence_and_then_less_often(
+    impatient: None, capsys: pytest.CaptureFixture[str]
+):
+    with telling("short work"):
+        pass
+    assert told(capsys) == []
+    with telling("first") as teller:
+        time.sleep(0.95)  # told at 0.1, 0.3, 0.55, 0.8
+        lines = capsys.readouterr().out.splitlines()
+        assert 2 <= len(lines) <= 4
+        assert all(re.fullmatch(r"first, [01] s so far", line) for line in lines)
+        teller.now("second")
+        time.sleep(0.2)
+        teller.now("")
+        time.sleep(0.2)
+    assert set(told(capsys)) == {"second"}
+
+
+def test_inner_work_is_told_instead_of_the_outer(
+    impatient: None, capsys: pytest.CaptureFixture[str]
+):
+    with telling("outer"):
+        with telling("inner"):
+            time.sleep(0.25)
+        assert set(told(capsys)) == {"inner"}
+        time.sleep(0.25)
+        assert set(told(capsys)) == {"outer"}
+    time.sleep(0.15)
+    assert told(capsys) == []
+
+
+def context(step: int) -> SimpleNamespace:
+    params = SimpleNamespace(cur_step_num=step)
+    return SimpleNamespace(original_args=lambda: params)
+
+
+@pytest.mark.parametrize(
+    ("returns", "done", "said"),
+    [
+        ([9, 10, 11], "the first step", "step 3 of 4 of epoch 3, 11 of 40 in all"),
+        (
+            [12, 16],
+            "the first 4 steps",
+            "4 steps at once, after step 4 of 4 of epoch 4, 16 of 40 in all",
+        ),
+    ],
+)
+def test_a_training_tells_that_it_compiles_and_how_far_it_is(
+    returns: list[int], done: str, said: str, impatient: None, capsys
+):
+    with telling("") as teller:
+        steps = StepTeller(teller, 8, steps_per_epoch=4, total_steps=40, line_steps=4)
+        steps.on_train_begin(context(8))
+        time.sleep(0.15)
+        assert told(capsys) == ["reading the first batch"]
+        steps.on_train_step_begin(context(8))
+        assert capsys.readouterr().out.startswith("compiling the training step: once")
+        time.sleep(0.15)
+        assert told(capsys) == ["compiling the training step"]
+        for step in returns:
+            steps.on_train_step_end(context(step))
+            steps.on_train_step_begin(context(step))
+        out = capsys.readouterr().out
+        assert re.fullmatch(rf"compiled; {done} done after 0\.[1-9] s\n", out)
+        time.sleep(0.15)
+        assert told(capsys) == [said]
+
+
+def test_compiling_a_network_is_told_for_each_size(impatient: None, capsys):
+    def slow(images: Tensor) -> Tensor:
+        time.sleep(0.15)
+        return Tensor(np.zeros((images.shape[0], 100, 6), np.float32))
+
+    detect = detector.detector_of(config("--eval_config.pad", "31"), slow, keep_res=True)
+    for width in (60, 50, 90):
+        detect(np.zeros((70, width, 3), np.uint8))
+    sizes = ["64x96", "96x96"]  # the second is of the first's
+    assert told(capsys) == [f"compiling the network for images of {size}" for size in sizes]
+
+
+def test_writing_and_reading_a_checkpoint_is_told(impatient: None, capsys, monkeypatch, tmp_path):
+    def slow(*_: object, **__: object) -> dict:
+        time.sleep(0.15)
+        return {}
+
+    for name in ("save_checkpoint", "load_checkpoint"):
+        monkeypatch.setattr(ms, name, slow)
+    with pytest.raises(FileNotFoundError):
+        checkpoints.save([], tmp_path / "a.ckpt")
+    (tmp_path / "a.ckpt").touch()
+    checkpoints.read(tmp_path / "a.ckpt")
+    assert told(capsys) == [f"writing {tmp_path / 'a.ckpt'}", f"reading {tmp_path / 'a.ckpt'}"]
+
+
+def test_warnings_that_nobody_can_act_on_are_left_out(
+    mindrecord: Path, program: Program, tmp_path: Path
+):
+    done = program(
+        "train.py",
+        *("--config_path", QUICKSTART, "--device_target", "CPU", "--mindrecord_dir", mindrecord),
+        *("--train_steps", 2, "--enable_save_ckpt", "false"),
+        *("--compile_cache_dir", tmp_path / "cache"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stdout + done.stderr
+    told = r"compiling the training step: once, before the first one\n(.* so far\n)*compiled; the"
+    assert re.search(told, done.stdout)
