@@ -122,6 +122,7 @@ def checkpoint(mindrecord: Path, program: Program, make_once: Callable[..., Path
             "train.py",
             *("--config_path", QUICKSTART, "--device_target", "CPU", "--train_steps", 4),
             *("--mindrecord_dir", mindrecord, "--save_checkpoint_path", folder),
+            *("--data_sink_steps", 1),
             cwd=folder,
         )
         assert done.returncode == 0, done.stderr

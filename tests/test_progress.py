@@ -70,7 +70,7 @@ def context(step: int) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("returns", "done", "said"),
     [
-        ([9, 10, 11], "the first step", "step 3 of 4 of epoch 3, 11 of 40 in all"),
+        ([9, 10, 11], "the first step", "after step 3 of 4 of epoch 3, 11 of 40 in all"),
         (
             [12, 16],
             "the first 4 steps",

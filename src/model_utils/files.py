@@ -75,7 +75,7 @@ def new_file_mode(folder: Path) -> int:
 
 
 def give_usual_modes(folder: Path) -> None:
-    """Gives all below a folder, and it, the modes of new files: libraries keep others out.
+    """Gives a folder that a library made, and all below it, the modes of new files.
 
     What belongs to somebody else stays as it is.
     """

@@ -24,6 +24,7 @@ from src.model_utils.config import DEFAULT_CONFIG_PATH
 from src.model_utils.errors import UserError
 from src.model_utils.files import PARTIAL_PREFIX
 from src.model_utils.parameters import Config
+from src.model_utils.progress import telling
 
 _CODE_FOLDER = DEFAULT_CONFIG_PATH.parent
 _COPY_IN_SECONDS = 3 * 3600.0  # a large set, slowly; that a leader died is noticed at once
@@ -79,7 +80,8 @@ def job(
         leads = _is_first(lock, inputs)
         if leads:
             for source, target in copies:
-                _copy(moxing.file.copy_parallel, source, target)
+                with telling(f"ModelArts: copying {source}"):
+                    _copy(moxing.file.copy_parallel, source, target)
             _let_others_begin(lock, inputs)
         if checkpoint:
             changes[checkpoint] = _checkpoint_path(config, checkpoint)
@@ -156,6 +158,7 @@ def _lock_file(output_path: Path) -> Iterator[TextIO]:
         yield lock
 
 
+@telling("ModelArts: waiting for the process of this server that copies")
 def _is_first(lock: TextIO, inputs: str, seconds: float = _COPY_IN_SECONDS) -> bool:
     """Whether this process copies in; if another one does, waits until it has done so.
 
@@ -194,6 +197,7 @@ def _let_others_begin(lock: TextIO, inputs: str) -> None:
     fcntl.lockf(lock, fcntl.LOCK_SH, 1, _COPY_BYTE)
 
 
+@telling("ModelArts: waiting for the other processes of this server")
 def _wait_for_others(lock: TextIO, seconds: float) -> None:
     """Waits until the other processes of this server have ended, but not longer."""
     deadline = time.monotonic() + seconds

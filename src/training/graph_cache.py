@@ -30,6 +30,7 @@ def use_graph_cache(config: Config, device: Device, rates: np.ndarray) -> None:
         rates: learning rate of every update; the graph holds its length.
     """
     folder = Path(config.compile_cache_dir).absolute() / _digest(config, device, rates)
+    folder.mkdir(parents=True, exist_ok=True)  # MindSpore's are for their owner alone
     os.environ |= {"MS_COMPILER_CACHE_ENABLE": "1", "MS_COMPILER_CACHE_PATH": str(folder)}
     print(f"graph cache: {folder}", flush=True)
 

@@ -3,6 +3,7 @@
 
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -125,9 +126,12 @@ def run_training(
                 sink_size=stride if sinks else -1, initial_epoch=start.step // round_steps,
             )  # fmt: skip
     finally:
-        for written in (config.need_profiler and profiler_path, config.compile_cache_dir):
-            if written:
-                give_usual_modes(Path(written))
+        # What MindSpore has made there, and nothing else.
+        written = list(Path(profiler_path).glob(f"*_{os.getpid()}_*_ascend_ms"))
+        if config.compile_cache_dir:
+            written.append(Path(os.environ["MS_COMPILER_CACHE_PATH"]))
+        for folder in written:
+            give_usual_modes(folder)
     if stopper.exit_code:
         sys.exit(stopper.exit_code)
 

@@ -50,10 +50,10 @@ class StepTeller(Callback):
             say(f"compiled; {first} done after {seconds:.1f} s")
             self._has_compiled = True
         # With a data sink MindSpore comes back after many steps, with a line.
-        ahead = f"{returned} steps at once, after " if returned > 1 else ""
+        ahead = f"{returned} steps at once, " if returned > 1 else ""
         inside = (step - 1) % self._steps_per_epoch + 1
         self._teller.now(
-            f"{ahead}step {inside} of {self._steps_per_epoch} of epoch "
+            f"{ahead}after step {inside} of {self._steps_per_epoch} of epoch "
             f"{(step - 1) // self._steps_per_epoch + 1}, {step} of {self._total_steps} in all",
             is_said=step % self._line_steps == 0,
         )
