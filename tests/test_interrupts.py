@@ -21,11 +21,14 @@ PLACES = {
     "writing a file in C": (
         f"stack.enter_context(whole_file(pathlib.Path('a.json'))).touch(); {IN_C}", [], 6,
     ),
+    "waiting for a child, which holds its output": (
+        f"subprocess.Popen(['sleep', '100']); {IN_C}", [], 6,
+    ),
     "importing MindSpore": ("import mindspore", [], 3),
     "in a library that makes another error of it": ("library()", ["cleaned up"], 3),
 }  # fmt: skip
 PROGRAM = """
-import contextlib, ctypes, pathlib, sys
+import contextlib, ctypes, pathlib, subprocess, sys
 sys.path[:0] = [".", {project!r}]
 from src.model_utils.errors import run_program
 from src.model_utils.files import whole_file

@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from types import FrameType
 
 from src.model_utils.files import remove_partial_files
@@ -67,12 +68,18 @@ def end_interrupted() -> None:
     """Ends the process now, as interrupted; what it was writing is removed."""
     print("stopped by SIGINT", file=sys.stderr, flush=True)
     remove_partial_files()
-    if "multiprocessing" in sys.modules:
-        for child in sys.modules["multiprocessing"].active_children():
-            child.kill()
+    for child in _children():  # they have inherited that SIGINT is blocked
+        with contextlib.suppress(OSError):
+            os.kill(child, signal.SIGTERM)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     os._exit(128 + signal.SIGINT)  # Python's own end may wait for MindSpore's threads, or crash
+
+
+def _children() -> Iterator[int]:
+    for listed in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            yield from map(int, listed.read_text().split())
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
