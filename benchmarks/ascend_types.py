@@ -7,7 +7,8 @@ prints them as a markdown table. Two sources: for the chips the operator lists o
 an installed CANN `aic-CHIP-ops-info.json` below `opp/built-in/op_impl/`; for the last column the
 package mindspore-ascend 1.10.0, which states the kernels of 910A and 310 in
 `mindspore/ops/_op_impl/tbe/`, and against which a test holds it. Where CANN leaves the types to the
-kernel, Conv2D of 910A and 310 is as the package says. No MindSpore is needed.
+kernel, Conv2D of 910A and 310 is as the package says; GridSampler2D of 910B is after CANN's open
+source. No MindSpore is needed.
 """
 
 from typing import NamedTuple
@@ -66,6 +67,7 @@ OPERATORS = (
     Operator("FloorDiv", "int32", YES, YES, YES, NONE, YES),
     Operator("IsFinite", "float32", NONE, YES, YES, NONE, NONE),
     Operator("NPUGetFloatStatusV2", "", YES, NONE, YES, YES, NONE),
+    Operator("GridSampler2D", "float32", UNKNOWN, YES, UNKNOWN, UNKNOWN, NONE),
     Operator("DeformableOffsets", "float32, NHWC", YES, YES, YES, NONE, YES),
     Operator("DeformableOffsetsGrad", "float32, NHWC", YES, YES, NONE, NONE, YES),
     *_alike(
@@ -95,6 +97,7 @@ OPERATORS = (
             YES: "Abs BNTrainingReduce BNTrainingUpdate BatchMatMul BatchNorm BroadcastTo Div "
             "Greater GreaterEqual Less LessEqual Neg Pow RealDiv ReduceMean Sign Slice Sqrt Stack",
             KERNEL: "Concat Reciprocal Split",
+            NONE: "Reshape",
         },
     ),
 )
@@ -104,7 +107,8 @@ def float16_operators(chip: str) -> frozenset[str]:
     """Operators whose float32 a chip of 910A, 310P or 310 turns into float16.
 
     Those that the AI Core has in float16 alone, and those of the matrix unit: what CANN's precision
-    mode allow_fp32_to_fp16 does, MindSpore Lite's preferred_fp32.
+    mode allow_fp32_to_fp16 does, MindSpore Lite's preferred_fp32. Where the table knows nothing of
+    a chip, float32 is taken to stay: the package has it.
     """
     alone = {operator.name for operator in OPERATORS if operator.on(chip) == HALF}
     return _MATRIX | alone

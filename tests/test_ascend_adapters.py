@@ -16,6 +16,7 @@ import pytest
 from mindspore import Tensor, nn, ops
 from mindspore.train.mind_ir_pb2 import ModelProto
 
+from benchmarks.ascend_types import OPERATORS
 from benchmarks.float16_rounding import exported, operators
 from src.models.centernet import create_network, with_decode
 from tests.conftest import QUICKSTART
@@ -26,6 +27,8 @@ LIBRARY = (
 )
 # Where CANN's operator is not called as MindSpore's (REG_ADPT_DESC in MindSpore's source).
 CANN_NAMES = {"Gather": "GatherV2", "MatMul": "MatMulV2", "ReLU": "Relu", "Stack": "Pack"}
+# A new operator needs a row in the table of types.
+TYPES_KNOWN = {operator.name for operator in OPERATORS}
 
 pytestmark = pytest.mark.skipif(
     not LIBRARY.is_file(), reason=f"this MindSpore has no Ascend back end: {LIBRARY} is absent"
@@ -65,7 +68,9 @@ VARIANTS = {
 @pytest.mark.parametrize(("dtype", "batch"), [("float32", 1), ("uint8", 2)])
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_operator_of_exported_models_has_an_adapter(variant: str, dtype: str, batch: int):
-    assert without_adapter(exported_detector(VARIANTS[variant], dtype, batch)) == []
+    graph = exported_detector(VARIANTS[variant], dtype, batch)
+    assert without_adapter(graph) == []
+    assert set(operators(graph)) - TYPES_KNOWN == set()
 
 
 def exported_detector(
@@ -81,6 +86,7 @@ def test_every_operator_of_a_mirrored_evaluation_has_an_adapter():
     graph = exported_detector(VARIANTS["gather"], "uint8", 1, flip=True)
     assert {"ReverseV2", "Split"} <= set(operators(graph))
     assert without_adapter(graph) == []
+    assert set(operators(graph)) - TYPES_KNOWN == set()
 
 
 class Distance(nn.Cell):
