@@ -2,6 +2,9 @@
 """What takes long says what it does, and how far it is."""
 
 import re
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +19,7 @@ from src.model_utils import progress
 from src.model_utils.progress import telling
 from src.training import checkpoints
 from src.training.step_teller import StepTeller
-from tests.conftest import QUICKSTART, Program
+from tests.conftest import PROJECT, QUICKSTART, Program
 from tests.helpers import config
 
 
@@ -123,6 +126,41 @@ def test_writing_and_reading_a_checkpoint_is_told(impatient: None, capsys, monke
     (tmp_path / "a.ckpt").touch()
     checkpoints.read(tmp_path / "a.ckpt")
     assert told(capsys) == [f"writing {tmp_path / 'a.ckpt'}", f"reading {tmp_path / 'a.ckpt'}"]
+
+
+def bash(text: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["bash", "-ec", text], cwd=folder, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+def test_installing_says_what_pip_does(tmp_path: Path):
+    shutil.copytree(PROJECT / "scripts", tmp_path / "scripts")
+    (tmp_path / "requirements").mkdir()
+    for name in ("requirements.txt", "requirements/test.txt"):
+        (tmp_path / name).write_text("mindspore\n")
+    pip = tmp_path / ".venv" / "bin" / "pip"
+    pip.parent.mkdir(parents=True)
+    pip.write_text('#!/bin/sh\ncase "$*" in *quiet*) ;; *) echo Downloading mindspore ;; esac\n')
+    pip.chmod(0o755)
+    install = f"PYTHON={sys.executable}; . scripts/environment.sh; install_requirements "
+    done = bash(f"{install} requirements.txt", tmp_path)
+    assert done.stdout.splitlines() == [
+        "installing requirements.txt into .venv, which takes minutes; pip says what it fetches",
+        "Downloading mindspore",
+        "requirements.txt installed in .venv",
+    ]
+
+
+def test_a_step_of_the_310_path_says_how_far_it_is(tmp_path: Path):
+    script = (PROJECT / "scripts" / "run_infer_310.sh").read_text(encoding="utf-8")
+    follow = re.search(r"^follow\(\) \{.*?^\}$", script, re.MULTILINE | re.DOTALL)[0]
+    (tmp_path / "infer.log").write_text("loading\n3 of 9 images\r4 of 9 images\r\n")
+    (tmp_path / "empty.log").touch()
+    for log, said in (("infer.log", ": 4 of 9 images"), ("empty.log", "")):
+        quick = "SECONDS=0; sleep() { command sleep 0.2; SECONDS=$((SECONDS + 10)); }"
+        done = bash(f"{quick}; {follow}; follow app {log} & command sleep 0.5; kill $!", tmp_path)
+        assert done.stdout.splitlines()[:1] == [f"app: 10 s so far{said}"], done.stderr
 
 
 def test_warnings_that_nobody_can_act_on_are_left_out(
