@@ -45,7 +45,7 @@ def read_rank_table(path: Path) -> list[Server]:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         return _checked_servers(table)
-    except ValueError as error:  # of the text, of the json, or of the content
+    except (ValueError, RecursionError) as error:  # of the text, the json, or the content
         reason = " ".join(str(error).split())
         raise UserError(
             f"{path}: is not a usable rank table ({reason}); make_rank_table.py writes one."

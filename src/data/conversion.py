@@ -319,7 +319,7 @@ def _replace_set(mindrecord_dir: Path, prefix: str, folder: Path, manifest: Mani
     path = manifest_path(mindrecord_dir, prefix)
     earlier: list[str] = []
     # A damaged manifest names no files: they are overwritten, or stay.
-    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
         earlier = [Path(name).name for name in json.loads(path.read_bytes())["files"]]
     path.unlink(missing_ok=True)
     sync(mindrecord_dir)

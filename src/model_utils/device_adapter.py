@@ -117,7 +117,7 @@ def _check_super_pod_table(path: Path) -> None:
     """Raises UserError unless a 910C's rank table says where each device sits in its SuperPoD."""
     try:
         version = json.loads(path.read_text(encoding="utf-8"))["version"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: is not a usable rank table ({error}).") from None
     if version == "1.0":
         raise UserError(
