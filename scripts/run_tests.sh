@@ -23,8 +23,9 @@ echo "== linters"
 "$bin/shellcheck" scripts/*.sh ascend310_infer/build.sh .ci/run
 "$bin/clang-format" --dry-run -Werror ascend310_infer/*/*.h ascend310_infer/*/*.cc benchmarks/*.cc
 echo "== tests"
-# A file after the other in each of several processes.
-"$bin/python" -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile --durations=10
+# A file after the other in each of several processes, which take a gigabyte or two.
+workers=$(nproc)
+"$bin/python" -m pytest --numprocesses $((workers < 4 ? workers : 4)) --dist loadfile --durations=10
 if [[ -n "$slow" ]]; then
     echo "== slow tests" # some of them measure, and have the machine for themselves
     "$bin/python" -m pytest -m slow --durations=10
