@@ -621,6 +621,13 @@ def in_other_folders(data: CocoSet) -> None:
     data.images[2]["file_name"] = "\N{LATIN SMALL LETTER E WITH ACUTE}.jpg"
 
 
+def with_escaped_names(data: CocoSet) -> None:
+    data.file(1).rename(data.image_dir / "a b.jpg")
+    data.images[0]["file_name"] = "a%20b.jpg"
+    data.file(2).rename(data.image_dir / "100%25.jpg")
+    data.images[1]["file_name"] = "100%25.jpg"
+
+
 def as_polygons(data: CocoSet) -> None:
     del data.annotations[0]["bbox"]
     data.annotations[0]["segmentation"] = [[5, 5, 9, 5, 9, 9], [25, 15, 20, 12, 6, 8]]
@@ -646,6 +653,7 @@ def with_a_film_behind(data: CocoSet) -> None:
             "note: 2 image(s) have no width and height in the annotation file (image 1",
         ),
         (in_other_folders, ""),
+        (with_escaped_names, ""),
         (as_polygons, "note: 2 box(es) are computed from polygons, as there is no bbox (annotat"),
         (with_a_root_category, "note: 2 category(ies) that no annotation uses are left out ('shap"),
         (with_a_film_behind, ""),

@@ -10,6 +10,7 @@ import json
 import re
 import sys
 import unicodedata
+import urllib.parse
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -425,6 +426,8 @@ class _ImageReading:
         others = []
         if "\\" in name:
             others.append(PureWindowsPath(name).as_posix())
+        if "%" in name:
+            others.append(urllib.parse.unquote(name))
         if not name.isascii():  # a Mac splits letters and accents
             others += [unicodedata.normalize(form, name) for form in ("NFC", "NFD")]
         if others and not _is_file(self.image_dir / name):
