@@ -7,8 +7,9 @@ prints them as a markdown table. Two sources: for the chips the operator lists o
 an installed CANN `aic-CHIP-ops-info.json` below `opp/built-in/op_impl/`; for the last column the
 package mindspore-ascend 1.10.0, which states the kernels of 910A and 310 in
 `mindspore/ops/_op_impl/tbe/`, and against which a test holds it. Where CANN leaves the types to the
-kernel, Conv2D of 910A and 310 is as the package says; GridSampler2D of 910B is after CANN's open
-source. No MindSpore is needed.
+kernel, Conv2D of 910A and 310 is as the package says; GridSampler2D of 910B and 310P is after
+CANN's open source. Names are MindSpore's, as it chooses kernels by them: Muls, EqScalar and others
+are forms of CANN's Muls, Equal and so on with a number. No MindSpore is needed.
 """
 
 from typing import NamedTuple
@@ -19,7 +20,7 @@ YES = "yes"  # the type that the graphs use
 HALF = "float16"  # float16 alone
 NONE = "no"  # no kernel on the AI Core
 KERNEL = "by kernel"  # the kernel decides, by shapes and layout
-UNKNOWN = ""  # not looked up
+SOME = "some shapes"  # of 32 channels or less than 20,480 values, says the source of aclnn
 
 # What CANN's precision mode allow_fp32_to_fp16 computes in float16 on chips whose matrix unit has
 # nothing else, whatever other forms the operator has.
@@ -67,39 +68,44 @@ OPERATORS = (
     Operator("FloorDiv", "int32", YES, YES, YES, NONE, YES),
     Operator("IsFinite", "float32", NONE, YES, YES, NONE, NONE),
     Operator("NPUGetFloatStatusV2", "", YES, NONE, YES, YES, NONE),
-    Operator("GridSampler2D", "float32", UNKNOWN, YES, UNKNOWN, UNKNOWN, NONE),
+    Operator("GridSampler2D", "float32", NONE, YES, SOME, NONE, NONE),
+    Operator("GridSampler2DGrad", "float32", NONE, YES, NONE, NONE, NONE),
     Operator("DeformableOffsets", "float32, NHWC", YES, YES, YES, NONE, YES),
     Operator("DeformableOffsetsGrad", "float32, NHWC", YES, YES, NONE, NONE, YES),
     *_alike(
         "float32",
         (YES, YES, YES, NONE),
-        {
-            YES: "Adam BNTrainingReduceGrad BNTrainingUpdateGrad BiasAddGrad ReluGrad SigmoidGrad "
-            "StridedSliceGrad",
-            KERNEL: "MaxPoolGrad",
-        },
+        {YES: "Adam BiasAddGrad ReluGrad SigmoidGrad StridedSliceGrad"},
+    ),
+    *_alike(
+        "float32",
+        (KERNEL, KERNEL, KERNEL, NONE),
+        {YES: "BNTrainingReduceGrad BNTrainingUpdateGrad", KERNEL: "MaxPoolGrad"},
     ),
     *_alike(
         "float32",
         (YES, YES, YES, YES),
         {
-            YES: "AddN BNInfer Equal Floor Gather Log Maximum Minimum ReLU ReduceSum Sigmoid "
-            "Square Tile UnsortedSegmentMax",
-            KERNEL: "BiasAdd L2Loss ReverseV2 Select UnsortedSegmentSum",
+            YES: "Abs AddN Assign AssignAdd BNInfer BatchNorm BroadcastTo Div Equal Floor Gather "
+            "Greater GreaterEqual Less LessEqual Log Maximum Minimum Neg Pow ReLU ReduceMean "
+            "ReduceSum Sigmoid Sign Sqrt Square TensorMove Tile",
+            KERNEL: "ReverseV2",
+            NONE: "Divs EqScalar FillV2 Muls PowTensorScalar Reshape SplitWithSize SumExt",
         },
     ),
-    *_alike("float32, int32", (YES, YES, YES, YES), {YES: "Add Sub", KERNEL: "Mul"}),
-    *_alike("float32, uint8", (YES, YES, YES, YES), {YES: "Cast StridedSlice Transpose"}),
     *_alike(
         "float32",
-        (UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN),
+        (KERNEL, KERNEL, KERNEL, KERNEL),
         {
-            YES: "Abs BNTrainingReduce BNTrainingUpdate BatchMatMul BatchNorm BroadcastTo Div "
-            "Greater GreaterEqual Less LessEqual Neg Pow RealDiv ReduceMean Sign Slice Sqrt Stack",
-            KERNEL: "Concat Reciprocal Split",
-            NONE: "Reshape",
+            YES: "BNTrainingReduce BatchMatMul Stack UnsortedSegmentMax",
+            KERNEL: "BiasAdd Concat L2Loss Reciprocal Select Split UnsortedSegmentSum Unstack",
         },
     ),
+    *_alike("float32", (KERNEL, KERNEL, KERNEL, YES), {YES: "BNTrainingUpdate RealDiv Slice"}),
+    *_alike("float32, int32", (YES, YES, YES, YES), {YES: "Sub"}),
+    *_alike("float32, int32", (KERNEL, KERNEL, KERNEL, KERNEL), {YES: "Add", KERNEL: "Mul"}),
+    *_alike("float32, uint8", (YES, YES, YES, YES), {YES: "Cast StridedSlice Transpose"}),
+    *_alike("bool", (YES, YES, YES, YES), {YES: "LogicalNot LogicalOr ReduceAll"}),
 )
 
 
@@ -107,8 +113,7 @@ def float16_operators(chip: str) -> frozenset[str]:
     """Operators whose float32 a chip of 910A, 310P or 310 turns into float16.
 
     Those that the AI Core has in float16 alone, and those of the matrix unit: what CANN's precision
-    mode allow_fp32_to_fp16 does, MindSpore Lite's preferred_fp32. Where the table knows nothing of
-    a chip, float32 is taken to stay: the package has it.
+    mode allow_fp32_to_fp16 does, MindSpore Lite's preferred_fp32.
     """
     alone = {operator.name for operator in OPERATORS if operator.on(chip) == HALF}
     return _MATRIX | alone

@@ -62,7 +62,7 @@ def test_the_table_says_what_the_package_says():
             forms = re.findall(r"\.dtype_format\(DataType\.([A-Za-z0-9]+)_", text)
             types.setdefault(name, set()).update(forms)
     assert len(types) > 300
-    short = {"float32": "F32", "int32": "I32", "uint8": "U8"}
+    short = {"float32": "F32", "int32": "I32", "uint8": "U8", "bool": "BOOL"}
     for operator in OPERATORS:
         found = types.get(operator.name, set())
         wanted = {short[dtype] for dtype in short if dtype in operator.dtype}
