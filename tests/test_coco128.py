@@ -14,7 +14,7 @@ from src.evaluation.run import Evaluation
 from src.models.centernet import create_network
 from src.training import checkpoints
 from tests.conftest import COCO128, PROJECT, Program
-from tests.helpers import benchmark, config, graph_mode
+from tests.helpers import config, graph_mode
 from tests.test_detector_reference import assert_same_boxes, every_setting, flags_of, plain_boxes
 from tests.test_end_to_end import worst_difference, write_seeded_checkpoint
 from tests.test_infer_310 import Exported, evaluated, export, numbers_of_every_way
@@ -170,22 +170,6 @@ def test_resnet18_overfits_eight_images(overfitted: Overfitted, program: Program
     assert done.returncode == 0, done.stderr
     pattern = r"IoU=0.50      \| area=   all \| maxDets=100 \] = (\S+)"
     assert float(re.search(pattern, done.stdout)[1]) > 0.9
-
-
-@pytest.mark.slow
-def test_float16_of_a_chip_costs_a_deformable_network_no_accuracy(
-    overfitted: Overfitted, tmp_path: Path
-):
-    file = tmp_path / "numbers.json"
-    done = benchmark(
-        *("float16_emulation", *overfitted.config, "--data_dir", overfitted.data),
-        *("--load_checkpoint_path", overfitted.checkpoint, "--json", file),
-    )
-    assert done.returncode == 0, done.stderr
-    numbers = json.loads(file.read_text())
-    assert numbers["ap_float32"] > 0.5
-    for name in ("ap_910a", "ap_310p", "ap_310"):
-        assert abs(numbers[name] - numbers["ap_float32"]) < 0.01, name
 
 
 @pytest.mark.slow
