@@ -110,6 +110,28 @@ def test_a_file_that_may_not_be_read_is_named_whoever_reads_it(tmp_path: Path):
     assert all(name in line for name, line in zip(READERS, said, strict=True))
 
 
+def test_predict_names_a_folder_that_may_not_be_read_and_no_hidden_one(tmp_path: Path):
+    for name in ("in/a", "in/closed", "in/.trash"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "1.jpg").touch()
+    (tmp_path / "in" / "closed").chmod(0)
+    (tmp_path / "in" / ".trash").chmod(0)
+    text = "import pathlib, sys\nfrom src.evaluation import predict\n"
+    text += "for given in sys.argv[1:]:\n    try:\n"
+    text += "        for source in predict.find_sources(given, pathlib.Path('out')):\n"
+    text += "            print(source.path)\n    except OSError as error:\n        print(error)\n"
+    done = subprocess.run(
+        of_somebody_else("-c", text, "in", "in/closed"),
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    named = ["in/a/1.jpg", "in/closed", "[Errno 13] Permission denied: 'in/closed'"]
+    assert done.stdout.splitlines() == named, done.stderr
+
+
 def test_training_names_a_file_of_the_set_that_may_not_be_read(mindrecord: Path, tmp_path: Path):
     copy = Path(shutil.copytree(mindrecord, tmp_path / "of a colleague"))
     (copy / "coco_det.train.mind3").chmod(0)

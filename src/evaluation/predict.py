@@ -91,23 +91,24 @@ def find_sources(given: str, output_dir: Path) -> list[Source]:
 def _below(folder: Path) -> tuple[Path, list[Path]]:
     """The folder, and all files below it but the hidden ones.
 
+    Folders that may not be read are among them, to be named later.
+
     Raises:
-        OSError: a folder may not be read.
+        OSError: this folder may not be read.
     """
-    paths = sorted(
-        Path(place) / name
-        for place, _, names in os.walk(folder, onerror=_refuse)  # not rglob, which leaves out
-        for name in names  # folders that may not be read
-    )
+    os.scandir(folder).close()
+    unreadable: list[Path] = []
+
+    def note(error: OSError) -> None:
+        unreadable.append(Path(error.filename))
+
+    walk = os.walk(folder, onerror=note)  # rglob would leave them out without a word
+    paths = [Path(place) / name for place, _, names in walk for name in names]
     return folder, [
         path
-        for path in paths
-        if _is_file(path) and not any(p.startswith(".") for p in path.relative_to(folder).parts)
+        for path in sorted([*filter(_is_file, paths), *unreadable])
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
-
-
-def _refuse(error: OSError) -> None:
-    raise error
 
 
 def _matching(pattern: str) -> tuple[Path, list[Path]]:
