@@ -286,12 +286,13 @@ def class_of_category(
         if (class_index is None or other is not None) and is_unused:
             notes.add(unused, shown)
         elif class_index is None and other_classes == "leave_out":
-            notes.add(
-                "{count} box(es) of categories that dataset_config.coco_classes lacks are left out "
-                "({example})",
-                shown,
-                0 if uses is None else uses[category_id],
-            )
+            if uses is not None:
+                notes.add(
+                    "{count} box(es) of categories that dataset_config.coco_classes lacks are left "
+                    "out ({example})",
+                    shown,
+                    uses[category_id],
+                )
         elif class_index is None:
             raise UserError(
                 f"{path}: category {shown} is not in dataset_config.coco_classes; add it there, "
