@@ -1,0 +1,126 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The graphs of training, evaluation and export, compiled and run once on a simulated Ascend.
+
+    python -m benchmarks.ascend.variants VARIANT[,VARIANT...] [--section.key value ...]
+
+does it in the environment of `dry_run`.
+"""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.train_step import create_step, random_batch
+from src.data.augment import colour_statistics, normalisation
+from src.model_utils.config import load_config
+from src.model_utils.device_adapter import Device, set_up_device
+from src.model_utils.parameters import Config
+
+# Every kind of layer that the configured networks have, and as little of it as there can be.
+SMALL = (
+    *("--net_config.block", "basic", "--net_config.block_class", "[1, 1]"),
+    *("--net_config.stage_channels", "[32, 64]"),
+    *("--net_config.up_channels", "[32]", "--net_config.head_conv", "32"),
+    *("--dataset_config.input_res_train", "[128, 128]", "--dataset_config.output_res", "[32, 32]"),
+    *("--dataset_config.input_res_test", "[128, 128]", "--eval_config.pad", "31"),
+    *("--train_config.batch_size", "2", "--eval_config.batch_size", "2"),
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A graph: `kind` is train, evaluate or export, `options` are of the configuration.
+
+    environment: what a launcher sets.
+    """
+
+    kind: str
+    options: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+_RANKS = {"RANK_SIZE": "8", "RANK_ID": "0", "DEVICE_ID": "0"}
+VARIANTS = {
+    **{
+        f"train_{form}_{level}": Variant(
+            "train", f"--net_config.deformable {form} --train_config.amp_level {level}"
+        )
+        for form in ("gather", "grid_sample", "operator", "none")
+        for level in ("O0", "O2")
+    },
+    "train_dynamic": Variant(
+        "train",
+        "--train_config.loss_scale dynamic --train_config.accumulate_steps 2 "
+        "--train_config.clip_norm 1.0 --train_config.ema_decay 0.99",
+    ),
+    "train_unscaled": Variant("train", "--enable_lossscale false"),
+    "train_8_ranks": Variant("train", "--distribute true", _RANKS),
+    "train_losses": Variant(
+        "train",
+        "--net_config.mse_loss true --net_config.dense_wh true --net_config.reg_loss sl1",
+    ),
+    "train_losses_by_class": Variant(
+        "train", "--net_config.cat_spec_wh true --net_config.reg_norm coordinate"
+    ),
+    "evaluate_fixed": Variant("evaluate", "--eval_config.keep_res false"),
+    "evaluate_keep_res": Variant("evaluate", "--eval_config.keep_res true"),
+    "evaluate_flip": Variant("evaluate", "--eval_config.flip_test true"),
+    "export_uint8": Variant("export", "--export_config.input_dtype uint8"),
+    "export_float32": Variant("export", "--export_config.input_dtype float32"),
+}
+
+
+def variants_of(chip: str) -> list[str]:
+    """The variants that make sense on a chip: nobody trains on 310P."""
+    return [name for name, variant in VARIANTS.items() if chip != "310P" or variant.kind != "train"]
+
+
+def run(names: Sequence[str], parameters: Sequence[str]) -> None:
+    """Compiles variants, which start from one environment, and runs each once."""
+    device = None
+    for name in names:
+        variant = VARIANTS[name]
+        arguments = ["--device_target", "Ascend", *variant.options.split(), *parameters]
+        config = load_config("", arguments)
+        device = device or set_up_device(config, may_distribute=True)
+        {"train": _train, "evaluate": _evaluate, "export": _export}[variant.kind](config, device)
+
+
+def _train(config: Config, device: Device) -> None:
+    from mindspore import Tensor
+
+    step = create_step(config, device, steps=10)
+    step(*(Tensor(array) for array in random_batch(config, config.train_config.batch_size)))
+
+
+def _evaluate(config: Config, device: Device) -> None:
+    from src.evaluation.detector import create_detector
+    from src.models.centernet import create_network
+
+    network = create_network(config.net_config, config.dataset_config.num_classes)
+    image = np.zeros((61, 93, 3), np.uint8)
+    list(create_detector(config, network).detect([image]))
+
+
+def _export(config: Config, device: Device) -> None:
+    from src.deploy.mindir import write_mindir
+    from src.models.centernet import create_network, with_decode
+
+    dataset, options = config.dataset_config, config.export_config
+    network = create_network(config.net_config, dataset.num_classes, options.deformable)
+    colour = normalisation(colour_statistics(dataset)) if options.input_dtype == "uint8" else None
+    model = with_decode(
+        network, config.net_config, dataset.num_classes, config.eval_config.K, colour
+    )
+    shape = (options.batch_size, 3, *dataset.input_res_test)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.mindir")
+        write_mindir(model, shape, options.input_dtype, path, config.mindir_version, 1.0)
+
+
+if __name__ == "__main__":
+    run(sys.argv[1].split(","), sys.argv[2:])
