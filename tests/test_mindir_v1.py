@@ -8,13 +8,14 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
-from mindspore.train.mind_ir_pb2 import ModelProto
+from mindspore.train.mind_ir_pb2 import AttributeProto, ModelProto, TensorProto
 
 from src.deploy.mindir_v1 import (
     SCALAR_FORMS,
     SETTINGS,
     UNCHANGED,
     UnsupportedGraphError,
+    load,
     write_version_1,
 )
 
@@ -372,10 +373,24 @@ def test_a_whole_detector_gives_the_same_in_both_runtimes(infer_app, tmp_path, b
     check_agreement(infer_app, TinyDetector(), tmp_path, image_of(batch))
 
 
+def test_casts_name_their_type(tmp_path):
+    """Lite's conversion for Ascend takes a type, not the number that version 3 has."""
+    write_version_1(export(Apply(whole), tmp_path, X), tmp_path / "net_v1.mindir")
+    model = ModelProto()
+    model.ParseFromString((tmp_path / "net_v1.mindir").read_bytes())
+    kinds = {f"REF::{primitive.name}": primitive.op_type for primitive in model.primitives}
+    (cast,) = (node for node in model.graph.node if kinds.get(node.op_type) == "Cast")
+    (constant,) = (node for node in model.graph.node if node.output[0] == cast.input[1])
+    (value,) = constant.attribute
+    assert (value.name, value.type) == ("value", AttributeProto.TENSORS)
+    assert [tensor.data_type for tensor in value.tensors] == [TensorProto.INT32]
+    assert not value.tensors[0].dims and not value.tensors[0].raw_data
+
+
 def test_mindspore_still_loads_version_1(tmp_path):
     net, image = TinyDetector(), image_of(1)
     write_version_1(export(net, tmp_path, image), tmp_path / "net_v1.mindir")
-    loaded = nn.GraphCell(ms.load(str(tmp_path / "net_v1.mindir")))
+    loaded = nn.GraphCell(load(tmp_path / "net_v1.mindir"))
     got, want = loaded(Tensor(image)).asnumpy(), net(Tensor(image)).asnumpy()
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 

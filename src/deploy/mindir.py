@@ -54,7 +54,7 @@ def write_mindir(
         else:
             exported.replace(partial)
         teller.now("compiling the exported network, to compare both")
-        found = nn.GraphCell(ms.load(str(partial)))(image).asnumpy()
+        found = nn.GraphCell(mindir_v1.load(partial))(image).asnumpy()
         difference = largest_difference(found, expected)
         if difference > tolerance:
             raise RuntimeError(

@@ -4,13 +4,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 from google.protobuf.message import DecodeError
 from mindspore import Tensor, nn
 from mindspore.train.mind_ir_pb2 import ModelProto, TensorProto
 
 from src.data.augment import normalise
+from src.deploy import mindir_v1
 from src.model_utils.errors import UserError
 
 _REMEDY = "give a file that export.py wrote with the same configuration"
@@ -51,7 +51,7 @@ def load_mindir(
             f"{expected}; give the input_res_test that export.py had."
         )
     try:
-        model = nn.GraphCell(ms.load(str(path)))
+        model = nn.GraphCell(mindir_v1.load(path))
     except RuntimeError:
         raise UserError(f"{path}: this MindSpore does not load it; {_REMEDY}.") from None
     if types[tensors[0].data_type] == "uint8":

@@ -7,9 +7,12 @@ moving those constants and is done here on the protobuf alone. Only operators th
 runtimes with equal results are let through; any other is refused by name.
 """
 
+import tempfile
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
+from mindspore._c_expression import typing
 from mindspore.train.mind_ir_pb2 import (
     AttributeProto,
     GraphProto,
@@ -85,6 +88,15 @@ UNCHANGED = frozenset({
 })
 # fmt: on
 
+# What `Cast` is asked for here.
+_TYPES = {
+    TensorProto.BOOL: ms.bool_,
+    TensorProto.FLOAT: ms.float32,
+    TensorProto.FLOAT16: ms.float16,
+    TensorProto.INT32: ms.int32,
+    TensorProto.INT64: ms.int64,
+    TensorProto.UINT8: ms.uint8,
+}
 _NUMPY_TYPES = {
     TensorProto.FLOAT: np.float32,
     TensorProto.FLOAT16: np.float16,
@@ -93,6 +105,7 @@ _NUMPY_TYPES = {
 }
 _SCALAR_TYPES = (AttributeProto.FLOAT, AttributeProto.INT64)
 _REFERENCE = "REF::"
+_TYPE = ":type"  # ends the names of constants that `_number_to_type` has made
 
 
 class UnsupportedGraphError(ValueError):
@@ -111,6 +124,27 @@ def write_version_1(source: Path, target: Path) -> None:
     downgrade(model)
     with whole_file(target) as partial:
         partial.write_bytes(model.SerializeToString())
+
+
+def load(path: Path) -> object:
+    """`mindspore.load` of a MINDIR of either version.
+
+    MindSpore takes version 1 as it is, but for types.
+    """
+    model = ModelProto()
+    model.ParseFromString(path.read_bytes())
+    if model.mind_ir_version != 1:
+        return ms.load(str(path))
+    for node in model.graph.node:
+        if node.name.endswith(_TYPE):
+            value = _attribute(node, "value")
+            value.type = AttributeProto.INT64
+            value.i = typing.type_to_type_id(_TYPES[value.tensors[0].data_type])
+            del value.tensors[:]
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "model.mindir"
+        copy.write_bytes(model.SerializeToString())
+        return ms.load(str(copy))
 
 
 def downgrade(model: ModelProto) -> None:
@@ -152,6 +186,8 @@ def downgrade(model: ModelProto) -> None:
         elif kind in SCALAR_FORMS:
             _own_primitive(model, node).op_type = SCALAR_FORMS[kind]
             new_constants.append(_scalar_to_tensor(node, kind, constants, types))
+        elif kind == "Cast":
+            new_constants.append(_number_to_type(node, types[node.output[0]]))
     # A constant must stand before its users.
     nodes = [*new_constants, *model.graph.node]
     del model.graph.node[:]
@@ -234,9 +270,26 @@ def _scalar_to_tensor(
     array = np.array(number, _NUMPY_TYPES[data_type])
     if array.dtype.kind == "i" and (kind == "Divs" or scalar.type == AttributeProto.FLOAT):
         raise UnsupportedGraphError(f"{kind} ({node.domain}) gives a float from an integer tensor")
-    name = f"{node.output[0]}:number"
-    node.input[1] = name
+    constant, tensor = _tensor_constant(f"{node.output[0]}:number", data_type)
+    tensor.raw_data = array.tobytes()
+    node.input[1] = constant.name
+    return constant
+
+
+def _number_to_type(node: NodeProto, data_type: int) -> NodeProto:
+    """Replace the number of a type, the second input of a Cast, by the type itself.
+
+    On a CPU Lite takes either. On Ascend it takes no number ("error convert Value to TypePtr").
+
+    Returns the constant: in version 1 a type is a tensor without content.
+    """
+    constant, _ = _tensor_constant(f"{node.output[0]}{_TYPE}", data_type)
+    node.input[1] = constant.name
+    return constant
+
+
+def _tensor_constant(name: str, data_type: int) -> tuple[NodeProto, TensorProto]:
+    """A constant called ``name`` and its tensor, as yet without content."""
     constant = NodeProto(name=name, op_type="Constant", output=[name])
     value = constant.attribute.add(name="value", type=AttributeProto.TENSORS)
-    value.tensors.add(data_type=data_type, name="value0", raw_data=array.tobytes())
-    return constant
+    return constant, value.tensors.add(data_type=data_type, name="value0")
