@@ -14,6 +14,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
+from mindspore.train.mind_ir_pb2 import AttributeProto, ModelProto, TensorProto
 
 from src.deploy.mindir_v1 import write_version_1
 
@@ -126,24 +127,25 @@ def test_every_output_of_every_file_is_written(workspace):
 def test_it_tells_tensors_progress_and_time(workspace, image_type):
     result = workspace.run()
     lines = result.stdout.splitlines()
-    assert re.fullmatch(r"MindSpore Lite (\S+ )?on CPU", lines[0])
-    assert re.fullmatch(rf"input \S+: {image_type} \(2, 3, 4, 5\)", lines[1])
-    assert re.fullmatch(r"output \S+: float32 \(2, 4, 5\)", lines[2])
-    assert re.fullmatch(r"output \S+: float32 \(2, 3, 4, 5\)", lines[3])
-    assert re.fullmatch(r"3 of 3 images, \d+\.\d\d images/s, 0 s left", lines[4])
+    assert re.fullmatch(r"MindSpore Lite (\S+ )?on CPU", lines.pop(0))
+    assert lines.pop(0) == f"model {workspace.flags['--mindir_path']}: MINDIR"
+    assert re.fullmatch(rf"input \S+: {image_type} \(2, 3, 4, 5\)", lines[0])
+    assert re.fullmatch(r"output \S+: float32 \(2, 4, 5\)", lines[1])
+    assert re.fullmatch(r"output \S+: float32 \(2, 3, 4, 5\)", lines[2])
+    assert re.fullmatch(r"3 of 3 images, \d+\.\d\d images/s, 0 s left", lines[3])
     time = workspace.folder / "time"
     assert {report.name for report in time.iterdir()} == {"test_perform_static.txt", "times.json"}
-    assert (time / "test_perform_static.txt").read_text() == lines[5] + "\n"
-    assert re.fullmatch(r"NN inference cost average time: \d+\.\d{3} ms of infer_count 2", lines[5])
+    assert (time / "test_perform_static.txt").read_text() == lines[4] + "\n"
+    assert re.fullmatch(r"NN inference cost average time: \d+\.\d{3} ms of infer_count 2", lines[4])
     times = json.loads((time / "times.json").read_text())
     assert (times["images"], times["failed"], times["batch_size"]) == (3, 0, 2)
     assert times["images_per_second"] == pytest.approx(3 / times["seconds"], rel=0.01)
-    assert times["warm_up_ms"] > 0
+    assert times["load_ms"] > 0 and times["warm_up_ms"] > 0
     assert list(times["stages"]) == ["read", "network", "write"]
     for stage in times["stages"].values():
         assert 0 <= stage["p50_ms"] <= stage["p90_ms"] <= stage["p99_ms"] <= stage["max_ms"]
         assert 0 < stage["mean_ms"] <= stage["max_ms"]
-    assert f"average time: {times['stages']['network']['mean_ms']:.3f} ms" in lines[5]
+    assert f"average time: {times['stages']['network']['mean_ms']:.3f} ms" in lines[4]
 
 
 def test_a_second_run_replaces_the_results(workspace):
@@ -341,6 +343,7 @@ def test_help_needs_nothing_else(infer_app):
         (("--device_id",), ("--device_id", "needs a value")),
         (("--device_target=CPU",), ("--device_target", "twice")),
         (("images",), ("images", "unknown")),
+        (("--precision_mode", "fp32"), ("--precision_mode", '"fp32"', "preferred_fp32")),
     ],
 )
 def test_bad_flags(workspace, extra, words):
@@ -393,12 +396,18 @@ class OneRow(nn.Cell):
         return ops.ReduceSum()(x, 0)
 
 
+class WholeNumbers(nn.Cell):
+    def construct(self, x):
+        return ops.Cast()(x, ms.int32)
+
+
 @pytest.mark.parametrize(
     ("cell", "blanks", "words"),
     [
         (TwoInputs(), [np.float32, np.float32], ("has 2 inputs instead of one image",)),
         (OneRow(), [np.float32], ("its output", "(3, 4, 5) and has no row for each of 2 images")),
         (TwoOutputs(), [np.int32], ("its input is int32 (2, 3, 4, 5) instead of",)),
+        (WholeNumbers(), [np.float32], ("is int32 instead of float32", "output_type=FP32")),
     ],
 )
 def test_models_of_another_kind(workspace, cell, blanks, words):
@@ -407,6 +416,64 @@ def test_models_of_another_kind(workspace, cell, blanks, words):
     write_version_1(workspace.folder / "v3.mindir", workspace.folder / "v1.mindir")
     workspace.flags["--mindir_path"] = workspace.folder / "v1.mindir"
     workspace.refuses("v1.mindir: ", *words, "export.py")
+
+
+def converted_model() -> bytes:
+    """What converter_lite of Lite 2.0.0 leaves for Ascend: one operator, which holds CANN's model.
+
+    The content here is none: only a chip's CANN makes one.
+    """
+    model = ModelProto(mind_ir_version=1)
+    model.graph.name = "graph"
+    for name, put in (("image", model.graph.input), ("boxes", model.graph.output)):
+        tensor = put.add(name=f"graph:{name}").tensor.add(name=name, data_type=TensorProto.FLOAT)
+        tensor.dims.extend(SHAPE)
+    data = model.graph.parameter.add(name="graph:om", data_type=TensorProto.UINT8)
+    data.dims.append(1000)
+    data.raw_data = bytes(1000)
+    primitive = model.primitives.add(name="Custom:2", op_type="Custom")
+    for name, text in (("func_type", "acl_build"), ("uniq_name", "CustomAscend"), ("type", "ACL")):
+        primitive.attribute.add(name=name, type=AttributeProto.STRING, s=text.encode())
+    inputs = ("graph:image", "graph:om")
+    model.graph.node.add(op_type="REF::Custom:2", input=inputs, output=["graph:boxes"])
+    return model.SerializeToString()
+
+
+@pytest.fixture
+def converted(workspace) -> Path:
+    path = workspace.folder / "converted.mindir"
+    path.write_bytes(converted_model())
+    workspace.flags["--mindir_path"] = path
+    return path
+
+
+def test_a_converted_model_is_refused_on_a_cpu(workspace, converted):
+    workspace.refuses(f"{converted}: is converted for Ascend", "--device_target CPU", "export.py")
+
+
+def test_the_kind_of_model_is_told_before_it_is_loaded(workspace, converted, mindir):
+    """Here without CANN, so that loading fails; what it gives, only a card can show."""
+    workspace.flags["--device_target"] = "Ascend"
+    result = workspace.run("--precision_mode", "enforce_fp16")
+    assert result.returncode == 2
+    assert result.stdout.splitlines()[1] == f"model {converted}: converted for Ascend"
+    warning, error = result.stderr.splitlines()
+    assert warning.startswith(f"warning: --precision_mode is ignored: {converted} is converted")
+    assert f"{converted}: MindSpore Lite cannot load it on Ascend 0" in error
+    assert len(workspace.run().stderr.splitlines()) == 1  # the default is no reason to warn
+
+    workspace.flags["--mindir_path"] = mindir
+    result = workspace.run("--precision_mode", "enforce_fp16")
+    assert result.returncode == 2
+    assert result.stdout.splitlines()[1].startswith(f"model {mindir}: MINDIR, compiled now")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_modes_of_ascend_are_ignored_with_a_warning_on_a_cpu(workspace):
+    result = workspace.run("--precision_mode", "enforce_fp32")
+    assert result.returncode == 0
+    assert result.stderr == "warning: --precision_mode is ignored: it is of Ascend\n"
+    workspace.has_results(*workspace.images)
 
 
 def test_damaged_mindirs_are_refused_or_run(workspace, mindir):

@@ -16,7 +16,8 @@ struct Device {
   Target target = Target::kAscend;
   int num_threads = 2;  // CPU only.
 
-  // Ascend only; an empty text leaves CANN's own choice.
+  // Ascend only; an empty text leaves CANN's own choice. The modes are for what compiles a MINDIR
+  // when it is loaded: one that is converted has those of its conversion.
   int id = 0;
   // CANN's default, enforce_fp16, would round box coordinates to 1/8 of a pixel from 128 on.
   std::string precision_mode = "preferred_fp32";

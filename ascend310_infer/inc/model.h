@@ -28,11 +28,15 @@ std::string ShapeText(const std::vector<int64_t>& shape);
 // "input x: uint8 (1, 3, 512, 512)".
 std::string Describe(const std::string& role, const TensorInfo& tensor);
 
-// A MINDIR ready to run: one input, a batch of B images, and outputs of B rows.
+// Whether a file holds what CANN has compiled for a chip (converter_lite
+// --optimize=ascend_oriented), instead of a graph.
+Result<bool> IsConverted(const std::string& path);
+
+// A MINDIR ready to run: one input, a batch of B images, and float32 outputs of B rows.
 // Not safe for use by two threads at once.
 class Model {
  public:
-  // Reads and compiles a MINDIR; takes seconds, on Ascend minutes.
+  // Reads and compiles a MINDIR; takes seconds, on Ascend minutes unless it is converted.
   static Result<Model> Load(const std::string& path, const Device& device);
 
   const TensorInfo& input() const { return input_; }

@@ -22,6 +22,7 @@ struct Options {
   std::string result_json;  // Empty: no COCO result file.
   std::string time_path = "./time_Result";
   Device device;
+  std::vector<std::string> compile_flags;  // Those given that only a compilation heeds.
   PipelineOptions pipeline;
 };
 

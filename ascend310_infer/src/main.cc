@@ -176,11 +176,38 @@ Reader CreateReader(const Options& options, const Meta& meta, const TensorInfo& 
   };
 }
 
-void PrintModel(const Model& model, const Device& device) {
+// Tells what is about to be loaded, which can take minutes. Fails if the device cannot run it.
+Status PrintKind(const Options& options, bool is_converted) {
+  const std::string model = Shown(options.mindir_path);
+  const bool is_cpu = options.device.target == Device::Target::kCpu;
+  if (is_converted && is_cpu) {
+    return Status::Error(model +
+                         ": is converted for Ascend, which --device_target CPU cannot run; give "
+                         "the MINDIR that export.py wrote");
+  }
+  std::string kind = "MINDIR";
+  std::string ignored;  // Why modes of a compilation are.
+  if (is_converted) {
+    kind = "converted for Ascend";
+    ignored = model + " is converted and has the modes of its conversion";
+  } else if (is_cpu) {
+    ignored = "it is of Ascend";
+  } else {
+    kind += ", compiled now, which takes minutes (converter_lite does it once for all)";
+  }
+  for (const std::string& flag : options.compile_flags) {
+    if (!ignored.empty()) {
+      std::cerr << "warning: " << flag << " is ignored: " << ignored << std::endl;
+    }
+  }
   const std::string version = mindspore::Version();  // Empty in the 2.0.0 of the package index.
   std::cout << "MindSpore Lite " << version << (version.empty() ? "" : " ") << "on "
-            << DeviceName(device) << "\n"
-            << Describe("input", model.input()) << "\n";
+            << DeviceName(options.device) << "\nmodel " << model << ": " << kind << std::endl;
+  return Status::Ok();
+}
+
+void PrintTensors(const Model& model) {
+  std::cout << Describe("input", model.input()) << "\n";
   for (const TensorInfo& output : model.outputs()) {
     std::cout << Describe("output", output) << "\n";
   }
@@ -197,15 +224,15 @@ Status WarmUp(Model* model, double* milliseconds) {
   return status;
 }
 
-std::string TimesJson(const PipelineResult& result, double seconds, double warm_up_ms,
-                      int64_t batch_size, const StageTimes& times) {
+std::string TimesJson(const PipelineResult& result, double seconds, double load_ms,
+                      double warm_up_ms, int64_t batch_size, const StageTimes& times) {
   char text[256];
   std::snprintf(
       text, sizeof(text),
       "{\"images\": %zu, \"failed\": %zu, \"seconds\": %.6f, \"images_per_second\": %.3f, "
-      "\"warm_up_ms\": %.3f, \"batch_size\": %d,\n \"stages\": ",
+      "\"load_ms\": %.3f, \"warm_up_ms\": %.3f, \"batch_size\": %d,\n \"stages\": ",
       result.done, result.failed, seconds,
-      seconds > 0 ? static_cast<double>(result.done) / seconds : 0.0, warm_up_ms,
+      seconds > 0 ? static_cast<double>(result.done) / seconds : 0.0, load_ms, warm_up_ms,
       static_cast<int>(batch_size));
   return text + times.Json() + "}\n";
 }
@@ -253,19 +280,29 @@ int Run(const Options& options) {
   if (!meta.ok()) {
     return Fail(meta.status());
   }
+  Result<bool> is_converted = IsConverted(options.mindir_path);
+  if (!is_converted.ok()) {
+    return Fail(is_converted.status());
+  }
+  Status status = PrintKind(options, is_converted.value());
+  if (!status.ok()) {
+    return Fail(status);
+  }
+  const Clock::time_point load_start = Clock::now();
   Result<Model> loaded = Model::Load(options.mindir_path, options.device);
   if (!loaded.ok()) {
     return Fail(loaded.status());
   }
+  const double load_ms = Seconds(Clock::now() - load_start) * 1e3;
   Model& model = loaded.value();
-  Status status = CheckOptions(options, meta.value(), model);
+  status = CheckOptions(options, meta.value(), model);
   if (status.ok()) {
     status = PrepareFolders(options, inputs.value().size(), model);
   }
   if (!status.ok()) {
     return Fail(status);
   }
-  PrintModel(model, options.device);
+  PrintTensors(model);
 
   double warm_up_ms = 0.0;
   status = WarmUp(&model, &warm_up_ms);
@@ -287,8 +324,9 @@ int Run(const Options& options) {
   }
   const std::string summary = times.Summary() + "\n";
   std::cout << summary << std::flush;
-  status = WriteTimes(options.time_path, summary,
-                      TimesJson(result, seconds, warm_up_ms, model.input().shape[0], times));
+  status =
+      WriteTimes(options.time_path, summary,
+                 TimesJson(result, seconds, load_ms, warm_up_ms, model.input().shape[0], times));
   return status.ok() ? code : Fail(status);
 }
 

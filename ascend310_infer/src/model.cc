@@ -50,10 +50,15 @@ Status CheckInput(const std::string& path, const std::vector<mindspore::MSTensor
   return Status::Ok();
 }
 
-// Fails unless each output has a row for each image of a batch.
+// Fails unless each output is float32 and has a row for each image of a batch.
 Status CheckOutputs(const std::string& path, const std::vector<TensorInfo>& outputs,
                     int64_t batch_size) {
   for (const TensorInfo& output : outputs) {
+    if (output.type != "float32") {
+      return Status::Error(path + ": its output " + output.name + " is " + output.type +
+                           " instead of float32; export the network with export.py, or give "
+                           "output_type=FP32 in converter_lite's configFile");
+    }
     const bool has_rows =
         batch_size == 1 || (!output.shape.empty() && output.shape[0] == batch_size);
     if (!IsFixed(output) || !has_rows) {
@@ -79,6 +84,16 @@ std::string Describe(const std::string& role, const TensorInfo& tensor) {
   return role + " " + tensor.name + ": " + tensor.type + " " + ShapeText(tensor.shape);
 }
 
+Result<bool> IsConverted(const std::string& path) {
+  constexpr size_t kLargest = size_t{1} << 31;  // Of a protobuf.
+  Result<std::string> content = ReadAll(path, kLargest);
+  if (!content.ok()) {
+    return content.status();
+  }
+  // The converter leaves one operator of this name. No text of a network of ours has it.
+  return content.value().find("CustomAscend") != std::string::npos;
+}
+
 Model::Model(std::unique_ptr<mindspore::Model> model, TensorInfo input,
              std::vector<TensorInfo> outputs)
     : model_(std::move(model)), input_(std::move(input)), outputs_(std::move(outputs)) {}
@@ -95,7 +110,8 @@ Result<Model> Model::Load(const std::string& path, const Device& device) {
         shown + ": MindSpore Lite cannot load it on " + DeviceName(device) +
         "; export it with export.py for this version of Lite (2.0 reads MINDIR version 1 only)" +
         (device.target == Device::Target::kAscend
-             ? ", source CANN's set_env.sh, or pass --device_target CPU"
+             ? ", or convert it by this Lite's converter_lite for this chip, source CANN's "
+               "set_env.sh, or pass --device_target CPU"
              : "") +
         "; GLOG_v=2 in the environment shows the reason");
   }

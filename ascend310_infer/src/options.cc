@@ -60,18 +60,32 @@ Flag NumberFlag(const std::string& name, const std::string& meaning, int minimum
           }};
 }
 
-// A setting of CANN, which checks its values itself.
+// A setting of CANN's compilation, which checks its value itself.
 Flag AscendFlag(const std::string& name, const std::string& meaning, std::string Device::* text) {
-  return {name, meaning, [text](const std::string& value, Options* options) {
+  return {name, meaning, [=](const std::string& value, Options* options) {
+            options->compile_flags.push_back(name);
             options->device.*text = value;
             return Status::Ok();
           }};
 }
 
+// An empty mode leaves the choice to CANN. MindSpore Lite does so too where it does not know one.
+Status ParsePrecisionMode(const std::string& text, std::string* mode) {
+  const std::vector<std::pair<std::string, std::string>> names = {
+      {"enforce_fp32", "enforce_fp32"},
+      {"preferred_fp32", "preferred_fp32"},
+      {"enforce_fp16", "enforce_fp16"},
+      {"enforce_origin", "enforce_origin"},
+      {"preferred_optimal", "preferred_optimal"}};
+  *mode = text;
+  return text.empty() ? Status::Ok() : ParseName(text, names, mode);
+}
+
 std::vector<Flag> Flags() {
   constexpr int kMostThreads = 256;
   return {
-      PathFlag("--mindir_path", "the model that export.py wrote (required)", &Options::mindir_path),
+      PathFlag("--mindir_path", "export.py's model, or what converter_lite made of it (required)",
+               &Options::mindir_path),
       PathFlag("--input_path", "folder of the inputs, or a text file that lists them (required)",
                &Options::input_path),
       {"--input_format", "bin, as preprocess.py writes them, or image files (default bin)",
@@ -99,7 +113,11 @@ std::vector<Flag> Flags() {
        }},
       NumberFlag("--device_id", "which Ascend device (default 0)", 0, 4096,
                  [](Options* options) { return &options->device.id; }),
-      AscendFlag("--precision_mode", "of Ascend (default preferred_fp32)", &Device::precision_mode),
+      {"--precision_mode", "of Ascend (default preferred_fp32)",
+       [](const std::string& value, Options* options) {
+         options->compile_flags.emplace_back("--precision_mode");
+         return ParsePrecisionMode(value, &options->device.precision_mode);
+       }},
       AscendFlag("--op_select_impl_mode", "of Ascend, such as high_precision (default CANN's)",
                  &Device::op_select_impl_mode),
       AscendFlag("--buffer_optimize_mode", "of Ascend, such as off_optimize (default CANN's)",
@@ -128,6 +146,7 @@ std::string Usage() {
   add(kFailFast, "stop at the first input that fails; without it the others are done");
   add("--help", "print this and stop");
   return text +
+         "\nA model that is converted for Ascend has the modes of its conversion.\n"
          "\nExit codes: 0 all inputs are done; 1 some failed, each named, the others are done; 2 "
          "nothing\ncould be done, or the results could not be written; 130 or 143 stopped by "
          "SIGINT "
