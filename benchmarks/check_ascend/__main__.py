@@ -22,7 +22,7 @@ from src.model_utils.device_adapter import ascend_chip, disarm_onednn_trap, set_
 from src.model_utils.errors import run_program
 from src.model_utils.files import whole_file, write_json
 
-_TARGETS = ["Ascend", "GPU", "CPU"]
+_TARGETS = ["Ascend", "CPU"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -67,7 +67,7 @@ def _rows(
     from benchmarks.check_ascend import checks
     from src.models.deformable import chosen_form
 
-    chip = Chip(computes_on, ascend_chip(), report.is_simulated())
+    chip = Chip(computes_on, ascend_chip(), report.is_simulated(), device_id)
     facts.append(("MindSpore", f"{ms.__version__} on {chip.name or chip.target}"))
     if chip.is_simulated:
         facts.append(("simulated", "MS_SIMULATION_LEVEL is set: all is run, nothing is compared"))

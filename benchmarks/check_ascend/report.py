@@ -31,6 +31,7 @@ class Chip:
     target: str
     name: str
     is_simulated: bool
+    device_id: int = 0
 
 
 def is_simulated() -> bool:
