@@ -3,6 +3,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from mindspore import Tensor, nn, ops
 
 from benchmarks.check_ascend import checks, report, seeded
 from benchmarks.check_ascend.report import FAILED, NOT_COMPARED, PASSED, Chip, Row
+from src.model_utils.errors import UserError
 from src.models.decode import Decode
 from src.models.deformable import DeformableConv
 from tests.conftest import PROJECT, Program, assert_refused
@@ -237,3 +239,29 @@ def test_a_device_that_is_not_there_is_refused(program: Program, tmp_path: Path)
     done = program("scripts/check_ascend.sh", cwd=tmp_path)
     assert_refused(done, "device_target Ascend", "finds no such device")
     assert not (tmp_path / "ascend_report.md").exists()
+
+
+def test_on_a_simulated_chip_all_is_run_and_nothing_is_compared(tmp_path: Path):
+    stand_in = pytest.importorskip("benchmarks.ascend.stand_in")
+    try:
+        stand_in.built()
+    except UserError as error:
+        pytest.skip(str(error))
+    script = ("bash", PROJECT / "scripts" / "check_ascend.sh")
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.ascend.dry_run", "910B", *script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    text = (tmp_path / "ascend_report.md").read_text()
+    assert f"MindSpore: {ms.__version__} on ascend910b" in text
+    rows = table(text)
+    assert "heads, deformable (grid_sample)" in rows and len(rows) == 10
+    assert {result for result, *_ in rows.values()} == {NOT_COMPARED}
+    assert {remark for *_, remark in rows.values()} - {report.SIMULATED} == {
+        "simulated: without what CANN's kernels take"
+    }
