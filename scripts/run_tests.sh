@@ -21,7 +21,8 @@ echo "== linters"
 "$bin/ruff" format --check .
 "$bin/ruff" check .
 "$bin/shellcheck" scripts/*.sh ascend310_infer/build.sh .ci/run
-"$bin/clang-format" --dry-run -Werror ascend310_infer/*/*.h ascend310_infer/*/*.cc benchmarks/*.cc benchmarks/ascend/*.cc
+"$bin/clang-format" --dry-run -Werror ascend310_infer/*/*.h ascend310_infer/*/*.cc \
+    benchmarks/*.cc benchmarks/*/*.cc tests/*.cc
 echo "== tests"
 # A file after the other in each of several processes, which take a gigabyte or two.
 workers=$(nproc)

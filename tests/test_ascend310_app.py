@@ -418,31 +418,39 @@ def test_models_of_another_kind(workspace, cell, blanks, words):
     workspace.refuses("v1.mindir: ", *words, "export.py")
 
 
-def converted_model() -> bytes:
+def converted_model(input_shape: tuple[int, ...], output_shape: tuple[int, ...]) -> bytes:
     """What converter_lite of Lite 2.0.0 leaves for Ascend: one operator, which holds CANN's model.
 
-    The content here is none: only a chip's CANN makes one.
+    The content here is none: only a chip's CANN makes one. Both are float32.
     """
     model = ModelProto(mind_ir_version=1)
     model.graph.name = "graph"
-    for name, put in (("image", model.graph.input), ("boxes", model.graph.output)):
+    for name, put, shape in (
+        ("image", model.graph.input, input_shape),
+        ("boxes", model.graph.output, output_shape),
+    ):
         tensor = put.add(name=f"graph:{name}").tensor.add(name=name, data_type=TensorProto.FLOAT)
-        tensor.dims.extend(SHAPE)
+        tensor.dims.extend(shape)
     data = model.graph.parameter.add(name="graph:om", data_type=TensorProto.UINT8)
     data.dims.append(1000)
     data.raw_data = bytes(1000)
     primitive = model.primitives.add(name="Custom:2", op_type="Custom")
     for name, text in (("func_type", "acl_build"), ("uniq_name", "CustomAscend"), ("type", "ACL")):
         primitive.attribute.add(name=name, type=AttributeProto.STRING, s=text.encode())
-    inputs = ("graph:image", "graph:om")
-    model.graph.node.add(op_type="REF::Custom:2", input=inputs, output=["graph:boxes"])
+    inputs, outputs = ("graph:image", "graph:om"), ["graph:boxes"]
+    node = model.graph.node.add(
+        name="graph:boxes", op_type="REF::Custom:2", input=inputs, output=outputs
+    )
+    shape = node.attribute.add(name="shape", type=AttributeProto.TENSORS)
+    shape.tensors.add().CopyFrom(model.graph.output[0].tensor[0])
+    model.graph.attribute.add(name="isOptimized", type=AttributeProto.BOOL, i=1)
     return model.SerializeToString()
 
 
 @pytest.fixture
 def converted(workspace) -> Path:
     path = workspace.folder / "converted.mindir"
-    path.write_bytes(converted_model())
+    path.write_bytes(converted_model(SHAPE, SHAPE))
     workspace.flags["--mindir_path"] = path
     return path
 
