@@ -227,6 +227,25 @@ def test_cards_are_told_by_npu_smi():
     assert [report.card(NPU_SMI, number) for number in range(3)] == ["910B2", "310P3", ""]
 
 
+def test_of_a_310_the_application_alone_is_checked(
+    program: Program, infer_app: Path, tmp_path: Path
+):
+    """MindSpore finds no Ascend there, and exports on the CPU; here there is no card either."""
+    (tmp_path / "npu-smi").write_text(f"#!/bin/sh\ncat << END\n{NPU_SMI}END\n")
+    (tmp_path / "npu-smi").chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = program("scripts/check_ascend.sh", "1", cwd=tmp_path, PATH=path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    text = (tmp_path / "ascend_report.md").read_text()
+    assert "- driver: 23.0.rc2" in text and "- card: 310P3" in text
+    rows = table(text)
+    assert {name: result for name, (result, *_) in rows.items()} == {
+        "what MindSpore computes": NOT_COMPARED,
+        "C++ application": FAILED,
+    }
+    assert "MindSpore Lite cannot load it on Ascend 1" in rows["C++ application"][-1]
+
+
 @pytest.mark.parametrize("arguments", [("first",), ("0", "1"), ("-1",)])
 def test_wrong_use_ends_with_2(program: Program, tmp_path: Path, arguments: tuple[str, ...]):
     done = program("scripts/check_ascend.sh", *arguments, cwd=tmp_path, DEVICE_TARGET="CPU")
