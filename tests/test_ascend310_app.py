@@ -396,18 +396,12 @@ class OneRow(nn.Cell):
         return ops.ReduceSum()(x, 0)
 
 
-class WholeNumbers(nn.Cell):
-    def construct(self, x):
-        return ops.Cast()(x, ms.int32)
-
-
 @pytest.mark.parametrize(
     ("cell", "blanks", "words"),
     [
         (TwoInputs(), [np.float32, np.float32], ("has 2 inputs instead of one image",)),
         (OneRow(), [np.float32], ("its output", "(3, 4, 5) and has no row for each of 2 images")),
         (TwoOutputs(), [np.int32], ("its input is int32 (2, 3, 4, 5) instead of",)),
-        (WholeNumbers(), [np.float32], ("is int32 instead of float32", "output_type=FP32")),
     ],
 )
 def test_models_of_another_kind(workspace, cell, blanks, words):

@@ -32,7 +32,8 @@ std::string Describe(const std::string& role, const TensorInfo& tensor);
 // --optimize=ascend_oriented), instead of a graph.
 Result<bool> IsConverted(const std::string& path);
 
-// A MINDIR ready to run: one input, a batch of B images, and float32 outputs of B rows.
+// A MINDIR ready to run: one input, a batch of B images, and outputs of B rows, none of float16,
+// which would place boxes to 1/8 of a cell.
 // Not safe for use by two threads at once.
 class Model {
  public:
