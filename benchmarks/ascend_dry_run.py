@@ -10,7 +10,7 @@ peak of its memory pool in MiB: a lower bound, as the workspaces of CANN's kerne
 Ends with 1 if one does not compile, or an operator has no kernel on the chip. The network is a
 small one with all kinds of layers unless --config_path names another; more parameters of the
 configuration may follow. 910A: the operators that MindSpore gives to CANN's graph engine, which is
-not here. 310P: what evaluates, as nobody trains there.
+not here. Behind the variants stands the table of docs/ascend.md, of the chips and graphs asked for.
 """
 
 import argparse
@@ -24,7 +24,8 @@ from pathlib import Path
 from benchmarks.ascend import stand_in
 from benchmarks.ascend.dry_run import CHIPS
 from benchmarks.ascend.kernels import Compiled, compile_variants
-from benchmarks.ascend.variants import SMALL, VARIANTS, variants_of
+from benchmarks.ascend.variants import SMALL, VARIANTS
+from benchmarks.ascend_types import readiness
 from benchmarks.common import count
 from src.model_utils.config import DEFAULT_CONFIG_PATH, load_config
 from src.model_utils.errors import run_program
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     work = [
         (chip, name)
         for chip in chips
-        for name in variants_of(chip)
+        for name in VARIANTS
         if not options.variant or name in options.variant
     ]
 
@@ -68,6 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     "error": found.error,
                 }
             )
+    kinds: dict[str, dict[str, str]] = {}
+    for variant in variants:
+        kinds.setdefault(variant["chip"], {}).update(variant["kernels"])
+    print(f"{readiness(kinds)}\n")
     failed = [v for v in variants if v["error"] or v["without_kernel"]]
     print(f"{len(variants)} variants, {len(failed)} of them without all kernels")
     if options.json:

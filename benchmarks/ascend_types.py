@@ -1,9 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Which operators of this project's graphs the AI Core of each Ascend chip has, in which types.
 
-python -m benchmarks.ascend_types
-
-prints them as a markdown table. Two sources: for the chips the operator lists of CANN 8.1.RC1, in
+Two sources: for the chips the operator lists of CANN 8.1.RC1, in
 an installed CANN `aic-CHIP-ops-info.json` below `opp/built-in/op_impl/`; for the last column the
 package mindspore-ascend 1.10.0, which states the kernels of 910A and 310 in
 `mindspore/ops/_op_impl/tbe/`, and against which a test holds it. Where CANN leaves the types to the
@@ -12,6 +10,7 @@ CANN's open source. Names are MindSpore's, as it chooses kernels by them: Muls, 
 are forms of CANN's Muls, Equal and so on with a number. No MindSpore is needed.
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 CHIPS = ("910A", "910B", "310P", "310")  # 910C has what 910B has
@@ -20,6 +19,7 @@ YES = "yes"  # the type that the graphs use
 HALF = "float16"  # float16 alone
 NONE = "no"  # no kernel on the AI Core
 KERNEL = "by kernel"  # the kernel decides, by shapes and layout
+UNKNOWN = ""
 SOME = "some shapes"  # of 32 channels or less than 20,480 values, says the source of aclnn
 
 # What CANN's precision mode allow_fp32_to_fp16 computes in float16 on chips whose matrix unit has
@@ -65,6 +65,7 @@ OPERATORS = (
     Operator("MatMul", "float32", KERNEL, KERNEL, KERNEL, KERNEL, YES),
     Operator("ArgMaxWithValue", "float32", YES, YES, YES, HALF, YES),
     Operator("Exp", "float32", YES, YES, YES, HALF, YES),
+    Operator("AllReduce", "float32", UNKNOWN, UNKNOWN, UNKNOWN, UNKNOWN, NONE),
     Operator("FloorDiv", "int32", YES, YES, YES, NONE, YES),
     Operator("IsFinite", "float32", NONE, YES, YES, NONE, NONE),
     Operator("NPUGetFloatStatusV2", "", YES, NONE, YES, YES, NONE),
@@ -75,7 +76,7 @@ OPERATORS = (
     *_alike(
         "float32",
         (YES, YES, YES, NONE),
-        {YES: "Adam BiasAddGrad ReluGrad SigmoidGrad StridedSliceGrad"},
+        {YES: "Adam BiasAddGrad ReluGrad SigmoidGrad StridedSliceGrad", NONE: "GatherD"},
     ),
     *_alike(
         "float32",
@@ -90,7 +91,8 @@ OPERATORS = (
             "Greater GreaterEqual Less LessEqual Log Maximum Minimum Neg Pow ReLU ReduceMean "
             "ReduceSum Sigmoid Sign Sqrt Square TensorMove Tile",
             KERNEL: "ReverseV2",
-            NONE: "Divs EqScalar FillV2 Muls PowTensorScalar Reshape SplitWithSize SumExt",
+            NONE: "Divs EqScalar FillV2 LessScalar Muls PowTensorScalar Reshape SplitWithSize "
+            "SumExt ZerosLikeExt",
         },
     ),
     *_alike(
@@ -105,7 +107,7 @@ OPERATORS = (
     *_alike("float32, int32", (YES, YES, YES, YES), {YES: "Sub"}),
     *_alike("float32, int32", (KERNEL, KERNEL, KERNEL, KERNEL), {YES: "Add", KERNEL: "Mul"}),
     *_alike("float32, uint8", (YES, YES, YES, YES), {YES: "Cast StridedSlice Transpose"}),
-    *_alike("bool", (YES, YES, YES, YES), {YES: "LogicalNot LogicalOr ReduceAll"}),
+    *_alike("bool", (YES, YES, YES, YES), {YES: "LogicalAnd LogicalNot LogicalOr ReduceAll"}),
 )
 
 
@@ -119,12 +121,42 @@ def float16_operators(chip: str) -> frozenset[str]:
     return _MATRIX | alone
 
 
-def markdown() -> str:
-    """The table, operator by chip."""
-    header = ("operator", "type", *CHIPS, "package")
-    rows = [header, ("---",) * len(header), *OPERATORS]
+# What else there is to know of an operator, for the table.
+_REMARKS = {
+    "AllReduce": "HCCL's: several devices",
+    "Conv2D": "910B and 910C: HF32 unless it is switched off",
+    "DeformableOffsets": "MindSpore gives NCHW, which no AI Core kernel takes: the form `operator`",
+    "DeformableOffsetsGrad": "as DeformableOffsets",
+    "FloorDiv": "of K values; AICPU on 310",
+    "Gather": "the form `gather` of the deformable convolution, and decode",
+    "GridSampler2D": "the form `grid_sample`; AICPU where the AI Core lacks it",
+    "GridSampler2DGrad": "to 2,048 channels",
+    "IsFinite": "one number a step; AICPU on 910A",
+    "L2Loss": "overflow, a kernel a gradient; on 910A NPUGetFloatStatusV2 instead",
+    "MaxPool": "the stem's; peaks go by Maximum",
+    "NPUGetFloatStatusV2": "overflow, on 910A alone",
+    "TopK": "two stages; scores keep 11 bits on 910A and 310",
+}
+
+
+def readiness(kinds: Mapping[str, Mapping[str, str]]) -> str:
+    """The operators of graphs as a markdown table: type, each chip's AI Core, kind of kernel.
+
+    Args:
+        kinds: by chip, MindSpore's kind of kernel of each operator, as the dry run gives it. Kinds
+            of 910A, where operators have the graph engine's names, are not shown.
+    """
+    rows = [
+        ("operator", "type", "910A", "910B, 910C", "310P", "310", "package", "kernel", "remark")
+    ]
+    rows.append(("---",) * len(rows[0]))
+    chosen: dict[str, set[str]] = {}
+    for chip, found in kinds.items():
+        for name, kind in found.items() if chip != "910A" else ():
+            chosen.setdefault(name, set()).add(kind)
+    known = {operator.name: operator for operator in OPERATORS}
+    for name in sorted(chosen):
+        unknown = Operator(name, "", *[UNKNOWN] * 5)
+        kernel = ", ".join(sorted(chosen[name]))
+        rows.append((*known.get(name, unknown), kernel, _REMARKS.get(name, "")))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
-
-
-if __name__ == "__main__":
-    print(markdown())

@@ -15,6 +15,7 @@ import pytest
 from benchmarks.ascend import stand_in
 from benchmarks.ascend.kernels import Compiled, compile_variants, compiled
 from benchmarks.ascend.variants import SMALL, VARIANTS
+from benchmarks.ascend_types import OPERATORS, readiness
 from src.training.metrics import read_records
 from tests.conftest import PROJECT, QUICKSTART
 from tests.helpers import benchmark
@@ -32,14 +33,16 @@ _ALONE = tuple(name for name in _TRAINING if not VARIANTS[name].environment)
 _LAUNCHED = tuple(name for name in _TRAINING if VARIANTS[name].environment)
 _INFERENCE = tuple(name for name, variant in VARIANTS.items() if variant.kind != "train")
 _FORMS = tuple(f"train_{form}_O0" for form in ("gather", "grid_sample", "operator", "none"))
+_CHOSEN = (*_FORMS, "train_grid_sample_O2", "train_dynamic")
 # Variants by process, as starting one takes as long as compiling a graph. 910B compiles all; 910A
 # builds one graph a process, for want of the graph engine. The benchmark has all on each chip.
 PROCESSES = {
     ("910B", "training"): (_ALONE, _LAUNCHED),
-    ("910C", "training"): ((*_FORMS, "train_grid_sample_O2", "train_dynamic"), _LAUNCHED),
+    ("910C", "training"): (_CHOSEN, _LAUNCHED),
     ("910A", "training"): (("train_dynamic",),),
     ("910B", "inference"): (_INFERENCE,),
     ("910C", "inference"): (_INFERENCE,),
+    ("310P", "training"): (_CHOSEN, _LAUNCHED),
     ("310P", "inference"): (_INFERENCE,),
     ("910A", "inference"): (("evaluate_flip",), ("export_uint8",)),
 }
@@ -97,6 +100,16 @@ def test_every_operator_gets_a_kernel_of_the_chip_and_none_other_than_before(
         assert not found.without_kernel, names
     expected = sections(KERNELS.read_text(encoding="utf-8"))
     assert listing(kernels_of(results[key])) == expected[" ".join(key)]
+
+
+def test_the_document_has_the_table_of_these_kernels():
+    kinds: dict[str, dict[str, str]] = {}
+    for name, lines in sections(KERNELS.read_text(encoding="utf-8")).items():
+        kinds.setdefault(name.split()[0], {}).update(line.split() for line in lines)
+    table = readiness(kinds)
+    known = {operator.name for operator in OPERATORS}
+    assert {row.split(" | ")[0].removeprefix("| ") for row in table.splitlines()[2:]} <= known
+    assert table in (PROJECT / "docs" / "ascend.md").read_text(encoding="utf-8")
 
 
 def test_the_steps_of_several_ranks_and_forms_are_what_they_are_taken_for(results: Results):

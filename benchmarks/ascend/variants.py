@@ -74,11 +74,6 @@ VARIANTS = {
 }
 
 
-def variants_of(chip: str) -> list[str]:
-    """The variants that make sense on a chip: nobody trains on 310P."""
-    return [name for name, variant in VARIANTS.items() if chip != "310P" or variant.kind != "train"]
-
-
 def run(names: Sequence[str], parameters: Sequence[str]) -> None:
     """Compiles variants, which start from one environment, and runs each once."""
     device = None
