@@ -32,7 +32,8 @@ bool IsOfReadFormat(const std::string& encoded) {
       "\xFF\x4F\xFF\x51",
   };
   const bool is_pnm = encoded.size() > 2 && encoded[0] == 'P' && encoded[1] >= '1' &&
-                      encoded[1] <= '6' && std::isspace(static_cast<unsigned char>(encoded[2]));
+                      encoded[1] <= '6' &&
+                      std::isspace(static_cast<unsigned char>(encoded[2])) != 0;
   const bool is_webp = HasAt(encoded, 0, "RIFF") && HasAt(encoded, 8, "WEBP");
   return is_pnm || is_webp || std::any_of(kStarts.begin(), kStarts.end(), [&](const auto& start) {
            return HasAt(encoded, 0, start);
