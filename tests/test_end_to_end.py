@@ -238,10 +238,19 @@ def test_no_program_runs_onednns_reference_convolution(
 def test_evaluation_writes_results_pictures_and_numbers(
     checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
 ):
+    data = Path(shutil.copytree(shapes, tmp_path / "data"))
+    path = data / "annotations" / "instances_val2017.json"
+    truth = json.loads(path.read_text())
+    for number, image in enumerate(truth["images"][:2], 1):  # of one name in two folders
+        folder = data / "val2017" / f"cam{number}"
+        folder.mkdir()
+        (data / "val2017" / image["file_name"]).rename(folder / "0001.jpg")
+        image["file_name"] = f"cam{number}/0001.jpg"
+    path.write_text(json.dumps(truth))
     done = program(
         "eval.py",
         *CPU,
-        *("--load_checkpoint_path", checkpoint, "--data_dir", shapes, "--visual_image", "true"),
+        *("--load_checkpoint_path", checkpoint, "--data_dir", data, "--visual_image", "true"),
         *("--eval_config.num_images", 3, "--eval_config.multi_scales", "[0.75, 1.0]"),
         cwd=tmp_path,
     )
@@ -249,13 +258,18 @@ def test_evaluation_writes_results_pictures_and_numbers(
     results = json.loads((tmp_path / "results_val.json").read_text())
     assert {entry["image_id"] for entry in results} == {1000001, 1000002, 1000003}
     assert {entry["category_id"] for entry in results} <= {1, 2, 4, 7, 9}
-    assert len(list((tmp_path / "pictures").glob("*.jpg"))) == 3
+    names = [image["file_name"] for image in truth["images"][:3]]
+    pictures = (tmp_path / "pictures").rglob("*.jpg")
+    assert {str(file.relative_to(tmp_path / "pictures")) for file in pictures} == set(names)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    shown = re.findall("<figcaption><b>([^<]*)", page)
+    assert shown and set(shown) <= set(names)
+    assert f"overall performance on {path}, 3 of its 8 images\n" in done.stdout
 
     report = json.loads((tmp_path / "eval.json").read_text())
     assert tuple(report["numbers"]) == COCO_NUMBERS
     printed = re.findall(r"^ Average .* = (\S+)$", done.stdout, re.MULTILINE)
     assert printed == [f"{number:.3f}" for number in report["numbers"].values()]
-    truth = json.loads((shapes / "annotations" / "instances_val2017.json").read_text())
     for category in truth["categories"]:
         own = [
             entry["image_id"]
@@ -272,7 +286,7 @@ def test_evaluation_writes_results_pictures_and_numbers(
     digest = hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert report["checkpoint"] == {"path": str(checkpoint), "sha256": digest}
     assert report["config"]["eval_config"]["multi_scales"] == [0.75, 1.0]
-    assert Config.model_validate(report["config"]).data_dir == str(shapes)
+    assert Config.model_validate(report["config"]).data_dir == str(data)
 
 
 def test_evaluation_says_what_the_data_set_lacks(
