@@ -49,8 +49,9 @@ class StemPool(nn.Cell):
 
     def construct(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        row = Tensor(np.zeros((batch, channels, 1, width), np.float32))
-        column = Tensor(np.zeros((batch, channels, height + 2, 1), np.float32))
+        # Of one type with x, which may be float16: MindSpore 2.7 joins no others.
+        row = Tensor(np.zeros((batch, channels, 1, width), np.float32), x.dtype)
+        column = Tensor(np.zeros((batch, channels, height + 2, 1), np.float32), x.dtype)
         x = self.concat_rows((row, x, row))
         return self.pool(self.concat_columns((column, x, column)))
 
