@@ -370,6 +370,7 @@ def test_all_numbers_are_those_of_pycocotools(seed: int, write_truth: Callable[.
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         truth = COCO(str(path))
+        truth.dataset["info"] = {}  # pycocotools 2.0.9 and 2.0.10 cannot do without
         evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
         evaluation.params.imgIds = list(image_ids)
         evaluation.evaluate()

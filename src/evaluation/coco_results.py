@@ -178,7 +178,7 @@ def score(
 def _read_truth(annotation_path: Path, image_ids: Sequence[int]) -> dict[str, Any]:
     """The content of an annotation file that has these images, as COCOeval can take it."""
     content = read_annotation_file(annotation_path)
-    content.setdefault("info", {})  # pycocotools 2.0.10 cannot do without
+    content.setdefault("info", {})  # pycocotools 2.0.9 and 2.0.10 cannot do without
     content["images"] = [entry for entry in content["images"] if is_id(entry.get("id"))]
     missing = set(image_ids) - {entry["id"] for entry in content["images"]}
     if "annotations" not in content or missing:
