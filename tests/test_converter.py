@@ -2,7 +2,6 @@
 """The converter on good, odd and broken data; sets that are whole, damaged or half-written."""
 
 import copy
-import fcntl
 import gzip
 import io
 import itertools
@@ -33,6 +32,7 @@ from src.evaluation.coco_results import score
 from src.evaluation.evaluation_set import read_evaluation_set
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError
+from src.model_utils.locks import held
 from src.model_utils.parameters import DatasetConfig
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import turned_by_exif
@@ -1047,21 +1047,21 @@ def test_a_stop_at_any_step_of_the_replacement_leaves_one_whole_set_or_none(
         except UserError as error:
             assert "no finished MindRecord set is here" in str(error)
             seen.append(0)
-    # The manifest and two files go, two files and the manifest come.
-    assert seen == [3, 0, 0, 0, 0, 0]
+    # The manifest and two files go, two files and the manifest come; the lock goes.
+    assert seen == [3, 0, 0, 0, 0, 0, 4]
     assert read_manifest(target).images == 4
 
 
 def test_a_second_conversion_to_the_same_place_is_refused(coco_set: CocoSet, target: Path):
-    partial = target / f".{PREFIX}.partial"
-    partial.mkdir(parents=True)
-    lock = os.open(partial, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    with pytest.raises(UserError, match="another conversion writes here"):
+    with (
+        held(target / PREFIX, "conversion", "wait"),
+        pytest.raises(
+            UserError, match=f"another conversion writes here .process {os.getpid()} on "
+        ),
+    ):
         convert(coco_set, target)
-    os.close(lock)
     convert(coco_set, target)
-    assert not partial.exists()
+    assert sorted(state(target)) == [f"{PREFIX}.json", f"{PREFIX}0", f"{PREFIX}0.db"]
 
 
 @pytest.mark.parametrize("place", ["below a file", "/proc/mindrecord"])

@@ -2,10 +2,8 @@
 """COCO records to a set of MindRecord files."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +28,7 @@ from src.data.mindrecord import FileEntry, Manifest, load_manifest, manifest_pat
 from src.data.notes import Notes, note_image
 from src.model_utils.errors import UserError
 from src.model_utils.files import new_file_mode, sha256, sync
+from src.model_utils.locks import held
 from src.model_utils.parameters import DatasetConfig
 from src.model_utils.progress import telling
 from src.model_utils.workers import map_ahead, worker_count
@@ -176,27 +175,16 @@ def _partial_folder(mindrecord_dir: Path, prefix: str) -> Iterator[Path]:
         UserError: another process converts to the same place.
         OSError: nothing can be written there.
     """
-    folder = mindrecord_dir / f".{prefix}.partial"
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"{folder}: another conversion writes here; wait for its end or choose another "
-                "--mindrecord_prefix."
-            ) from None
-        except OSError:
-            pass  # a file system without locks
+    advice = "wait for its end or choose another --mindrecord_prefix"
+    with held(mindrecord_dir / prefix, "conversion", advice):
+        folder = mindrecord_dir / f".{prefix}.partial"
+        folder.mkdir(exist_ok=True)
         try:
             for left_over in folder.iterdir():
                 left_over.unlink()
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(lock)
 
 
 def _checked_images(
