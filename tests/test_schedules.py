@@ -7,7 +7,9 @@ from mindspore import Tensor, nn
 
 from src.model_utils.errors import UserError
 from src.training.optimizer import create_optimizer, learning_rates, multi_decay, poly_decay
+from src.training.schedule_check import schedule_problems
 from tests import reference
+from tests.conftest import PROJECT
 from tests.helpers import config, graph_mode
 
 
@@ -111,3 +113,117 @@ def test_weight_decay_spares_biases_and_batch_norm(schedule):
         # Adam's first step is the learning rate, however small the penalty's gradient.
         expected = 0.9 if parameter.name == "0.weight" else 1.0
         np.testing.assert_allclose(parameter.asnumpy(), expected, rtol=1e-5, err_msg=parameter.name)
+
+
+def problems(
+    epochs: float, steps_per_epoch: int, *changes: str, devices: int = 1, by_epochs: bool = True
+) -> list[str]:
+    """What is said of a training of the default recipe with changes, `name value` each."""
+    options = [part for change in changes for part in f"--train_config.{change}".split(" ", 1)]
+    recipe = config(*options).train_config
+    return schedule_problems(
+        recipe, round(epochs * steps_per_epoch), steps_per_epoch, devices, by_epochs
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "images", "devices"),
+    [
+        ("default_config.yaml", 117_266, 8),
+        ("configs/resnet101_plain.yaml", 117_266, 8),
+        ("configs/resnet101_modelzoo.yaml", 117_266, 8),
+        ("configs/resnet101.yaml", 117_266, 8),
+        ("configs/resnet18.yaml", 117_266, 4),
+        ("configs/pascal_resnet18.yaml", 16_551, 1),
+        ("configs/pascal_resnet101.yaml", 16_551, 1),
+        ("configs/quickstart.yaml", 300, 1),
+    ],
+)
+def test_nothing_is_said_of_the_recipes_as_they_are_meant(path: str, images: int, devices: int):
+    overlay = () if path == "default_config.yaml" else ("--config_path", str(PROJECT / path))
+    settings = config(*overlay)
+    epochs = settings.epoch_size if overlay else 330  # the scripts'
+    epoch = images // devices // settings.train_config.batch_size
+    recipe = settings.train_config
+    assert schedule_problems(recipe, epoch * epochs, epoch, devices, by_epochs=True) == []
+
+
+def test_the_default_recipe_on_a_hundred_images_and_one_device_is_told_what_would_fit():
+    # 100 images, batch 32: 3 steps an epoch, one epoch.
+    few, drops, warm_up, batch = problems(1, 3)
+    assert few == (
+        "epoch_size 1 makes 3 update(s) of the weights on this set, and a detector needs "
+        "thousands; --epoch_size 1000 makes 3000"
+    )
+    assert drops == (
+        "train_config.MultiDecay.multi_epochs [290, 320]: the training ends after 1 epoch(s), so "
+        "the learning rate is not divided after 290 and 320; --train_config.lr_schedule PolyDecay "
+        "would fit"
+    )
+    assert warm_up == (
+        "train_config.MultiDecay.warmup_steps 2000: the learning rate never gets to 0.00048, as "
+        "the end comes after 3 update(s); --train_config.MultiDecay.warmup_steps 0 would fit"
+    )
+    assert batch == (
+        "the learning rate is written for 256 images an update "
+        "(train_config.reference_batch_size), and here are 32; --train_config.accumulate_steps 8 "
+        "or --train_config.scale_learning_rate true would fit"
+    )
+
+
+ALONE = ("reference_batch_size 32",)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps_per_epoch", "changes", "said"),
+    [
+        # As long as the training, or up to the first division, it gets there.
+        (4, 500, ("MultiDecay.multi_epochs []",), ""),
+        (3.996, 500, ("MultiDecay.multi_epochs []",),
+         "comes after 1998 update(s); --train_config.MultiDecay.warmup_steps 199 "),
+        (10, 500, ("MultiDecay.multi_epochs [4, 8]",), ""),
+        (10, 500, ("MultiDecay.multi_epochs [8, 3]",), "first division comes after 1500 update(s)"),
+        (10, 500, ("MultiDecay.multi_epochs [7]", "accumulate_steps 2", "batch_size 16"),
+         "its first division comes after 1750 update(s)"),
+        (3.996, 500, ("lr_schedule PolyDecay",), "PolyDecay.warmup_steps 2000: the learning rate "
+         "never gets to 0.0005,"),
+        (140, 100, ("MultiDecay.multi_epochs [90, 140]",), "not divided after 140; "
+         "--train_config.MultiDecay.multi_epochs '[90, 120]' would fit"),
+        (140.01, 100, ("MultiDecay.multi_epochs [90, 140]",), ""),
+        (2, 2000, ("MultiDecay.multi_epochs [3]",), "not divided after 3; "
+         "--train_config.MultiDecay.multi_epochs '[1]' would fit"),
+    ],
+)  # fmt: skip
+def test_a_schedule_that_ends_too_soon_is_told(epochs, steps_per_epoch, changes, said):
+    found = problems(epochs, steps_per_epoch, *ALONE, *changes)
+    assert len(found) == bool(said)
+    assert all(said in problem for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "devices", "remedy"),
+    [
+        (("reference_batch_size 128",), 1, ""),
+        (
+            ("reference_batch_size 129",),
+            1,
+            "accumulate_steps 4 or --train_config.scale_learning_ra",
+        ),
+        (("reference_batch_size 129", "accumulate_steps 2"), 1, ""),
+        (("reference_batch_size 256", "scale_learning_rate true"), 1, ""),
+        ((), 8, ""),
+        ((), 32, ""),
+        ((), 33, "here are 1056; --train_config.scale_learning_rate true would fit"),
+    ],
+)
+def test_a_learning_rate_for_another_batch_is_told(changes, devices, remedy):
+    found = problems(330, 458, *changes, devices=devices)
+    assert len(found) == bool(remedy)
+    assert all(remedy in problem for problem in found)
+
+
+def test_a_given_number_of_steps_is_not_told_to_be_small():
+    changes = (*ALONE, "MultiDecay.multi_epochs []", "MultiDecay.warmup_steps 0")
+    assert problems(1, 3, *changes, by_epochs=False) == []
+    (few,) = problems(100, 9, *changes, "accumulate_steps 2", "batch_size 16")
+    assert "epoch_size 100 makes 450 update(s)" in few and "--epoch_size 667 makes 3001" in few
