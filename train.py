@@ -1,18 +1,20 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Trains CenterNet on MindRecord files: python train.py --mindrecord_dir DIR."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
-from src.model_utils.device_adapter import set_up_device
+from src.model_utils.device_adapter import Device, set_up_device
 from src.model_utils.errors import UserError, run_program
-from src.model_utils.files import make_writable
+from src.model_utils.output import lose_what_cannot_be_printed
 from src.model_utils.parameters import Config
 
 
 def main() -> None:
     config = load_config("Train CenterNet on MindRecord files.")
+    lose_what_cannot_be_printed()
     with moxing_adapter.job(
         config,
         outputs=["save_checkpoint_path", "save_result_dir", "profiler_path"],
@@ -29,6 +31,13 @@ def train(config: Config) -> None:
         raise UserError("command line: give --data_dir, what --eval_interval evaluates on, or 0.")
     device = set_up_device(config, may_distribute=True)
 
+    from src.training import resume  # not above: set_up_device has to come before MindSpore
+
+    with resume.own_folder(config, device):
+        train_here(config, device)
+
+
+def train_here(config: Config, device: Device) -> None:
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.
     import mindspore as ms
 
@@ -36,18 +45,17 @@ def train(config: Config) -> None:
     from src.data.mindrecord import read_manifest
     from src.evaluation.run import Evaluation
     from src.models.centernet import create_network, with_loss
-    from src.training import resume
+    from src.training import checkpoints, resume
     from src.training.graph_cache import use_graph_cache
     from src.training.mixed_precision import set_precision
     from src.training.optimizer import create_optimizer, learning_rates
-    from src.training.run import draw_first_batch, run_training
+    from src.training.run import draw_first_batch, evaluated_weights, run_training
+    from src.training.schedule_check import schedule_problems
     from src.training.step import TrainStep, step_options
     from src.weights.load import load_for_fine_tuning
 
     data, net, recipe = config.dataset_config, config.net_config, config.train_config
     mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
-    if config.enable_save_ckpt and device.rank == 0:
-        make_writable(Path(config.save_checkpoint_path))  # before the work, not after it
     ms.set_seed(config.seed)  # the same first weights on every device
 
     images = read_manifest(mindrecord_dir, prefix, data.coco_classes).images
@@ -69,16 +77,26 @@ def train(config: Config) -> None:
     resume.set_first_weights(network, beginning)
     loss = with_loss(network, net, data.num_classes, tuple(data.output_res))
     rates = learning_rates(recipe, total_steps, epoch, device.rank_size)
+    if device.rank == 0:
+        by_epochs = config.train_steps <= 0
+        for problem in schedule_problems(recipe, total_steps, epoch, device.rank_size, by_epochs):
+            print(f"schedule: {problem}", flush=True)
     optimizer = create_optimizer(recipe, loss, rates)
     step = TrainStep(loss, optimizer, step_options(config), device.rank_size)
     resume.restore(step, network, beginning, config, device)
 
     evaluate = None
     if config.eval_interval > 0 and device.rank == 0:
-        evaluate = Evaluation(config, network, "val").numbers
+        evaluated = create_network(net, data.num_classes)  # in float32, whatever amp_level says
+        evaluation = Evaluation(config, evaluated, "val")
+
+        def evaluate(is_stopped: Callable[[], bool]) -> dict[str, float] | None:
+            checkpoints.copy(evaluated_weights(network, step), evaluated)
+            return evaluation.numbers(is_stopped)
+
     if config.compile_cache_dir:
         use_graph_cache(config, device, rates)
-    run_training(config, device, dataset, network, step, rates, beginning.at, evaluate)
+    run_training(config, device, dataset, network, step, rates, beginning, evaluate)
 
 
 if __name__ == "__main__":

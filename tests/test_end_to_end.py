@@ -5,6 +5,8 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -17,7 +19,7 @@ from src.deploy.mindir import largest_difference
 from src.evaluation.coco_results import COCO_NUMBERS
 from src.model_utils.parameters import Config
 from src.training.metrics import read_records
-from tests.conftest import QUICKSTART, Program, assert_refused
+from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import assert_same
 
 CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
@@ -195,6 +197,44 @@ def test_evaluating_does_not_change_the_training_and_keeps_the_best(
     if best["step"] == 4:
         assert_same(folder / "best.ckpt", checkpoint)
     assert cv2.imread(str(folder / "training.png")) is not None
+
+
+def test_averages_are_evaluated_where_they_are_kept(
+    mindrecord: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    data = ("--data_dir", shapes, "--eval_config.num_images", 4)
+    done = program(
+        "train.py",
+        *(*CPU, *data, "--mindrecord_dir", mindrecord, "--train_steps", 4, "--eval_interval", 1),
+        *("--train_config.ema_decay", 0.5, "--save_checkpoint_steps", 2),
+        *("--save_checkpoint_num", 2),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "ckpt_0"
+    evaluations = [record for record in read_records(folder / "metrics.jsonl") if "AP" in record]
+    assert [record["of_averages"] for record in evaluations] == [True, True]
+    assert len(re.findall(r"^evaluation: .*, weights: averaged$", done.stdout, re.MULTILINE)) == 2
+    assert "best checkpoint so far: ckpt_0/best.ckpt, averaged weights" in done.stdout
+    best = max(evaluations, key=lambda record: record["AP"])
+    assert_same(folder / "best.ckpt", folder / f"centernet_ema-{best['epoch']}_{best['step']}.ckpt")
+    options = ("--load_checkpoint_path", "ckpt_0/best.ckpt", "--save_result_dir", "best")
+    done = program("eval.py", *CPU, *data, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "best" / "eval.json").read_text())["numbers"]
+    assert numbers == {name: best[name] for name in numbers}
+
+
+def test_a_log_that_nobody_takes_does_not_end_a_training(mindrecord: Path, tmp_path: Path):
+    options = (*CPU, "--mindrecord_dir", mindrecord, "--train_steps", 2)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            list(map(str, [sys.executable, PROJECT / "train.py", *options])),
+            cwd=tmp_path, stdout=full, stderr=full, timeout=600, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0
+    assert [entry["step"] for entry in read_records(tmp_path / "ckpt_0" / "metrics.jsonl")] == [2]
+    ms.load_checkpoint(str(tmp_path / "ckpt_0" / "centernet-1_2.ckpt"))
 
 
 def test_profiler_and_pictures_of_the_training_are_written_when_asked(

@@ -9,7 +9,10 @@ from mindspore import nn
 from src.model_utils.errors import UserError
 from src.models.centernet import CenterNet, create_network, with_loss
 from src.models.deformable import FORMS, DeformableConv
+from src.training import checkpoints
 from src.training.mixed_precision import set_precision
+from src.training.run import evaluated_weights
+from src.training.step import StepOptions, TrainStep
 from tests.helpers import config, object_rows, run
 
 SMALL = {
@@ -79,3 +82,31 @@ def test_the_network_computes_in_float16_and_its_losses_in_float32(level, deform
     assert {loss.dtype for loss in found} == {np.dtype(np.float32)}
     np.testing.assert_allclose(found, expected, rtol=0.01)
     assert not np.array_equal(found, expected)
+
+
+@pytest.mark.parametrize("level", ["O0", "O2", "O3"])
+@pytest.mark.parametrize("ema_decay", [0.0, 0.5])
+def test_what_a_training_evaluates_is_float32_and_its_averages(level, ema_decay):
+    network = small_network("gather")
+    set_precision(network, level, "Ascend")
+    step = TrainStep(
+        with_loss(network, config().net_config, 3, (16, 16)),
+        nn.Adam(network.trainable_params()),
+        StepOptions(ema_decay=ema_decay),
+    )
+    first = {name: p.asnumpy().copy() for name, p in network.parameters_and_names()}
+    for parameter in network.get_parameters():
+        parameter.set_data(parameter + 1.0)
+    evaluated = small_network("gather")
+    checkpoints.copy(evaluated_weights(network, step), evaluated)
+    for parameter in network.get_parameters():
+        parameter.set_data(parameter + 1.0)  # the training goes on
+    for name, parameter in evaluated.parameters_and_names():
+        expected = first[name] if ema_decay else first[name] + 1.0  # averages start as the weights
+        np.testing.assert_array_equal(parameter.asnumpy(), expected, err_msg=name)
+    heads = run(evaluated.set_train(False), np.ones((1, 3, 64, 64), np.float32))
+    assert {head.dtype for head in heads} == {np.dtype(np.float32)}
+    exact = small_network("gather").set_train(False)
+    checkpoints.copy(evaluated.parameters_and_names(), exact)
+    for head, expected in zip(heads, run(exact, np.ones((1, 3, 64, 64), np.float32)), strict=True):
+        np.testing.assert_array_equal(head, expected)

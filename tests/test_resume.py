@@ -26,7 +26,7 @@ from src.models.centernet import create_network
 from src.training import checkpoints, resume
 from src.training.callbacks import CheckpointKeeper
 from src.training.metrics import MetricsFile, read_records
-from src.training.resume import Progress
+from src.training.resume import Beginning, Progress, Stopped
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import assert_same, config
 
@@ -184,6 +184,7 @@ def test_a_training_killed_ten_times_ends_in_the_same_bits(
     folder = tmp_path / "ckpt_0"
     moments = random.Random(5)
     cut_short = 0
+    went_on_after: set[int] = set()  # the record of a step comes behind its checkpoint
     for kill in range(10):
         training = Training(mindrecord, tmp_path, *EVERY_STEP, "--resume")
         if kill % 2:  # while a checkpoint is being written
@@ -192,6 +193,9 @@ def test_a_training_killed_ten_times_ends_in_the_same_bits(
         else:  # anywhere, from the imports on
             due = time.monotonic() + moments.uniform(1.0, 12.0)
             training.kill_when(lambda due=due: time.monotonic() > due)
+        went_on_after |= {
+            int(step) for step in re.findall(r"\.ckpt, after step (\d+)", training.text)
+        }
         cut_short += any(folder.glob(".partial-*/*.ckpt"))
         if at(folder, STEPS).exists():  # got to the end: once more
             shutil.rmtree(folder)
@@ -200,10 +204,11 @@ def test_a_training_killed_ten_times_ends_in_the_same_bits(
         "train.py", *OPTIONS, *EVERY_STEP, "--mindrecord_dir", mindrecord, "--resume", cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
+    went_on_after |= {int(step) for step in re.findall(r"\.ckpt, after step (\d+)", done.stdout)}
     assert_same(at(folder, STEPS), at(unbroken, STEPS))
     assert not list(folder.glob(".partial-*"))  # what the kills left behind is gone
     steps = [record["step"] for record in read_records(folder / "metrics.jsonl")]
-    assert steps == list(range(1, STEPS + 1))
+    assert steps == sorted(set(steps)) and set(steps) | went_on_after == set(range(1, STEPS + 1))
 
 
 @pytest.fixture
@@ -229,6 +234,27 @@ def test_a_full_disk_keeps_the_checkpoint_before_and_the_training_goes_on(
     assert_refused(done, "ckpt_0/centernet-3_20.ckpt: File too large", "free space")
     assert list(folder.glob("*.ckpt")) == [before]
     assert not list(folder.glob(".partial-*"))
+
+
+def test_an_evaluation_that_fails_ends_no_training_and_comes_after_the_checkpoint(
+    mindrecord: Path, shapes: Path, tmp_path: Path
+):
+    data = Path(shutil.copytree(shapes, tmp_path / "data"))
+    options = ("--train_steps", 16, "--save_checkpoint_steps", 8, "--eval_interval", 1)
+    training = Training(mindrecord, tmp_path, *options, "--data_dir", data)
+    training.wait_for("training: 16 steps")
+    damaged = data / "val2017" / "000001000001.jpg"
+    damaged.write_bytes(b"no image")
+    assert training.ended(120) == 0, training.text
+    lines = [
+        line for line in training.text.splitlines() if re.match("error|checkpoint|epoch:", line)
+    ]
+    kinds = [line.split(":")[0] for line in lines if "step: " not in line or "step: 8," in line]
+    # The checkpoint of a step and its averages, then its record, then what fails.
+    assert kinds == [*["checkpoint"] * 2, "epoch", "error", *["checkpoint"] * 2, "error"]
+    for step, line in zip((8, 16), (line for line in lines if line[:5] == "error"), strict=True):
+        assert line.startswith(f"error: evaluation after step {step}: {damaged}: ")
+        assert line.endswith("; the training goes on")
 
 
 def test_records_that_cannot_be_written_do_not_end_a_training(
@@ -345,20 +371,102 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_sentence(fact: str, t
         resume.find(str(tmp_path / "centernet-1_7.ckpt"), tmp_path)
 
 
+ANEW = Progress(0, 8, 4, 1, 2)
+
+
+def going_on(path: Path, stopped: Progress, at: Progress) -> Beginning:
+    return Beginning(at, stopped, Stopped(path, stopped, {}, {}))
+
+
 def test_a_training_that_starts_anew_puts_the_earlier_one_aside(tmp_path: Path):
     folder = tmp_path / "ckpt_0"
     for number in (1, 2):
         folder.mkdir()
         (folder / "centernet-1_3.ckpt").write_text(f"{number}")
         (folder / "metrics.jsonl").touch()
-        resume.set_aside(folder, 0)
+        resume.set_aside(folder, Beginning(ANEW))
         assert not list(folder.iterdir())
         folder.rmdir()
         moved = tmp_path / f"ckpt_0.{number}"
         assert (moved / "centernet-1_3.ckpt").read_text() == f"{number}"
         assert (moved / "metrics.jsonl").exists()
-    resume.set_aside(folder, 0)
+    resume.set_aside(folder, Beginning(ANEW))
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> Path:
+    """A folder with the checkpoints of three steps, their averages, the best one and records."""
+    folder = tmp_path / "ckpt_0"
+    folder.mkdir()
+    for step in (3, 11, 14):
+        at(folder, step).write_text(f"{step}")
+        (folder / f"centernet_ema-{-(-step // 8)}_{step}.ckpt").touch()
+    (folder / "best.ckpt").touch()
+    (folder / "metrics.jsonl").touch()
+    return folder
+
+
+def test_a_training_that_goes_on_puts_later_steps_aside_with_their_averages(filled: Path):
+    stopped = Progress(11, 8, 4, 1, 2)
+    resume.set_aside(filled, going_on(at(filled, 11), stopped, stopped))
+    assert names(filled.with_name("ckpt_0.1")) == [
+        "centernet-2_14.ckpt", "centernet_ema-2_14.ckpt",
+    ]  # fmt: skip
+    assert at(filled, 11).exists() and at(filled, 3).exists() and (filled / "best.ckpt").exists()
+
+
+def test_what_a_training_goes_on_from_stays_the_newest_when_steps_count_in_another_way(
+    filled: Path,
+):
+    stopped, now = Progress(11, 8, 4, 1, 2), Progress(6, 4, 8, 1, 2)
+    resume.set_aside(filled, going_on(at(filled, 11), stopped, now))
+    assert names(filled) == [
+        "best.ckpt", "centernet-2_6.ckpt", "centernet_ema-2_6.ckpt", "metrics.jsonl",
+    ]  # fmt: skip
+    assert (filled / "centernet-2_6.ckpt").read_text() == "11"
+    assert at(filled.with_name("ckpt_0.1"), 14).exists()
+    # It goes when the first one of this training is whole, and not before.
+    keeper = CheckpointKeeper({"centernet": refuse, "centernet_ema": refuse}, filled, 1, 1, 4, 9)
+    keeper.on_train_begin(step_context(6))
+    keeper.on_train_step_end(step_context(7))
+    assert (filled / "centernet-2_6.ckpt").read_text() == "11"
+    keeper._writers = dict.fromkeys(keeper._writers, lambda path, step: path.touch())
+    keeper.on_train_step_end(step_context(8))
+    assert [path.name for path in resume.numbered(filled)] == ["centernet-2_8.ckpt"]
+
+
+def refuse(path: Path, step: int) -> None:
+    raise OSError(28, "No space left on device", str(path))
+
+
+def test_a_training_of_another_folder_leaves_the_files_here_whole(filled: Path, tmp_path: Path):
+    before = names(filled)
+    stopped = Progress(20, 8, 4, 1, 2)
+    resume.set_aside(filled, going_on(tmp_path / "other" / "x.ckpt", stopped, stopped))
+    assert names(filled) == []
+    assert names(filled.with_name("ckpt_0.1")) == before
+
+
+def test_the_checkpoint_just_written_stays_beside_those_of_later_steps(tmp_path: Path):
+    for step in (3, 14):
+        at(tmp_path, step).touch()
+    keeper = CheckpointKeeper({"centernet": lambda path, step: path.touch()}, tmp_path, 3, 1, 8, 20)
+    keeper.on_train_begin(step_context(3))
+    keeper.on_train_step_end(step_context(6))
+    assert names(tmp_path) == ["centernet-1_6.ckpt", "centernet-2_14.ckpt"]
+
+
+def test_the_last_checkpoint_that_is_not_written_is_an_error_when_all_else_is_done(tmp_path: Path):
+    keeper = CheckpointKeeper({"centernet": refuse}, tmp_path, 3, 1, 8, 6)
+    for step in range(1, 7):
+        keeper.on_train_step_end(step_context(step))
+    with pytest.raises(OSError, match="No space left on device"):
+        keeper.on_train_end(step_context(6))
 
 
 def test_the_newest_checkpoints_are_kept_those_of_an_earlier_run_among_them(tmp_path: Path):
@@ -378,8 +486,7 @@ def test_the_newest_checkpoints_are_kept_those_of_an_earlier_run_among_them(tmp_
     for step in range(7, 21):
         keeper.on_train_step_end(step_context(step))
     assert written == [9, 9, 15, 15, 18, 18, 20, 20]
-    names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == [
+    assert names(tmp_path) == [
         "best.ckpt",
         *("centernet-3_18.ckpt", "centernet-3_20.ckpt"),
         *("centernet_ema-3_18.ckpt", "centernet_ema-3_20.ckpt"),

@@ -3,6 +3,7 @@
 
 import json
 import math
+import os
 import struct
 import sys
 import time
@@ -13,7 +14,7 @@ import cv2
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor, nn
+from mindspore import Tensor
 
 from src import visual
 from src.evaluation.run import Evaluation
@@ -46,7 +47,7 @@ def step_record(step: int, loss: float = 2.0, **changes: object) -> dict:
 def evaluation_record(step: int, ap: float) -> dict:
     return {
         "step": step, "epoch": 1, "AP": ap, "AP50": 1.5 * ap, "AP75": 0.9 * ap,
-        "evaluation_seconds": 2.0, "seconds": 9.0,
+        "of_averages": False, "evaluation_seconds": 2.0, "seconds": 9.0,
     }  # fmt: skip
 
 
@@ -104,6 +105,8 @@ def test_an_evaluation_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]
         "evaluation: epoch: 1, step: 458, AP: 0.2000, AP50: 0.3000, AP75: 0.1800, seconds: 2.0\n"
     )
     assert capsys.readouterr().out == expected
+    print_record({**evaluation_record(458, ap=0.2), "of_averages": True})
+    assert capsys.readouterr().out == f"{expected.rstrip()}, weights: averaged\n"
 
 
 def make_log(records: list, first_step: int = 0) -> TrainingLog:
@@ -178,67 +181,153 @@ def test_speeds_and_epoch_times_leave_out_evaluations(
         log.on_train_step_end(context(step, outputs()))
         if step == 4:
             clock.now += 60.0
-            log.record_evaluation(step, {"AP": 0.25}, seconds=60.0)
-    evaluation = {"step": 4, "epoch": 1, "AP": 0.25, "evaluation_seconds": 60.0, "seconds": 62.0}
-    assert records[2] == evaluation
+            log.record_evaluation(step, {"AP": 0.25}, of_averages=True, seconds=60.0)
+    assert records[2] == {
+        "step": 4, "epoch": 1, "AP": 0.25, "of_averages": True, "evaluation_seconds": 60.0,
+        "seconds": 62.0,
+    }  # fmt: skip
     assert [record.get("images_per_second") for record in records] == [32.0, 32.0, None, 32.0, 32.0]
     assert records[-1]["seconds"] == 64.0
     assert capsys.readouterr().out.count("epoch time: 2000.000 ms, per step time: 500.000 ms") == 2
 
 
-class Evaluator:
-    """An evaluation that leaves the network in inference mode and finds the AP it was given.
+class Noted:
+    """What a `PeriodicEvaluation` hands to its log, and the steps of its best checkpoints."""
 
-    Where that is None it is broken off.
-    """
+    def __init__(self) -> None:
+        self.records: list[tuple[int, float]] = []
+        self.saved: list[int] = []
 
-    def __init__(self, cell: nn.Cell, found: list[float | None]) -> None:
-        self.cell, self.found, self.calls = cell, iter(found), 0
+    def record_evaluation(
+        self, step: int, numbers: dict[str, float], of_averages: bool, seconds: float
+    ) -> None:
+        self.records.append((step, numbers["AP"]))
 
-    def __call__(self) -> dict[str, float] | None:
-        self.cell.set_train(False)
-        self.calls += 1
-        found = next(self.found)
-        return None if found is None else {"AP": found}
+    def leave_out(self, seconds: float) -> None:
+        pass
+
+    def evaluation(self, found: list[float | None], every: int, total: int, **options: object):
+        """One that finds these AP; None is one that is broken off, an error one that fails."""
+        results = iter(found)
+
+        def evaluate() -> dict[str, float] | None:
+            ap = next(results)
+            if isinstance(ap, Exception):
+                raise ap
+            return None if ap is None else {"AP": ap}
+
+        return PeriodicEvaluation(evaluate, self, every, total, self.saved.append, **options)
 
 
 def test_evaluations_come_each_interval_and_at_the_end_and_the_best_is_saved():
-    step = nn.SequentialCell(nn.BatchNorm2d(2))
-    step.set_train(True)
-    evaluate = Evaluator(step, [0.1, 0.3, 0.2, 0.4])
-    recorded, saved = [], []
-    log = SimpleNamespace(record_evaluation=lambda at, numbers, _: recorded.append((at, numbers)))
-    callback = PeriodicEvaluation(evaluate, step, log, 4, 14, saved.append, 0.2)
+    noted = Noted()
+    callback = noted.evaluation([0.1, 0.3, 0.2, 0.4], 4, 14, best_ap=0.2)
     for at in (1, 3, 5, 7, 9, 11, 13, 14):  # with a data sink, steps leap
         callback.on_train_step_end(context(at))
-        assert step.training and step[0].training
-    assert [at for at, _ in recorded] == [5, 9, 13, 14]
-    assert saved == [9, 14]
+    assert noted.records == [(5, 0.1), (9, 0.3), (13, 0.2), (14, 0.4)]
+    assert noted.saved == [9, 14]
 
 
 def test_an_evaluation_that_is_broken_off_leaves_no_numbers(capsys):
-    step = nn.SequentialCell(nn.BatchNorm2d(2))
-    evaluate = Evaluator(step, [None, 0.3])
-    recorded, saved = [], []
-    log = SimpleNamespace(record_evaluation=lambda at, *_: recorded.append(at))
-    callback = PeriodicEvaluation(evaluate, step, log, 4, 8, saved.append)
+    noted = Noted()
+    callback = noted.evaluation([None, 0.3], 4, 8)
     callback.on_train_step_end(context(4))
-    assert step.training and (recorded, saved) == ([], [])
+    assert (noted.records, noted.saved) == ([], [])
     assert capsys.readouterr().out == "evaluation after step 4: broken off\n"
     callback.on_train_step_end(context(8))
-    assert (recorded, saved) == ([8], [8])
+    assert (noted.records, noted.saved) == ([(8, 0.3)], [8])
+
+
+FAILURES = [
+    (
+        UserError("val/7.jpg: does not decode; restore it."),
+        "val/7.jpg: does not decode; restore it",
+    ),
+    (KeyError("info"), "KeyError: 'info'"),
+    (MemoryError(), "MemoryError"),
+    (OSError(28, "No space left on device", "out.json"), "out.json: No space left on device"),
+    (RuntimeError("For 'TopK'\n\n- k is 9."), "RuntimeError: For 'TopK' - k is 9"),
+]
+
+
+@pytest.mark.parametrize(("error", "sentence"), FAILURES)
+def test_an_evaluation_that_fails_is_told_in_one_line_and_the_next_one_comes(
+    error: Exception, sentence: str, capsys: pytest.CaptureFixture[str]
+):
+    noted = Noted()
+    callback = noted.evaluation([error, 0.3], 4, 8)
+    callback.on_train_step_end(context(4))
+    expected = f"error: evaluation after step 4: {sentence}; the training goes on\n"
+    assert capsys.readouterr().out == expected
+    callback.on_train_step_end(context(8))
+    assert (noted.records, noted.saved) == ([(8, 0.3)], [8])
+
+
+def test_a_best_checkpoint_that_is_not_written_does_not_count(capsys):
+    noted = Noted()
+    callback = noted.evaluation([0.3, 0.2], 4, 12)
+    full = iter([OSError(28, "No space left on device", "best.ckpt")])
+
+    def save(step: int) -> None:
+        for error in full:
+            raise error
+        noted.saved.append(step)
+
+    callback._save_best = save
+    callback.on_train_step_end(context(4))
+    assert "error: best checkpoint: best.ckpt: No space left on device;" in capsys.readouterr().out
+    callback.on_train_step_end(context(8))
+    assert noted.saved == [8] and noted.records == [(4, 0.3), (8, 0.2)]
 
 
 def test_a_resumed_training_evaluates_at_the_steps_of_an_unbroken_one():
-    step = nn.SequentialCell(nn.BatchNorm2d(2))
-    evaluate = Evaluator(step, [0.1, 0.1])
-    recorded = []
-    log = SimpleNamespace(record_evaluation=lambda at, *_: recorded.append(at))
-    callback = PeriodicEvaluation(evaluate, step, log, 4, 12, lambda at: None)
+    noted = Noted()
+    callback = noted.evaluation([0.1, 0.1], 4, 12)
     callback.on_train_begin(context(6))
     for at in range(7, 13):
         callback.on_train_step_end(context(at))
-    assert recorded == [8, 12]
+    assert noted.records == [(8, 0.1), (12, 0.1)]
+
+
+def test_a_resumed_training_makes_the_evaluation_that_it_was_stopped_before():
+    noted = Noted()
+    callback = noted.evaluation([0.1, 0.2], 4, 8, is_owed=True)
+    callback.on_train_begin(context(4))
+    for at in range(5, 9):
+        callback.on_train_step_end(context(at))
+    assert noted.records == [(4, 0.1), (8, 0.2)]
+
+
+def test_a_recorder_that_fails_is_told_once_and_the_others_get_their_records(capsys):
+    records: list[dict] = []
+    failures = iter(
+        [OSError(28, "No space left on device", "log"), ValueError("x"), None, OSError()]
+    )
+
+    def recorder(record: dict) -> None:
+        error = next(failures)
+        if error is not None:
+            raise error
+
+    optimizer = SimpleNamespace(global_step=Tensor([7], ms.int32))
+    log = TrainingLog(RATES, optimizer, 4, len(RATES), 1, 16, [recorder, records.append])
+    log.on_train_begin(context(0))
+    told = []
+    for step in (1, 2, 3, 4):
+        log.on_train_step_end(context(step, outputs()))
+        told.append("records get lost" in capsys.readouterr().out)
+    assert [record["step"] for record in records] == [1, 2, 3, 4]
+    assert told == [True, False, False, True]
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_in_one_line(tmp_path: Path, capsys):
+    metrics = tmp_path / "metrics.jsonl"
+    metrics.write_text('{"step": 1, "loss": 1.0}\n')  # without its other numbers
+    callback = TrainingPicture(metrics, tmp_path / "training.png", 1, 4)
+    callback.on_train_step_end(context(1))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("error: picture of the training: KeyError: ")
+    assert line.endswith("; the training goes on")
 
 
 def test_an_evaluation_sees_the_weights_of_its_moment_in_inference_mode(shapes: Path):
@@ -328,10 +417,15 @@ def test_the_picture_is_drawn_at_ends_of_epochs_but_not_all_the_time(
 
 
 def read_scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """The scalars of the only event file in a folder."""
+    (path,) = folder.iterdir()
+    return scalars_of(path)
+
+
+def scalars_of(path: Path) -> dict[str, list[tuple[int, float]]]:
     """The scalars of an event file: TFRecords (length, its checksum, an Event, its checksum)."""
     from tensorboardX.proto.event_pb2 import Event
 
-    (path,) = folder.iterdir()
     content, scalars = path.read_bytes(), {}
     while content:
         (length,) = struct.unpack("<Q", content[:8])
@@ -348,7 +442,6 @@ def test_tensorboard_gets_every_number_at_its_step(tmp_path: Path):
     record(step_record(1, loss=4.0))
     record(step_record(2, loss=3.0))
     record(evaluation_record(2, ap=0.25))
-    record.close()
     scalars = read_scalars(tmp_path / "tensorboard")
     assert scalars["training/loss"] == [(1, 4.0), (2, 3.0)]
     assert scalars["training/overflow"] == [(1, 0.0), (2, 0.0)]
@@ -361,3 +454,22 @@ def test_tensorboard_that_is_not_installed_is_refused_with_its_remedy(
     monkeypatch.setitem(sys.modules, "tensorboardX", None)  # as if absent, also where it is not
     with pytest.raises(UserError, match=r"pip install -r requirements/tensorboard\.txt"):
         TensorBoardLog(tmp_path, first_step=0)
+
+
+def test_tensorboard_on_a_full_disk_goes_on_in_another_file(tmp_path: Path):
+    pytest.importorskip("tensorboardX", reason="tensorboardX is optional: requirements/tensorboard")
+    folder = tmp_path / "tensorboard"
+    record = TensorBoardLog(folder, first_step=0)
+    record(step_record(1, loss=4.0))
+    (first,) = folder.iterdir()
+    with open("/dev/full", "wb") as full:  # noqa: PTH123
+        descriptor = record._writer._py_recordio_writer._writer.fileno()
+        before = os.dup(descriptor)
+        os.dup2(full.fileno(), descriptor)
+    with pytest.raises(OSError, match="No space left on device"):
+        record(step_record(2, loss=3.0))
+    os.close(before)
+    record(step_record(3, loss=2.0))
+    assert scalars_of(first)["training/loss"] == [(1, 4.0)]
+    (second,) = set(folder.iterdir()) - {first}
+    assert scalars_of(second)["training/loss"] == [(3, 2.0)]

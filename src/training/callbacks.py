@@ -2,7 +2,8 @@
 """What happens beside the training: records, evaluation, picture, checkpoints and the end.
 
 Steps count from the beginning of the training, also where a run continues another: `CountFrom`
-comes first and sees to it.
+comes first and sees to it. What fails here is told in one line and does not end the training; the
+checkpoint of a step is written before anything else is done there.
 """
 
 import contextlib
@@ -26,6 +27,15 @@ from src.model_utils.signals import steps_take_interrupts, taken_interrupt
 from src.training import resume
 from src.training.metrics import Record, Recorder, read_records
 from src.training.step import TrainStep
+
+
+@contextlib.contextmanager
+def told_if_it_fails(what: str, and_then: str = "the training goes on") -> Iterator[None]:
+    """Tells an error of what is done beside the training in one line, and lets it go on."""
+    try:
+        yield
+    except Exception as error:  # of any kind: a full disk, a picture, a library, no memory
+        print(f"error: {what}: {_sentence(error)}; {and_then}", flush=True)
 
 
 class CountFrom(Callback):
@@ -66,6 +76,7 @@ class TrainingLog(Callback):
         self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
         self._line_steps, self._images_per_step = line_steps, images_per_step
         self._recorders = recorders
+        self._failing: set[Recorder] = set()
         self._start = self._epoch_start = self._line_start = 0.0
         self._epoch_step = self._line_step = 0
         self._has_compiled = False
@@ -118,86 +129,109 @@ class TrainingLog(Callback):
             }
         )
 
-    def record_evaluation(self, step: int, numbers: dict[str, float], seconds: float) -> None:
+    def record_evaluation(
+        self, step: int, numbers: dict[str, float], of_averages: bool, seconds: float
+    ) -> None:
         """Makes a record of an evaluation that ended just now.
 
         Args:
             step: steps done before it.
             numbers: COCO's numbers by their names.
+            of_averages: whether the averaged weights were evaluated.
             seconds: how long it took; speeds and epoch times leave that out.
         """
-        self._line_start += seconds
-        self._epoch_start += seconds
+        self.leave_out(seconds)
         self._hand_on(
             {
                 "step": step,
                 "epoch": math.ceil(step / self._steps_per_epoch),
                 **numbers,
+                "of_averages": of_averages,
                 "evaluation_seconds": seconds,
                 "seconds": time.monotonic() - self._start,
             }
         )
 
+    def leave_out(self, seconds: float) -> None:
+        """Keeps the last so many seconds out of speeds and epoch times."""
+        self._line_start += seconds
+        self._epoch_start += seconds
+
     def _hand_on(self, record: Record) -> None:
         for recorder in self._recorders:
-            recorder(record)
+            try:
+                recorder(record)
+                self._failing.discard(recorder)
+            except Exception as error:  # of any kind, see `told_if_it_fails`; here once in a row
+                if recorder not in self._failing:
+                    self._failing.add(recorder)
+                    print(f"error: {_sentence(error)}; records get lost", flush=True)
 
 
 class PeriodicEvaluation(Callback):
-    """Evaluates the network every so many steps and after the last.
+    """Evaluates what the training has come to, every so many steps and after the last.
 
-    It stands before the callback that writes checkpoints: what a checkpoint continues from is then
-    recorded already. Of several processes only the first has it; the others wait for that one in
-    the all-reduce of their next step.
+    Of several processes only the first has it; the others wait for that one in the all-reduce of
+    their next step.
 
     Args:
-        evaluate: gives COCO's numbers of the network as it is, by their names; None if it was
-            broken off, as the training is about to be.
-        step: the training step, which goes on in training mode.
+        evaluate: gives COCO's numbers by their names; None if it was broken off, as the training is
+            about to be.
         log: takes the numbers.
         every_steps, total_steps: when.
         save_best: called with the step when AP is higher than ever before; None to write nothing.
         best_ap: the highest AP of the run that this one continues.
+        of_averages: whether averaged weights are evaluated.
+        is_owed: whether that run ended between its last checkpoint and the evaluation due there.
     """
 
     def __init__(
         self,
         evaluate: Callable[[], dict[str, float] | None],
-        step: nn.Cell,
         log: TrainingLog,
         every_steps: int,
         total_steps: int,
         save_best: Callable[[int], None] | None,
         best_ap: float = -math.inf,
+        of_averages: bool = False,
+        is_owed: bool = False,
     ) -> None:
         super().__init__()
-        self._evaluate, self._step, self._log = evaluate, step, log
+        self._evaluate, self._log = evaluate, log
         self._every_steps, self._total_steps = every_steps, total_steps
         self._save_best, self._best_ap = save_best, best_ap
+        self._of_averages, self._is_owed = of_averages, is_owed
         self._last_step = 0
 
     def on_train_begin(self, run_context: RunContext) -> None:
         self._last_step = run_context.original_args().cur_step_num
+        if self._is_owed:
+            self._run(self._last_step)
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         step = run_context.original_args().cur_step_num
         is_due = _passes(self._every_steps, self._last_step, step) or step == self._total_steps
         self._last_step = step
-        if not is_due:
-            return
+        if is_due:
+            self._run(step)
+
+    def _run(self, step: int) -> None:
         start = time.monotonic()
-        numbers = self._evaluate()
-        # MindSpore sets the mode once, before the first step. The compiled step stays as it is, but
-        # whatever compiles it again would find BatchNorm in inference mode.
-        self._step.set_train(True)
+        numbers: dict[str, float] | None = None
+        with told_if_it_fails(f"evaluation after step {step}"):
+            numbers = self._evaluate()
+            if numbers is None:
+                print(f"evaluation after step {step}: broken off", flush=True)
+        seconds = time.monotonic() - start
         if numbers is None:
-            print(f"evaluation after step {step}: broken off", flush=True)
+            self._log.leave_out(seconds)
             return
-        self._log.record_evaluation(step, numbers, time.monotonic() - start)
+        self._log.record_evaluation(step, numbers, self._of_averages, seconds)
         if numbers["AP"] > self._best_ap:
-            self._best_ap = numbers["AP"]
-            if self._save_best is not None:
-                self._save_best(step)
+            with told_if_it_fails("best checkpoint"):
+                if self._save_best is not None:
+                    self._save_best(step)
+                self._best_ap = numbers["AP"]
 
 
 class TrainingPicture(Callback):
@@ -234,11 +268,9 @@ class TrainingPicture(Callback):
         self._last_step = step
         is_free = time.monotonic() >= self._drawn + self._pause
         if (is_epoch_end and is_free) or step == self._total_steps:
-            figure = visual.training_curves(read_records(self._metrics_path))
-            try:
+            with told_if_it_fails("picture of the training"):
+                figure = visual.training_curves(read_records(self._metrics_path))
                 visual.write_figure(self._picture_path, figure)
-            except OSError as error:
-                print(f"{_sentence(error)}; the training goes on without it", flush=True)
             self._drawn = time.monotonic()
 
 
@@ -246,7 +278,7 @@ class CheckpointKeeper(Callback):
     """Writes a checkpoint every so many steps and at the end, and keeps the newest.
 
     One that cannot be written, as on a full disk, is told and left out: those before it stay. Only
-    the last one is an error.
+    the last one is an error, when all else is done.
 
     Args:
         writers: what writes the files of a checkpoint, by their names before -EPOCH_STEP.ckpt; each
@@ -272,19 +304,21 @@ class CheckpointKeeper(Callback):
         self._every_steps, self._keep, self._unit = every_steps, keep, unit
         self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
         self._last_step = self._last_saved = 0
+        self._last_error: Exception | None = None
 
     def on_train_begin(self, run_context: RunContext) -> None:
         self._last_step = self._last_saved = run_context.original_args().cur_step_num
 
     def on_train_step_end(self, run_context: RunContext) -> None:
         step = run_context.original_args().cur_step_num
-        if step >= self._total_steps:
-            self._write(step)
-        elif _passes(self._every_steps, self._last_step, step) and step % self._unit == 0:
+        is_due = _passes(self._every_steps, self._last_step, step) and step % self._unit == 0
+        if is_due or step >= self._total_steps:
+            self._last_step = step
             self.save(step)
-        else:
-            return
-        self._last_step = step
+
+    def on_train_end(self, run_context: RunContext) -> None:
+        if self._last_error is not None:
+            raise self._last_error
 
     def save(self, step: int) -> None:
         """Writes the checkpoint of a step now, if that has not been done."""
@@ -292,7 +326,10 @@ class CheckpointKeeper(Callback):
             return
         try:
             self._write(step)
-        except OSError as error:
+        except Exception as error:
+            if step >= self._total_steps:
+                self._last_error = error
+                return
             print(
                 f"error: {_sentence(error)}; the training goes on and keeps the checkpoints before",
                 flush=True,
@@ -304,12 +341,15 @@ class CheckpointKeeper(Callback):
             write(path, step)
             print(f"checkpoint: {path}", flush=True)
         self._last_saved = step
-        for old in resume.numbered(self._folder)[self._keep :]:
-            for name in self._writers:
-                old.with_name(self._file_name(name, resume.step_of(old))).unlink(missing_ok=True)
+        with told_if_it_fails("an older checkpoint"):
+            older = [path for path in resume.numbered(self._folder) if resume.step_of(path) < step]
+            for old in older[self._keep - 1 :]:
+                for name in self._writers:
+                    path = old.with_name(self._file_name(name, resume.step_of(old)))
+                    path.unlink(missing_ok=True)
 
     def _file_name(self, name: str, step: int) -> str:
-        return f"{name}-{math.ceil(step / self._steps_per_epoch)}_{step}.ckpt"
+        return resume.file_name(name, step, self._steps_per_epoch)
 
 
 class StopAtBadSteps(Callback):
@@ -468,8 +508,12 @@ class StopAt(Callback):
             run_context.request_stop()
 
 
-def _sentence(error: OSError) -> str:
-    return f"{error.filename}: {error.strerror or error}"
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    text = " ".join(str(error).split()).rstrip(".")[:300]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 def _passes(interval: int, last_step: int, step: int) -> bool:

@@ -76,6 +76,13 @@ def fill(network: nn.Cell, stored: Mapping[str, ms.Tensor | str], path: Path) ->
         parameter.set_data(stored[name])
 
 
+def copy(parameters: Iterable[tuple[str, ms.Parameter]], network: nn.Cell) -> None:
+    """Gives `network` the values that parameters of its names have now."""
+    own = dict(network.parameters_and_names())
+    for name, parameter in parameters:
+        own[name].set_data(ms.Tensor(parameter.asnumpy()))  # a copy: the original goes on changing
+
+
 def fill_for_fine_tuning(
     network: nn.Cell, stored: Mapping[str, ms.Tensor | str], path: Path
 ) -> None:

@@ -6,13 +6,14 @@ done, 0..1), loss, hm_loss, wh_loss, off_loss, lr, overflow, scale, images_per_s
 devices), seconds_left and seconds (since this run began). The first step compiles: where nothing
 but it is behind a record, images_per_second and seconds_left are NaN. A record of an evaluation has
 step, epoch, COCO's twelve numbers from AP to AR_large (0..1, -1 where the set has nothing to
-count), evaluation_seconds and seconds.
+count), of_averages (whether the averaged weights were evaluated), evaluation_seconds and seconds.
 """
 
-import atexit
 import json
 import math
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,8 @@ def print_record(record: Record) -> None:
         numbers = ", ".join(f"{name}: {record[name]:.4f}" for name in ("AP", "AP50", "AP75"))
         print(
             f"evaluation: epoch: {record['epoch']}, step: {record['step']}, {numbers}, "
-            f"seconds: {record['evaluation_seconds']:.1f}",
+            f"seconds: {record['evaluation_seconds']:.1f}"
+            f"{', weights: averaged' if record['of_averages'] else ''}",
             flush=True,
         )
         return
@@ -57,8 +59,8 @@ class MetricsFile:
     def __init__(self, path: Path, first_step: int) -> None:
         self._path, self._failed = path, False
         kept = [record for record in read_records(path) if record["step"] <= first_step]
-        with whole_file(path) as partial:
-            partial.write_text("".join(map(_line, kept)), encoding="utf-8")
+        with whole_file(path) as unfinished:
+            unfinished.write_text("".join(map(_line, kept)), encoding="utf-8")
 
     def __call__(self, record: Record) -> None:
         # After a failure the last line may not be whole.
@@ -99,11 +101,15 @@ def is_evaluation(record: Record) -> bool:
 
 def best_average_precision(records: list[Record]) -> float:
     """The highest AP among records; minus infinity if none of them is an evaluation."""
-    return max((record["AP"] for record in records if is_evaluation(record)), default=-math.inf)
+    found = [record["AP"] for record in records if is_evaluation(record)]
+    return max((ap for ap in found if isinstance(ap, int | float)), default=-math.inf)
 
 
 class TensorBoardLog:
-    """Writes records as scalars into TensorBoard event files, through tensorboardX.
+    """Writes records as scalars into TensorBoard event files, in tensorboardX's format.
+
+    Each is complete in the file when it is added. tensorboardX's own SummaryWriter leaves the
+    writing to a thread: where the disk is full that ends, and the training waits for it for ever.
 
     Args:
         folder: where the event files go.
@@ -115,22 +121,38 @@ class TensorBoardLog:
 
     def __init__(self, folder: Path, first_step: int) -> None:
         try:
-            from tensorboardX import SummaryWriter
+            from tensorboardX import event_file_writer, summary
+            from tensorboardX.proto.event_pb2 import Event, SessionLog
         except ImportError as error:
             raise UserError(
                 f"enable_tensorboard is true, but tensorboardX does not import ({error}); run "
                 "pip install -r requirements/tensorboard.txt or leave it false."
             ) from None
-        # A thread writes the events every flush_secs seconds; the last ones when it is closed.
-        self._writer = SummaryWriter(str(folder), purge_step=first_step + 1, flush_secs=10)
-        self.close = self._writer.close
-        atexit.register(self.close)  # however the training ends
+        self._event, self._scalar = Event, summary.scalar
+        folder.mkdir(parents=True, exist_ok=True)
+        self._open = partial(event_file_writer.EventsWriter, str(folder / "events"))
+        self._writer = self._open()
+        start = SessionLog(status=SessionLog.SessionStatus.Value("START"))
+        self._write(step=first_step + 1, session_log=start)
 
     def __call__(self, record: Record) -> None:
+        """Adds a record; after an OSError, when it cannot be written, in another file."""
         group = "evaluation" if is_evaluation(record) else "training"
+        if self._writer is None:
+            self._writer = self._open(f".{record['step']}")
         for name, value in record.items():
             if name != "step":
-                self._writer.add_scalar(f"{group}/{name}", float(value), record["step"])
+                scalar = self._scalar(f"{group}/{name}", float(value))
+                self._write(step=record["step"], summary=scalar)
+
+    def _write(self, **content: Any) -> None:
+        event = self._event(wall_time=time.time(), **content)
+        try:
+            self._writer.write_event(event)
+            self._writer.flush()
+        except OSError:
+            self._writer = None  # nothing that follows half an event is read
+            raise
 
 
 def _line(record: Record) -> str:

@@ -7,10 +7,12 @@ it counted, and its configuration. Augmentation and the order of the images foll
 position. The first process reads the file and gives the others what it holds: they need not see it.
 """
 
+import contextlib
 import json
+import math
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ from mindspore import Parameter, Tensor, nn, ops
 from src.model_utils.config import leaves
 from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
-from src.model_utils.files import PARTIAL_PREFIX
+from src.model_utils.files import PARTIAL_PREFIX, make_writable
+from src.model_utils.locks import held
 from src.model_utils.parameters import Config
 from src.training import checkpoints
 from src.training.step import TrainStep
@@ -100,6 +103,26 @@ def checkpoint_folder(config: Config) -> Path:
     return Path(config.save_checkpoint_path) / "ckpt_0"
 
 
+@contextlib.contextmanager
+def own_folder(config: Config, device: Device) -> Iterator[None]:
+    """Keeps the folder that this training writes, if it does, from all other trainings.
+
+    The processes of one training are no others: the first alone writes.
+
+    Raises:
+        UserError: another training writes there.
+        OSError: it cannot be written.
+    """
+    if device.rank > 0 or not (config.enable_save_ckpt or config.enable_tensorboard):
+        yield
+        return
+    folder = checkpoint_folder(config)
+    make_writable(folder.parent)  # before the work, not after it
+    advice = "choose another --save_checkpoint_path or wait for its end"
+    with held(folder, "training", advice):
+        yield
+
+
 def save(
     path: Path, network: nn.Cell, step_cell: TrainStep, progress: Progress, config: Config
 ) -> None:
@@ -147,6 +170,11 @@ def numbered(folder: Path) -> list[Path]:
     return sorted(found, key=step_of, reverse=True)
 
 
+def file_name(name: str, step: int, steps_per_epoch: int) -> str:
+    """The file name of a checkpoint, or of what `name` says beside it, after a step."""
+    return f"{name}-{math.ceil(step / steps_per_epoch)}_{step}.ckpt"
+
+
 def step_of(path: Path) -> int:
     """The step in a checkpoint's name."""
     match = _FILE_NAME.fullmatch(path.name)
@@ -159,26 +187,44 @@ def clear(folder: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def set_aside(folder: Path, step: int) -> None:
-    """Moves what does not belong to a training that goes on after `step` to FOLDER.N, and says so.
+def set_aside(folder: Path, beginning: Beginning) -> None:
+    """Moves what does not belong to a training that begins so to FOLDER.N, and says so.
 
-    That is everything if it starts anew, else the checkpoints of later steps; --resume alone would
-    take them for its own.
+    That is everything if it starts anew or continues one of another folder, else the checkpoints of
+    later steps; --resume alone would take them for its own. The one that it goes on from stays. If
+    steps count in another way there, it gets the name of its step here, and all others go.
     """
     moved = numbered(folder)
-    if step > 0:
-        moved = [path for path in moved if step_of(path) > step]
-    elif moved:
-        moved = list(folder.iterdir())
-    if not moved:
-        return
-    number = 1
-    while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
-        number += 1
-    aside.mkdir()
-    for path in moved:
-        path.rename(aside / path.name)
-    print(f"{folder}: files of an earlier training are now in {aside}", flush=True)
+    stopped, at = beginning.stopped, beginning.at
+    renamed = None
+    if stopped is None or stopped.path.parent.resolve() != folder.resolve():
+        moved = list(folder.iterdir()) if moved else []
+    elif _counts_alike(stopped.progress, at):
+        moved = _with_averages(path for path in moved if step_of(path) > at.step)
+    else:
+        own = [path for path in moved if path.name == stopped.path.name]
+        renamed = own[0] if own else None
+        moved = _with_averages(path for path in moved if path != renamed)
+    if moved:
+        number = 1
+        while (aside := folder.with_name(f"{folder.name}.{number}")).exists():
+            number += 1
+        aside.mkdir()
+        for path in moved:
+            path.rename(aside / path.name)
+        print(f"{folder}: files of an earlier training are now in {aside}", flush=True)
+    if renamed:
+        for path in _with_averages([renamed]):
+            name, _ = path.name.split("-", 1)
+            path.rename(folder / file_name(name, at.step, at.steps_per_epoch))
+
+
+def _with_averages(paths: Iterable[Path]) -> list[Path]:
+    """Checkpoints, and with each the averages that were written beside it."""
+    return [
+        beside for path in paths
+        for beside in path.parent.glob(f"{NAME}*{path.name.removeprefix(NAME)}")
+    ]  # fmt: skip
 
 
 def shared_progress(stopped: Stopped | None, device: Device) -> Progress | None:

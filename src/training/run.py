@@ -5,14 +5,14 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import mindspore as ms
 import mindspore.dataset as ds
 import numpy as np
-from mindspore import nn
+from mindspore import Parameter, nn
 from mindspore.profiler import tensorboard_trace_handler
 
 from src import visual
@@ -31,17 +31,22 @@ from src.training.callbacks import (
     StopOnSignal,
     TrainingLog,
     TrainingPicture,
+    told_if_it_fails,
 )
 from src.training.metrics import (
     MetricsFile,
+    Record,
     Recorder,
     TensorBoardLog,
     best_average_precision,
+    is_evaluation,
     print_record,
     read_records,
 )
 from src.training.step import TrainStep
 from src.training.step_teller import StepTeller
+
+BEST = "best.ckpt"  # of the evaluations
 
 # Asks now and then whether to break off; gives COCO's numbers by their names, or None if it did.
 Evaluate = Callable[[Callable[[], bool]], dict[str, float] | None]
@@ -74,7 +79,7 @@ def run_training(
     network: nn.Cell,
     step: TrainStep,
     rates: np.ndarray,
-    start: resume.Progress,
+    beginning: resume.Beginning,
     evaluate: Evaluate | None = None,
 ) -> None:
     """Trains for as many batches as `rates` has updates for.
@@ -86,14 +91,15 @@ def run_training(
         network: what checkpoints hold for evaluation.
         step: the training step around `network`.
         rates: learning rate of every update.
-        start: where this run begins.
-        evaluate: evaluates `network`, where this process does.
+        beginning: where this run begins.
+        evaluate: evaluates `evaluated_weights` as they are, where this process does.
 
     Raises:
         UserError: TensorBoard's files are asked for and tensorboardX is not installed, or the loss
             stays bad for max_bad_steps batches.
         SystemExit: SIGTERM or SIGINT has stopped the training: 143 or 130.
     """
+    start = beginning.at
     total_steps = len(rates) * start.accumulate_steps
     if start.step >= total_steps:
         print(f"training: all {total_steps} steps are done", flush=True)
@@ -108,17 +114,13 @@ def run_training(
     if config.enable_save_ckpt and device.rank == 0:
         saver = Saver(config, network, step, start)
         resume.clear(saver.folder)
-        resume.set_aside(saver.folder, start.step)
+        resume.set_aside(saver.folder, beginning)
     callbacks, stopper = _callbacks(config, device, step, rates, start, stride, evaluate, saver)
     # What MindSpore calls an epoch is, with a data sink, one return from it. A CPU has no sink.
     sinks = config.enable_data_sink and device.target != "CPU"
     round_steps = stride if sinks else start.steps_per_epoch
-    profile, profiler_path = contextlib.nullcontext(), config.profiler_path or "./profiler"
-    if config.need_profiler:
-        write = tensorboard_trace_handler(profiler_path)
-        profile = ms.profiler.profile(on_trace_ready=write)
     try:
-        with profile, stopper.handling(), telling("starting") as teller:
+        with _profiled(config), stopper.handling(), telling("starting") as teller:
             step_teller = StepTeller(teller, start.step, start.steps_per_epoch, total_steps, stride)
             ms.Model(step).train(
                 math.ceil(total_steps / round_steps), dataset, [step_teller, *callbacks],
@@ -127,13 +129,41 @@ def run_training(
             )  # fmt: skip
     finally:
         # What MindSpore has made there, and nothing else.
-        written = list(Path(profiler_path).glob(f"*_{os.getpid()}_*_ascend_ms"))
+        written = list(Path(_profiler_path(config)).glob(f"*_{os.getpid()}_*_ascend_ms"))
         if config.compile_cache_dir:
             written.append(Path(os.environ["MS_COMPILER_CACHE_PATH"]))
-        for folder in written:
-            give_usual_modes(folder)
+        with told_if_it_fails("file modes", "the training is not touched"):
+            for folder in written:
+                give_usual_modes(folder)
     if stopper.exit_code:
         sys.exit(stopper.exit_code)
+
+
+def _profiler_path(config: Config) -> str:
+    return config.profiler_path or "./profiler"
+
+
+@contextlib.contextmanager
+def _profiled(config: Config) -> Iterator[None]:
+    """Writes MindSpore's profile of what is done within, if one is wanted."""
+    if not config.need_profiler:
+        yield
+        return
+    write = tensorboard_trace_handler(_profiler_path(config))
+    profile = ms.profiler.profile(on_trace_ready=write)
+    profile.start()
+    try:
+        yield
+    finally:
+        with told_if_it_fails("profile", "the training is not touched"):
+            profile.stop()
+
+
+def evaluated_weights(network: nn.Cell, step: TrainStep) -> Iterator[tuple[str, Parameter]]:
+    """What a training is evaluated by, by structural names: averages where it keeps them."""
+    if step.averages_weights:
+        return step.ema_weights(network)
+    return network.parameters_and_names()
 
 
 class Saver:
@@ -159,8 +189,12 @@ class Saver:
         checkpoints.save(self._step.ema_weights(self._network), path)
 
     def save_best(self, steps: int) -> None:
-        self.save(self.folder / "best.ckpt", steps)
-        print(f"best checkpoint so far: {self.folder / 'best.ckpt'}", flush=True)
+        """Writes what was evaluated: averages alone, else all."""
+        write, what = self.save, ""
+        if self._step.averages_weights:
+            write, what = self.save_averages, ", averaged weights"
+        write(self.folder / BEST, steps)
+        print(f"best checkpoint so far: {self.folder / BEST}{what}", flush=True)
 
     def save_bad(self, steps: int) -> None:
         self.save(self.folder / "bad.ckpt", steps)
@@ -188,13 +222,14 @@ def _callbacks(
     total_steps = len(rates) * start.accumulate_steps
     folder = resume.checkpoint_folder(config)
     metrics_path = folder / "metrics.jsonl"
-    best_ap = -math.inf
+    earlier: list[Record] = []
     recorders: list[Recorder] = [print_record]
-    writers: list[ms.Callback] = []
+    keepers: list[ms.Callback] = []
+    pictures: list[ms.Callback] = []
     save = save_best = save_bad = None
     if saver:
         recorders.append(MetricsFile(metrics_path, start.step))
-        best_ap = best_average_precision(read_records(metrics_path))
+        earlier = read_records(metrics_path)
         files = {resume.NAME: saver.save}
         if recipe.ema_decay > 0:
             files[f"{resume.NAME}_ema"] = saver.save_averages
@@ -202,8 +237,8 @@ def _callbacks(
             files, folder, config.save_checkpoint_steps, config.save_checkpoint_num,
             epoch, total_steps, start.accumulate_steps if start.rank_size > 1 else 1,
         )  # fmt: skip
-        picture = TrainingPicture(metrics_path, folder / "training.png", epoch, total_steps)
-        writers = [picture, keeper]
+        keepers = [keeper]
+        pictures = [TrainingPicture(metrics_path, folder / "training.png", epoch, total_steps)]
         save, save_best, save_bad = keeper.save, saver.save_best, saver.save_bad
     if config.enable_tensorboard and device.rank == 0:
         recorders.append(TensorBoardLog(folder / "tensorboard", start.step))
@@ -212,15 +247,19 @@ def _callbacks(
         start.batch_size * start.rank_size, recorders,
     )  # fmt: skip
     stopper = StopOnSignal(step, total_steps, save)
-    callbacks: list[ms.Callback] = [CountFrom(start.step), log]
+    callbacks: list[ms.Callback] = [CountFrom(start.step), *keepers, log]
     if evaluate:
+        interval = config.eval_interval * epoch
+        is_done = any(is_evaluation(record) and record["step"] == start.step for record in earlier)
+        best_ap = best_average_precision(earlier) if (folder / BEST).exists() else -math.inf
         callbacks.append(
             PeriodicEvaluation(
-                lambda: evaluate(stopper.is_requested), step, log,
-                config.eval_interval * epoch, total_steps, save_best, best_ap,
+                lambda: evaluate(stopper.is_requested), log, interval, total_steps, save_best,
+                best_ap, step.averages_weights,
+                is_owed=start.step > 0 and start.step % interval == 0 and not is_done,
             )
         )  # fmt: skip
-    callbacks += writers
+    callbacks += pictures
     if recipe.max_bad_steps > 0:
         callbacks.append(StopAtBadSteps(step, recipe.max_bad_steps, save_bad))
     return [*callbacks, stopper, StopAt(total_steps)], stopper
