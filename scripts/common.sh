@@ -81,6 +81,28 @@ print_command() {
     echo "${line:1}"
 }
 
+# own FILE: keeps others of these scripts off a file, up to the end of this one and of all that it
+# starts; the file's first line says whose it is. Nothing is done with `dry_run`.
+own() {
+    local code=0
+    [[ -z "$dry_run" ]] || return 0
+    { exec 9>> "$1"; } 2> /dev/null \
+        || fail "$1: cannot be written; start in a folder with the permission and the space for it."
+    if command -v flock > /dev/null; then
+        flock --nonblock --conflict-exit-code 75 9 || code=$? # others: a file system without locks
+    fi
+    [[ $code -ne 75 ]] \
+        || fail "$PWD/$1: is written by another run ($(head -n 1 "$1" | cut -c 1-100));" \
+            "start in another folder, or wait for its end."
+}
+
+# owner PROCESS COMMAND...: the first line of a file that is owned.
+owner() {
+    local process=$1
+    shift
+    echo "process $process of $HOSTNAME, $(date '+%F %T'): $(print_command "$@")"
+}
+
 # run_logged LOG COMMAND...: in the background, or with FOREGROUND=1 in the foreground with the
 # command's exit code. With `dry_run` it is printed only.
 run_logged() {
@@ -90,15 +112,20 @@ run_logged() {
         echo "$(print_command "$@") > $log 2>&1"
         return
     fi
+    own "$log"
     if [[ "${FOREGROUND:-0}" == 1 ]]; then
         local code=0
-        "$@" 2>&1 | tee "$log" || code=$? # the command's, by pipefail
+        owner "$$" "$@" > "$log"
+        "$@" 2>&1 | tee -a "$log" || code=$? # the command's, by pipefail
         if [[ $code -ne 0 ]]; then
             echo "failed with exit code $code; log: $log" >&2
         fi
         return "$code"
     fi
-    nohup "$@" > "$log" 2>&1 < /dev/null &
+    (
+        owner "$BASHPID" "$@"
+        exec nohup "$@"
+    ) > "$log" 2>&1 < /dev/null &
     echo "log: $PWD/$log"
     echo "process: $!"
 }

@@ -85,11 +85,13 @@ command -v msrun > /dev/null \
     || fail "msrun is not there; it comes with MindSpore: pip install -r requirements.txt."
 
 mkdir -p "$log_dir"
+[[ -n "${LAUNCHER_OWNS:-}" ]] || own LOG_msrun/.lock
 if [[ "${FOREGROUND:-0}" != 1 ]]; then
     echo "logs: $log_dir/msrun.log, $log_dir/worker_*.log"
-    FOREGROUND=1 in_background "$log_dir/msrun.log" bash "${BASH_SOURCE[0]}" "$@"
+    FOREGROUND=1 LAUNCHER_OWNS=1 in_background "$log_dir/msrun.log" bash "${BASH_SOURCE[0]}" "$@"
     exit 0
 fi
+owner "$$" "${BASH_SOURCE[0]}" "$@" > "$log_dir/.lock"
 rm -f "$log_dir"/worker_*.log "$log_dir/scheduler.log" "$log_dir/processes" # of an earlier run
 cd "$log_dir"
 
