@@ -42,7 +42,7 @@ stage convert bash "$project_dir/scripts/convert_dataset_to_mindrecord.sh" shape
 stage train bash "$project_dir/scripts/run_standalone_train_ascend.sh" 0 mindrecord
 checkpoint=$(ls ckpt_0/*.ckpt)
 stage eval bash "$project_dir/scripts/run_standalone_eval_ascend.sh" 0 val shapes "$checkpoint" \
-    --eval_config.keep_res false --visual_image true --save_result_dir eval
+    --visual_image true --save_result_dir eval
 stage export "$python" "$project_dir/export.py" "${cpu[@]}" --mindir_version 1 \
     --export_load_ckpt "$checkpoint" --export_name centernet
 stage infer_310 bash "$project_dir/scripts/run_infer_310.sh" centernet.mindir shapes y

@@ -135,7 +135,7 @@ def test_evaluation_names_an_image_too_small_for_k_before_the_first_is_run(
     content["annotations"] = []
     annotations.write_text(json.dumps(content))
     options = ("--load_checkpoint_path", checkpoint, "--data_dir", broken)
-    dense = ("--eval_config.pad", 31, "--eval_config.K", 500)
+    dense = ("--eval_config.keep_res", "true", "--eval_config.pad", 31, "--eval_config.K", 500)
     done = program("eval.py", *CPU, *options, *dense, cwd=tmp_path)
     assert_refused(done, image, "320 cells", "eval_config.K 500")
     assert "detect" not in done.stderr

@@ -277,6 +277,23 @@ def test_a_backbone_gives_pytorchs_features(tmp_path: Path, stored: State):
     np.testing.assert_allclose(found, oracle("resnet18_forward")["plain_layer4"], atol=2e-4)
 
 
+def test_a_small_set_of_ones_own_starts_from_a_backbone_or_a_whole_detector(
+    stored: State, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    used = config("--config_path", str(PROJECT / "configs" / "own_small_set.yaml"))
+    network = network_of(used)
+    names = [name for name, _ in network.parameters_and_names()]
+    own = {"heads.hm.2.weight", "heads.hm.2.bias"}  # of other classes
+    for state, taken in (
+        (imagenet_state(stored), {name for name in names if name.startswith("backbone.")}),
+        (pytorch_state(stored, "resnet18_dcn"), set(names) - own),
+    ):
+        path = write_safetensors(tmp_path / "weights.safetensors", state)
+        load_for_fine_tuning(network, path, used)
+        said = f"fine-tuning: {len(taken)} of {len(names)} parameters are from {path}"
+        assert said in capsys.readouterr().out
+
+
 def test_modelzoos_epsilon_of_the_blocks_is_in_the_variances(stored: State, tmp_path: Path):
     """1e-4 there, 1e-5 here and in its stem and shortcuts."""
     state = imagenet_state(stored)
