@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from src.evaluation.coco_results import class_table, upload_name
 from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
@@ -31,7 +30,9 @@ def evaluate(config: Config) -> None:
         raise UserError("command line: give --load_checkpoint_path and --data_dir.")
     set_up_device(config)
 
-    # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.
+    # Here and not above: --help needs no MindSpore, and set_up_device has to come before it. What
+    # imports NumPy, which starts threads, comes after run_program has seen to SIGINT.
+    from src.evaluation.coco_results import class_table
     from src.evaluation.run import Evaluation
     from src.models.centernet import create_network
     from src.weights.load import load
@@ -93,6 +94,8 @@ def write_results(
     if config.visual_image:
         print(f"pictures: {result_dir / 'pictures'}")
     if config.run_mode == "test":
+        from src.evaluation.coco_results import upload_name
+
         upload_path = result_dir / upload_name(config.dataset_config.test_annotation)
         write_json(upload_path, results)
         print(

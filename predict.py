@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.data.images import decoder
-from src.evaluation.predict import LARGEST_INPUT, Predictor, find_sources, predict_all
 from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
@@ -29,6 +27,10 @@ def main() -> None:
             "command line: give --input, --output and one of --load_checkpoint_path and "
             "--load_mindir_path."
         )
+    # Here and not above: they import NumPy, which starts threads, and run_program sees to SIGINT.
+    from src.data.images import decoder
+    from src.evaluation.predict import LARGEST_INPUT, Predictor, find_sources, predict_all
+
     output_dir = Path(config.output)
     sources = find_sources(config.input, output_dir)
     make_writable(output_dir)  # before the work, not after it

@@ -14,6 +14,12 @@ from tests.conftest import PROJECT, QUICKSTART
 CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
 IN_C = "ctypes.CDLL(None).sleep(100)"  # as a compilation: Python's handler has to wait
 
+# A thread that a library has started at its import, which does not block SIGINT.
+EARLIER_THREAD = """
+import threading, time
+threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
+"""
+
 # What a main function does when SIGINT comes, what it leaves, and the seconds that it may take.
 PLACES = {
     "in Python": ("while True: pass", ["cleaned up"], 3),
@@ -59,12 +65,13 @@ def start(folder: Path, *command: object) -> "subprocess.Popen[str]":
     )
 
 
+@pytest.mark.parametrize("earlier", ["", EARLIER_THREAD], ids=["one thread", "two threads"])
 @pytest.mark.parametrize("place", PLACES)
-def test_a_program_ends_within_seconds_wherever_it_is(place: str, tmp_path: Path):
+def test_a_program_ends_within_seconds_wherever_it_is(place: str, earlier: str, tmp_path: Path):
     work, left, seconds = PLACES[place]
     (tmp_path / "mindspore").mkdir()
     (tmp_path / "mindspore" / "__init__.py").write_text("while True: pass")
-    program = start(tmp_path, "-c", PROGRAM.format(project=str(PROJECT), work=work))
+    program = start(tmp_path, "-c", earlier + PROGRAM.format(project=str(PROJECT), work=work))
     assert program.stdout.readline() == "begun\n"
     time.sleep(0.5)
     sent = time.monotonic()

@@ -169,7 +169,7 @@ def test_warnings_that_nobody_can_act_on_are_left_out(
     done = program(
         "train.py",
         *("--config_path", QUICKSTART, "--device_target", "CPU", "--mindrecord_dir", mindrecord),
-        *("--train_steps", 2, "--enable_save_ckpt", "false"),
+        *("--train_steps", 1, "--enable_save_ckpt", "false"),
         *("--compile_cache_dir", tmp_path / "cache"),
         cwd=tmp_path,
     )

@@ -22,7 +22,8 @@ from src.model_utils.progress import telling
 _CPUS_FOR_BRANCHES, _DISPATCH_THREADS = 12, 8
 
 _INTERNAL = re.compile(
-    "is deprecated from version|Profiler won't be using warmup|Incorrect schedule: Stop profiler"
+    "is deprecated from version|type dynamic learning rate, please make sure|"
+    "Profiler won't be using warmup|Incorrect schedule: Stop profiler"
 )
 
 

@@ -2,15 +2,19 @@
 """SIGINT (Ctrl-C): how programs end on it, also while MindSpore is imported, compiles or trains.
 
 MindSpore has a handler of its own at times, which makes it a SIGTERM or loses it, and a compilation
-lets Python's handler wait until it ends. So all threads block SIGINT, and one waits for it.
+lets Python's handler wait until it ends. So threads block SIGINT, and one waits for it. Threads that
+a library has started before take it all the same: what Python's handler hears there comes to the
+one that waits through a pipe.
 """
 
 import _thread
 import contextlib
 import os
+import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -22,6 +26,7 @@ _SECONDS_TO_RAISE, _SECONDS_TO_END = 3.0, 5.0
 _steps_take_it = threading.Event()  # those of a training, which stop after one of them
 _for_steps = threading.Event()  # one came
 _raised = threading.Event()
+_noted = threading.Event()
 
 
 @contextlib.contextmanager
@@ -38,18 +43,31 @@ def interrupts_watched() -> Iterator[None]:
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     signal.signal(signal.SIGINT, _raise)
     over = threading.Event()
-    threading.Thread(target=_watch, args=(over,), daemon=True).start()
+    heard, hearing = os.pipe()
+    os.set_blocking(hearing, False)  # as set_wakeup_fd wants it
+    before = signal.set_wakeup_fd(hearing, warn_on_full_buffer=False)
+    watcher = threading.Thread(target=_watch, args=(over, heard), daemon=True)
+    watcher.start()
     try:
         yield
     finally:
         over.set()
+        signal.set_wakeup_fd(before)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        watcher.join()
+        os.close(hearing)
+        os.close(heard)
 
 
 def steps_take_interrupts() -> None:
     """From now on SIGINT is answered between the steps of a training."""
     _steps_take_it.set()
+
+
+def note_interrupt() -> None:
+    """Tells of a SIGINT that was heard of elsewhere."""
+    _noted.set()
 
 
 def taken_interrupt() -> bool:
@@ -83,27 +101,46 @@ def _children() -> Iterator[int]:
 
 
 def _raise(number: int, frame: FrameType | None) -> None:
-    _raised.set()
-    raise KeyboardInterrupt
+    if _steps_take_it.is_set():
+        _for_steps.set()
+    elif not _raised.is_set():  # cleaning up after the first is not to be interrupted
+        _raised.set()
+        raise KeyboardInterrupt
 
 
-def _watch(over: threading.Event) -> None:
+def _watch(over: threading.Event, heard: int) -> None:
+    def comes_within(seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not over.is_set():
+            if signal.sigtimedwait([signal.SIGINT], 0.1) or _has_been_heard(heard):
+                return True
+            if time.monotonic() > deadline:
+                break
+        return False
+
     while not over.is_set():
-        if not _comes_within(1.0):
+        if not comes_within(1.0):
             continue
         if _steps_take_it.is_set():
             _for_steps.set()
             continue
         if not _mindspore_is_being_imported():
-            _thread.interrupt_main()
-            is_second = _comes_within(_SECONDS_TO_RAISE)
+            if not _raised.is_set():
+                _thread.interrupt_main()
+                time.sleep(0.1)
+                _has_been_heard(heard)  # that
+            is_second = comes_within(_SECONDS_TO_RAISE)
             if _raised.is_set() and not is_second:
-                _comes_within(_SECONDS_TO_END)
-        end_interrupted()
+                comes_within(_SECONDS_TO_END)
+        if not over.is_set():
+            end_interrupted()
 
 
-def _comes_within(seconds: float) -> bool:
-    return signal.sigtimedwait([signal.SIGINT], seconds) is not None
+def _has_been_heard(heard: int) -> bool:
+    is_noted = _noted.is_set()
+    _noted.clear()
+    numbers = os.read(heard, 4096) if select.select([heard], [], [], 0)[0] else b""
+    return is_noted or signal.SIGINT in numbers
 
 
 def _mindspore_is_being_imported() -> bool:

@@ -23,7 +23,7 @@ from mindspore.train import Callback, RunContext
 
 from src import visual
 from src.model_utils.errors import UserError
-from src.model_utils.signals import steps_take_interrupts, taken_interrupt
+from src.model_utils.signals import note_interrupt, steps_take_interrupts, taken_interrupt
 from src.training import resume
 from src.training.metrics import Record, Recorder, read_records
 from src.training.step import TrainStep
@@ -479,6 +479,8 @@ class StopOnSignal(Callback):
         """Ends the process if no step ends after a SIGTERM."""
         while number := os.read(signals, 1):
             self._step_ended.clear()
+            if number[0] == signal.SIGINT:
+                note_interrupt()
             if number[0] != signal.SIGTERM:
                 continue
             if math.isnan(self._step_start):
