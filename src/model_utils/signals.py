@@ -2,9 +2,9 @@
 """SIGINT (Ctrl-C): how programs end on it, also while MindSpore is imported, compiles or trains.
 
 MindSpore has a handler of its own at times, which makes it a SIGTERM or loses it, and a compilation
-lets Python's handler wait until it ends. So threads block SIGINT, and one waits for it. Threads that
-a library has started before take it all the same: what Python's handler hears there comes to the
-one that waits through a pipe.
+lets Python's handler wait until it ends. So threads block SIGINT, and one waits for it. Threads
+that a library has started before take it all the same: what Python's handler hears there comes to
+the one that waits through a pipe.
 """
 
 import _thread
