@@ -30,6 +30,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_LARGEST", 0.25)
 
 
+def soon_told(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What is told, as `told`, when something is: threads may have to wait for a processor."""
+    for _ in range(100):
+        time.sleep(0.15)
+        if lines := told(capsys):
+            return lines
+    return []
+
+
 def told(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line.rpartition(", ")[0] for line in capsys.readouterr().out.splitlines()]
 
@@ -43,13 +52,13 @@ def test_work_is_told_after_a_silence_and_then_less_often(
     with telling("first") as teller:
         time.sleep(0.95)  # told at 0.1, 0.3, 0.55, 0.8
         lines = capsys.readouterr().out.splitlines()
-        assert 2 <= len(lines) <= 4
-        assert all(re.fullmatch(r"first, [01] s so far", line) for line in lines)
+        assert 1 <= len(lines) <= 4
+        assert all(re.fullmatch(r"first, \d s so far", line) for line in lines)
         teller.now("second")
-        time.sleep(0.2)
+        assert set(soon_told(capsys)) == {"second"}
         teller.now("")
         time.sleep(0.2)
-    assert set(told(capsys)) == {"second"}
+    assert told(capsys) == []
 
 
 def test_inner_work_is_told_instead_of_the_outer(
@@ -57,10 +66,8 @@ def test_inner_work_is_told_instead_of_the_outer(
 ):
     with telling("outer"):
         with telling("inner"):
-            time.sleep(0.25)
-        assert set(told(capsys)) == {"inner"}
-        time.sleep(0.25)
-        assert set(told(capsys)) == {"outer"}
+            assert set(soon_told(capsys)) == {"inner"}
+        assert set(soon_told(capsys)) == {"outer"}
     time.sleep(0.15)
     assert told(capsys) == []
 
@@ -87,19 +94,16 @@ def test_a_training_tells_that_it_compiles_and_how_far_it_is(
     with telling("") as teller:
         steps = StepTeller(teller, 8, steps_per_epoch=4, total_steps=40, line_steps=4)
         steps.on_train_begin(context(8))
-        time.sleep(0.15)
-        assert told(capsys) == ["reading the first batch"]
+        assert set(soon_told(capsys)) == {"reading the first batch"}
         steps.on_train_step_begin(context(8))
         assert capsys.readouterr().out.startswith("compiling the training step: once")
-        time.sleep(0.15)
-        assert told(capsys) == ["compiling the training step"]
+        assert set(soon_told(capsys)) == {"compiling the training step"}
         for step in returns:
             steps.on_train_step_end(context(step))
             steps.on_train_step_begin(context(step))
         out = capsys.readouterr().out
-        assert re.fullmatch(rf"compiled; {done} done after 0\.[1-9] s\n", out)
-        time.sleep(0.15)
-        assert told(capsys) == [said]
+        assert re.fullmatch(rf"compiled; {done} done after \d+\.\d s\n", out)
+        assert set(soon_told(capsys)) == {said}
 
 
 def test_compiling_a_network_is_told_for_each_size(impatient: None, capsys):
@@ -160,7 +164,8 @@ def test_a_step_of_the_310_path_says_how_far_it_is(tmp_path: Path):
     for log, said in (("infer.log", ": 4 of 9 images"), ("empty.log", "")):
         quick = "SECONDS=0; sleep() { command sleep 0.2; SECONDS=$((SECONDS + 10)); }"
         done = bash(f"{quick}; {follow}; follow app {log} & command sleep 0.5; kill $!", tmp_path)
-        assert done.stdout.splitlines()[:1] == [f"app: 10 s so far{said}"], done.stderr
+        first = done.stdout.splitlines()[0]
+        assert re.fullmatch(rf"app: 1\d s so far{said}", first), done.stderr
 
 
 def test_warnings_that_nobody_can_act_on_are_left_out(

@@ -65,13 +65,10 @@ def remove_partial_files() -> None:
 
 def new_file_mode(folder: Path) -> int:
     """The mode that a new file in `folder` gets: by the umask, or what the folder says instead."""
-    probe = folder / f"{PARTIAL_PREFIX}mode"
-    descriptor = os.open(probe, os.O_CREAT | os.O_WRONLY, 0o666)
-    try:
-        return stat.S_IMODE(os.fstat(descriptor).st_mode)
-    finally:
-        os.close(descriptor)
-        probe.unlink()
+    with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=folder) as inside:
+        probe = Path(inside) / "probe"
+        probe.touch()
+        return stat.S_IMODE(probe.stat().st_mode)
 
 
 def give_usual_modes(folder: Path) -> None:
