@@ -13,8 +13,9 @@ import mindspore as ms
 from mindspore import nn
 
 from src.model_utils.errors import UserError
-from src.model_utils.files import check_readable, whole_file
+from src.model_utils.files import whole_file
 from src.model_utils.progress import telling
+from src.training import checkpoint_file
 
 STATE_PREFIX = "training."  # of what is not the network's
 
@@ -46,14 +47,17 @@ def read(path: Path) -> dict[str, ms.Parameter | str]:
     """
     if not path.is_file():
         raise UserError(f"{path}: checkpoint not found; check the path.")
-    check_readable(path)
     try:
         with telling(f"reading {path}"):
-            return ms.load_checkpoint(str(path), crc_check=True)
-    except (ValueError, TypeError, RuntimeError):
+            return checkpoint_file.parse(path.read_bytes())
+    except MemoryError:
         raise UserError(
-            f"{path}: is not a MindSpore checkpoint, or a damaged one; give a .ckpt file that "
-            "train.py wrote."
+            f"{path}: does not fit into memory ({path.stat().st_size:,} bytes); check the file."
+        ) from None
+    except ValueError as error:
+        raise UserError(
+            f"{path}: is not a MindSpore checkpoint, or a damaged one ({error}); give a .ckpt file "
+            "that train.py wrote."
         ) from None
 
 
