@@ -23,7 +23,7 @@ import numpy as np
 
 from src.data.images import LARGEST_SIDE, ImageFault, check_header, header_size, kind_of, read_file
 from src.data.notes import Notes, note_boxes
-from src.model_utils.errors import UserError
+from src.model_utils.errors import UserError, sentence
 from src.model_utils.parameters import DatasetConfig
 from src.model_utils.progress import say, telling
 
@@ -86,7 +86,7 @@ class BadRecords:
         for kind, count in kinds:
             print(f"  {kind}: {count}", file=sys.stderr)
             for problem in self._examples[kind]:
-                print(f"    {problem}", file=sys.stderr)
+                print(f"    {sentence(problem)}", file=sys.stderr)
             if count > _EXAMPLES:
                 print(f"    and {count - _EXAMPLES} more", file=sys.stderr)
         if self._action == "fail":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from src.data.images import Oddity
+from src.model_utils.errors import sentence
 
 _MUCH_LARGER = 2  # than the network's input in training, where pixels are fed as they are
 _WORTH_SAYING = 0.1  # share of boxes or images from which a habit is suspected
@@ -42,7 +43,7 @@ class Notes:
 
 def say(lines: Sequence[str]) -> None:
     for line in lines:
-        print(f"note: {line}", flush=True)
+        print(f"note: {sentence(line)}", flush=True)
 
 
 def note_boxes(

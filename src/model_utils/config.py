@@ -29,6 +29,7 @@ _VALUES_ALONE = {"resume": "newest"}
 # How values stand in messages: a file may hold any amount of them.
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+_DEEPEST = 20  # nodes of a yaml in one another
 # Short names of parameters in sections.
 _ALIASES = {"eval_config.score_thresh": "score_thresh"}
 
@@ -39,6 +40,16 @@ class _YamlLoader(yaml.SafeLoader):
     A key that stands twice is an error, as YAML has it; PyYAML would take the last. Names of
     classes are text as they stand there, also 0 and no.
     """
+
+    depth = 0  # of the node that is read
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self.depth += 1
+        if self.depth > _DEEPEST:  # how deep Python itself can go depends on what is imported
+            raise RecursionError
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.Node, deep: bool = False) -> dict[Any, Any]:
         seen = set()
@@ -115,7 +126,7 @@ def load_config(description: str, arguments: Sequence[str] | None = None) -> Con
         if value not in allowed:
             wanted = ", ".join(map(str, allowed))
             raise UserError(
-                f"{_origin(name, options, origin)}: {name} is {_SHORT.repr(value)}; choose one "
+                f"{_origin(name, options, origin)}: {name} is {shown_short(value)}; choose one "
                 f"of {wanted}."
             )
     try:
@@ -134,7 +145,7 @@ def _first_problem(error: ValidationError, options: dict[str, str], origin: str)
         where = f"{origin} and command line" if options else origin
         return f"{where}: {message}."
     return (
-        f"{_origin(name, options, origin)}: {name} is {_SHORT.repr(problem['input'])}: "
+        f"{_origin(name, options, origin)}: {name} is {shown_short(problem['input'])}: "
         f"{message[:1].lower()}{message[1:]}."
     )
 
@@ -259,6 +270,11 @@ def _field_type(name: str) -> Any:
 def _type_name(name: str) -> str:
     kind = typing.get_origin(_field_type(name)) or _field_type(name)
     return {str: "TEXT", int: "N", float: "X", bool: "true|false", list: "[...]"}[kind]
+
+
+def shown_short(value: Any) -> str:
+    """A value of any size as Python writes it, cut."""
+    return _SHORT.repr(value)
 
 
 def shown(value: Any) -> str:

@@ -3,13 +3,41 @@
 
 import re
 import sys
+import unicodedata
 from collections.abc import Callable
 
 from src.model_utils.signals import end_interrupted, interrupts_watched, is_interrupted
 
+_LONGEST = 1200  # characters of a message
+
 
 class UserError(Exception):
-    """Bad input: its message is one sentence with the file, the record and the remedy."""
+    """Bad input: its message is one sentence with the file, the record and the remedy.
+
+    Names come from files, which hold anything: `sentence` makes the message fit to be printed.
+    """
+
+    def __str__(self) -> str:
+        return sentence(super().__str__())
+
+
+def sentence(text: str) -> str:
+    """The text as messages show it: one line, `escaped`, its middle left out where it is long."""
+    text = escaped(text)
+    if len(text) <= _LONGEST:
+        return text
+    end = _LONGEST // 3  # with the remedy
+    return f"{text[: _LONGEST - end - 5]} ... {text[-end:]}"
+
+
+def escaped(text: str) -> str:
+    r"""The text with escapes, as \x1b, for ends of lines and what terminals obey or do not show."""
+    return "".join(
+        sign
+        if sign.isprintable() or unicodedata.category(sign) == "Zs"
+        else sign.encode("unicode_escape").decode()
+        for sign in text
+    )
 
 
 def run_program(main: Callable[[], None]) -> None:
@@ -17,6 +45,9 @@ def run_program(main: Callable[[], None]) -> None:
 
     SIGINT ends it with exit code 130, see `interrupts_watched`.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names have letters that a terminal's encoding lacks
+            stream.reconfigure(errors="backslashreplace")
     try:
         with interrupts_watched():
             _run(main)
@@ -26,24 +57,24 @@ def run_program(main: Callable[[], None]) -> None:
     except OSError as error:
         # A full disk, a folder without permission.
         where = f"{error.filename}: " if error.filename else ""
+        problem = sentence(f"{where}{error.strerror or error}")
         print(
-            f"error: {where}{error.strerror or error}; check the path, its permissions and the "
-            "free space.",
+            f"error: {problem}; check the path, its permissions and the free space.",
             file=sys.stderr,
         )
         sys.exit(2)
     except MemoryError as error:
-        what = str(error) or "for an object"
+        what = sentence(str(error)) or "for an object"
         print(
             f"error: memory is full ({what}); lower batch sizes or the sizes of images.",
             file=sys.stderr,
         )
         sys.exit(2)
     except RuntimeError as error:
-        sentence = _quoted(str(error))
-        if not sentence:
+        quoted = _quoted(str(error))
+        if not quoted:
             raise
-        print(f"error: {sentence}", file=sys.stderr)
+        print(f"error: {sentence(quoted)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         end_interrupted()

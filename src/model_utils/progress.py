@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
+from src.model_utils.errors import sentence
+
 _FIRST, _LARGEST = 10.0, 60.0  # seconds of silence
 
 
@@ -78,5 +80,5 @@ def telling(what: str) -> Iterator[Teller]:
 def say(text: str) -> None:
     """Prints a line, above a progress bar if there is one."""
     with contextlib.suppress(OSError, ValueError):  # nobody listens any more
-        tqdm.write(text, file=sys.stdout)
+        tqdm.write(sentence(text), file=sys.stdout)
         sys.stdout.flush()

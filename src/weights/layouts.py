@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from src.model_utils.errors import UserError
+from src.model_utils.errors import UserError, sentence
 from src.model_utils.parameters import Config
 from src.training.checkpoints import STATE_PREFIX
 from src.weights.files import Stored
@@ -379,5 +379,5 @@ def _unknown_layout(stored: Stored) -> UserError:
 
 
 def shown(names: list[str]) -> str:
-    """The first of some names."""
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+    """The first of some names, as messages show them."""
+    return sentence(", ".join(names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
