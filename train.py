@@ -45,6 +45,7 @@ def train_here(config: Config, device: Device) -> None:
     from src.data.mindrecord import read_manifest
     from src.evaluation.run import Evaluation
     from src.models.centernet import create_network, with_loss
+    from src.models.deformable import chosen_form
     from src.training import checkpoints, resume
     from src.training.graph_cache import use_graph_cache
     from src.training.mixed_precision import set_precision
@@ -70,7 +71,8 @@ def train_here(config: Config, device: Device) -> None:
         folder = Path(config.save_result_dir)
         draw_first_batch(dataset, data.coco_classes, net.down_ratio, folder)
 
-    network = create_network(net, data.num_classes)
+    form = chosen_form(net.deformable)
+    network = create_network(net, data.num_classes, form)
     set_precision(network, recipe.amp_level, device.target)
     if config.load_checkpoint_path and not beginning.continued:
         load_for_fine_tuning(network, Path(config.load_checkpoint_path), config)
@@ -87,7 +89,8 @@ def train_here(config: Config, device: Device) -> None:
 
     evaluate = None
     if config.eval_interval > 0 and device.rank == 0:
-        evaluated = create_network(net, data.num_classes)  # in float32, whatever amp_level says
+        # In float32, whatever amp_level says.
+        evaluated = create_network(net, data.num_classes, form)
         evaluation = Evaluation(config, evaluated, "val")
 
         def evaluate(is_stopped: Callable[[], bool]) -> dict[str, float] | None:

@@ -115,6 +115,8 @@ def test_the_document_has_the_table_of_these_kernels():
 def test_the_steps_of_several_ranks_and_forms_are_what_they_are_taken_for(results: Results):
     alone, launched = (process.result().kernels for process in results["910B", "training"])
     assert launched["AllReduce"] == "hccl" and "AllReduce" not in alone
+    # Overflow takes a kernel a gradient, and not three as MindSpore's check with a rank table.
+    assert "L2Loss" in launched and not {"AllFinite", "ReduceAll"} & set(launched)
     assert {"GridSampler2DGrad", "DeformableOffsetsGrad", "UnsortedSegmentSum"} <= set(alone)
     assert "ReverseV2" in results["310P", "inference"][0].result().kernels  # the mirrored images
 
@@ -137,6 +139,16 @@ def test_an_operator_without_a_kernel_is_reported(tmp_path: Path):
     assert found.without_kernel == ["Cholesky"]
     script.write_text("raise ValueError('no graph')\n")
     assert compiled("910B", [str(script)]).error == "exit code 1: ValueError: no graph"
+
+
+def test_a_910c_asks_for_a_rank_table_that_knows_its_superpods(tmp_path: Path):
+    table = tmp_path / "hccl.json"
+    table.write_text('{"version": "1.0"}')
+    launched = {"RANK_SIZE": "8", "RANK_ID": "0", "DEVICE_ID": "0", "RANK_TABLE_FILE": str(table)}
+    script = (str(PROJECT / "train.py"), "--device_target", "Ascend", "--mindrecord_dir", "none")
+    found = compiled("910C", script, launched)
+    assert found.error.startswith(f"exit code 2: error: {table}: is a rank table of version 1.0")
+    assert "run_distributed_train_msrun.sh" in found.error
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +216,9 @@ if __name__ == "__main__":
         running = start_compiling(pool)
         equal: dict[tuple[str, tuple[str, ...]], list[str]] = {}
         for (chip, graphs), processes in running.items():
+            for process in processes:
+                if process.result().error:
+                    raise SystemExit(f"{chip}, {graphs}: {process.result().error}")
             lines = tuple(listing(kernels_of(processes)))
             equal.setdefault((graphs, lines), []).append(chip)
     parts = [

@@ -22,11 +22,13 @@ FORMS = ("operator", "gather", "grid_sample")
 
 
 def chosen_form(configured: str) -> str:
-    """The form for the device of this process, said in one line.
+    """The form for the device of this process, said in one line; of none nothing is said.
 
     Args:
-        configured: one of FORMS, or "auto": on an Ascend one that has AI Core kernels there.
+        configured: one of FORMS, "none" or "auto": on an Ascend one that has AI Core kernels there.
     """
+    if configured == "none":
+        return configured
     chip = ascend_chip()
     form, why = configured, "net_config.deformable"
     if configured == "auto":
