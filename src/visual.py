@@ -232,8 +232,11 @@ def write_picture(path: Path, picture: np.ndarray) -> None:
         OSError: the picture cannot be written.
     """
     with whole_file(path) as partial:
-        if not cv2.imwrite(str(partial), picture):
+        # Not by cv2.imwrite, which crashes on a name that is not UTF-8.
+        is_encoded, encoded = cv2.imencode(partial.suffix, picture)
+        if not is_encoded:
             raise OSError(f"{path}: OpenCV cannot write the picture")
+        partial.write_bytes(encoded)
 
 
 def training_curves(records: Sequence[dict[str, Any]]) -> "Figure":

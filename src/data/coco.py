@@ -24,6 +24,7 @@ import numpy as np
 from src.data.images import LARGEST_SIDE, ImageFault, check_header, header_size, kind_of, read_file
 from src.data.notes import Notes, note_boxes
 from src.model_utils.errors import UserError, sentence
+from src.model_utils.files import read_regular
 from src.model_utils.parameters import DatasetConfig
 from src.model_utils.progress import say, telling
 
@@ -146,7 +147,7 @@ def read_annotation_file(
         UserError: the file is missing, is not json or is not COCO's.
     """
     try:
-        encoded = path.read_bytes()
+        encoded = read_regular(path)
     except FileNotFoundError:
         raise UserError(
             f"{path}: annotation file not found; check the data set folder and dataset_config."

@@ -1,7 +1,6 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Image files: which formats are read, what is wrong with one, and its pixels."""
 
-import contextlib
 import io
 import re
 import struct
@@ -16,6 +15,7 @@ import numpy as np
 import simplejpeg
 
 from src.model_utils.errors import UserError
+from src.model_utils.files import read_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,6 +29,11 @@ _CV2_FLAGS = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 # cv2.warpAffine takes no image with a side of SHRT_MAX (32,767) pixels or more.
 LARGEST_SIDE = 32_766
+# A header may state any size. Beyond so many pixels it is believed if the file has bytes for them:
+# one for 512 pixels of a JPEG, whose 8x8 blocks take a bit each, for 10,000 of other formats.
+_ALWAYS_BELIEVED = 1 << 26
+_PIXELS_OF_A_BYTE = {"JPEG": 512}
+_PIXELS_OF_A_BYTE_ELSE = 10_000
 
 # The formats that are read, by how their files begin; the application on Ascend 310 has the same
 # list (image.cc). Others are not given to OpenCV: its builds differ in what they take.
@@ -97,7 +102,8 @@ def decode_with_cv2(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndar
     OpenCV and simplejpeg decode JPEG by libjpeg-turbo, to the same pixels; simplejpeg in 0.9 of the
     time.
     """
-    if len(encoded) == 0:
+    encoded = bytes(encoded)
+    if len(encoded) == 0 or not _is_possible(header_size(encoded), encoded):
         return None
     try:
         return simplejpeg.decode_jpeg(encoded, "BGR", buffer=buffer)
@@ -110,7 +116,9 @@ def decode_with_cv2(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndar
         return _decode_jpeg_2000(encoded)
     try:
         return cv2.imdecode(np.frombuffer(encoded, np.uint8), _CV2_FLAGS)
-    except cv2.error:  # a header that states more pixels than OpenCV takes
+    except cv2.error as error:  # a header that states more pixels than OpenCV takes
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError from None
         return None
 
 
@@ -122,6 +130,8 @@ def _decode_jpeg_2000(encoded: bytes) -> np.ndarray | None:
                 grey = (np.asarray(image) >> 8).astype(np.uint8)
                 return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
             return cv2.cvtColor(np.asarray(image.convert("RGB")), cv2.COLOR_RGB2BGR)
+    except MemoryError:
+        raise
     except Exception:  # of many types, in damaged files
         return None
 
@@ -226,8 +236,10 @@ def header_size(encoded: bytes, upright: bool = False) -> tuple[int, int] | None
     """
     size = None
     if encoded[:2] == b"\xff\xd8":
-        with contextlib.suppress(ValueError):
+        try:
             size = simplejpeg.decode_jpeg_header(encoded)[:2]
+        except ValueError:  # also of a sampling that OpenCV decodes
+            size = _frame_size(encoded)
     elif _READ["PNG"].match(encoded) and len(encoded) >= 24:
         width, height = struct.unpack_from(">II", encoded, 16)
         size = height, width
@@ -245,6 +257,30 @@ def header_size(encoded: bytes, upright: bool = False) -> tuple[int, int] | None
     if upright and orientation(encoded) >= 5:
         return size[1], size[0]
     return size
+
+
+def _frame_size(encoded: bytes) -> tuple[int, int] | None:
+    """Height and width in the frame header of a JPEG."""
+    place = 2
+    while found := _MARKER.search(encoded, place):
+        marker, place = encoded[found.start() + 1], found.end()
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = encoded[place + 3 : place + 5], encoded[place + 5 : place + 7]
+            return int.from_bytes(height, "big"), int.from_bytes(width, "big")
+        if marker == 0xDA:
+            return None
+        place += 0 if marker == 0x01 else int.from_bytes(encoded[place : place + 2], "big")
+    return None
+
+
+def _is_possible(size: tuple[int, int] | None, encoded: bytes) -> bool:
+    """Whether an image of a size, which its header states, may be in the bytes of the file."""
+    if size is None:
+        return True
+    of_a_byte = _PIXELS_OF_A_BYTE.get(format_of(encoded), _PIXELS_OF_A_BYTE_ELSE)
+    return max(size) <= LARGEST_SIDE and (
+        size[0] * size[1] <= max(_ALWAYS_BELIEVED, of_a_byte * len(encoded))
+    )
 
 
 def _has_16_bits(encoded: bytes) -> bool:
@@ -295,6 +331,11 @@ def _check_size(
             "image too large to warp",
             f"has a side of {max(size)} pixels, more than {LARGEST_SIDE}",
             "make it smaller",
+        )
+    if not _is_possible(size, encoded):
+        raise ImageFault(
+            "image that does not decode",
+            f"states {size[1]}x{size[0]} pixels, which its {len(encoded)} bytes cannot hold",
         )
     if stated is None or size == stated:
         return
@@ -366,9 +407,16 @@ def checked(
     Raises:
         ImageFault: as `check_header`; or it does not decode, or not to its end.
     """
-    image = decode(encoded)
+    check_header(encoded, stated, upright)  # before the pixels take memory
+    try:
+        image = decode(encoded)
+    except MemoryError:
+        raise ImageFault(
+            "image too large for the memory",
+            "takes more memory than there is",
+            "make it smaller",
+        ) from None
     if image is None:
-        check_header(encoded, None, upright)  # knows more of why
         raise ImageFault("image that does not decode", "does not decode")
     if is_truncated_jpeg(encoded):
         raise ImageFault("image that does not decode", "does not decode to its end: it is cut off")
@@ -379,7 +427,11 @@ def checked(
 def read_file(path: Path) -> bytes:
     """The bytes of a file; raises `ImageFault` if it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_regular(path)
+    except MemoryError:
+        raise ImageFault(
+            "image too large for the memory", "takes more memory than there is", "make it smaller"
+        ) from None
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or error
         raise ImageFault("image that cannot be read", f"cannot be read ({reason})") from None
@@ -443,10 +495,13 @@ def _mmcv_decoder() -> Decoder:
         ) from None
 
     def decode_with_mmcv(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
+        encoded = bytes(encoded)
         if format_of(encoded) in ("", "JPEG 2000") or _is_float_tiff(encoded):
             return decode_with_cv2(encoded)  # which knows better what it is
+        if not _is_possible(header_size(encoded), encoded):
+            return None
         try:
-            return mmcv.imfrombytes(bytes(encoded), flag="color_ignore_orientation")
+            return mmcv.imfrombytes(encoded, flag="color_ignore_orientation")
         except cv2.error:
             return None
 

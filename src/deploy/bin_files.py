@@ -20,7 +20,7 @@ import numpy as np
 
 from src.data.coco import ImageRecord
 from src.model_utils.errors import UserError
-from src.model_utils.files import whole_file
+from src.model_utils.files import read_regular, whole_file
 
 META_NAME = "meta.txt"
 IMAGE_LIST_NAME = "images.txt"
@@ -194,7 +194,7 @@ def read_meta(meta_path: Path) -> Meta:
     """
     path = meta_path / META_NAME if meta_path.is_dir() else meta_path
     try:
-        *lines, rest = path.read_bytes().split(b"\n")
+        *lines, rest = read_regular(path).split(b"\n")
     except OSError as error:
         raise UserError(
             f"{path}: meta file cannot be read ({error.strerror}); run preprocess.py first."
@@ -262,7 +262,7 @@ def read_detections(result_path: Path, name: str, k: int, num_classes: int) -> n
     """
     path = result_path / f"{name}_0.bin"
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); run ascend310_infer on the files of the "

@@ -1,7 +1,9 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Boxes of any images and videos, drawn and as json. No MindSpore here."""
 
+import contextlib
 import errno
+import fnmatch
 import functools
 import glob
 import itertools
@@ -27,7 +29,7 @@ from src import visual
 from src.data.images import LARGEST_SIDE, Decoder, ImageFault, Oddity, examined, read_file
 from src.data.notes import Notes, note_image, note_large_images
 from src.model_utils.errors import UserError
-from src.model_utils.files import fitting_name, whole_file, write_json
+from src.model_utils.files import fitting_name, open_regular, whole_file, write_json
 
 VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
@@ -38,6 +40,13 @@ _DEFAULT_RATE = 25.0  # frames a second of a video that does not say
 _SLOWEST_RATE = 0.01
 _CODECS = ("avc1", "vp09", "mp4v")  # H.264, VP9, MPEG-4
 _FRAMES_AHEAD = 8  # that wait for the encoder
+# How files with these endings begin: MP4 and QuickTime, Matroska, AVI, MPEG. Others are not given
+# to FFmpeg, which takes a playlist for a video and reads the files that it names.
+_CONTAINER = re.compile(
+    rb"....(?:ftyp|moov|mdat|free|skip|wide|pnot)|\x1aE\xdf\xa3|RIFF....AVI |\x00\x00\x00?\x01|"
+    rb"\x47.{187}\x47",
+    re.DOTALL,
+)
 
 Reader = Callable[[], np.ndarray]  # gives uint8 (height, width, 3) BGR, or raises UserError
 Prediction = tuple[np.ndarray, dict[str, Any]]  # the picture with its boxes, and their json
@@ -69,13 +78,13 @@ def find_sources(given: str, output_dir: Path) -> list[Source]:
     Raises:
         UserError: there is no such file, or a result would replace an input or another result.
     """
-    output = output_dir.resolve()
-    if Path(given).is_file():
+    output = _real(output_dir)
+    if os.path.lexists(given) and not Path(given).is_dir():
         root, paths = Path(given).parent, [Path(given)]
     else:
         root, paths = _below(Path(given)) if Path(given).is_dir() else _matching(given)
-        if root.resolve() in output.parents:
-            paths = [path for path in paths if output not in path.resolve().parents]
+        if _real(root) in output.parents:
+            paths = [path for path in paths if output not in _real(path).parents]
     sources = [_source(path, output_dir / path.relative_to(root)) for path in paths]
     if not sources:
         if _STREAM.match(given):
@@ -97,30 +106,76 @@ def _below(folder: Path) -> tuple[Path, list[Path]]:
         OSError: this folder may not be read.
     """
     os.scandir(folder).close()
-    unreadable: list[Path] = []
-
-    def note(error: OSError) -> None:
-        unreadable.append(Path(error.filename))
-
-    walk = os.walk(folder, onerror=note)  # rglob would leave them out without a word
-    paths = [Path(place) / name for place, _, names in walk for name in names]
     return folder, [
         path
-        for path in sorted([*filter(_is_file, paths), *unreadable])
+        for path in _walked(folder)
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
 
 
+def _walked(folder: Path) -> list[Path]:
+    """What is no folder below a folder, and folders that may not be read, in order.
+
+    Linked folders are entered, each folder once: links may lead round in a circle.
+    """
+    found: list[Path] = []
+
+    def note(error: OSError) -> None:
+        found.append(Path(error.filename))
+
+    entered = {_real(folder)}
+    for place, folders, names in os.walk(folder, onerror=note, followlinks=True):
+        found += [Path(place) / name for name in names]
+        further = {name: _real(Path(place) / name) for name in sorted(folders)}
+        folders[:] = [name for name, real in further.items() if real not in entered]
+        entered.update(further.values())
+    return sorted(found)
+
+
 def _matching(pattern: str) -> tuple[Path, list[Path]]:
     """The innermost folder that holds all files of the pattern, and those files."""
-    # Not Path.glob, which takes no absolute pattern.
-    found = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
-    paths = [path for path in found if _is_file(path)]
+    parts = Path(pattern).parts
+    if "**" in parts:
+        # Not by glob, which follows links round in circles.
+        fixed = next(number for number, part in enumerate(parts) if glob.has_magic(part))
+        found = [
+            path
+            for path in _walked(Path(*parts[:fixed]))
+            if _fits(path.parts[len(Path(*parts[:fixed]).parts) :], parts[fixed:])
+        ]
+    else:
+        # Not Path.glob, which takes no absolute pattern.
+        found = sorted(map(Path, glob.glob(pattern)))  # noqa: PTH207
+    paths = [path for path in found if not path.is_dir()]  # pipes and dead links are named later
     return Path(os.path.commonpath([path.parent for path in paths] or ["."])), paths
 
 
-def _is_file(path: Path) -> bool:
-    return path.is_file() or (path.is_symlink() and not path.exists())  # a dead link is named later
+def _fits(names: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a path are those of a pattern, as glob takes it."""
+    reached = {0}  # parts of the pattern that are met
+    for name in names:
+        reached = _passed(reached, pattern)
+        reached = {
+            number if pattern[number] == "**" else number + 1
+            for number in reached
+            if number < len(pattern)
+            and (not name.startswith(".") or pattern[number].startswith("."))
+            and (pattern[number] == "**" or fnmatch.fnmatchcase(name, pattern[number]))
+        }
+    return len(pattern) in _passed(reached, pattern)
+
+
+def _passed(reached: set[int], pattern: Sequence[str]) -> set[int]:
+    """With the parts after each **, which stands for no folder too."""
+    passed = set(reached)
+    for number, part in enumerate(pattern):
+        if number in passed and part == "**":
+            passed.add(number + 1)
+    return passed
+
+
+def _real(path: Path) -> Path:
+    return Path(os.path.realpath(path))  # Path.resolve raises an error on a circle of links
 
 
 def _source(path: Path, target: Path) -> Source:
@@ -129,18 +184,20 @@ def _source(path: Path, target: Path) -> Source:
     if is_video:
         further = "" if ending == ".mp4" else ".mp4"
     else:
-        further = "" if ending != "" and cv2.haveImageWriter(f"a{ending}") else ".jpg"
+        # OpenCV crashes on names that are not UTF-8.
+        has_writer = ending != "" and ending.isascii() and cv2.haveImageWriter(f"a{ending}")
+        further = "" if has_writer else ".jpg"
     picture = target.with_name(fitting_name(name, further))
     boxes = target.with_name(fitting_name(name, ".jsonl" if is_video else ".json"))
     return Source(path, picture, boxes, is_video)
 
 
 def _refuse_collisions(sources: Sequence[Source]) -> None:
-    taken = {source.path.resolve(): source.path for source in sources}
+    taken = {_real(source.path): source.path for source in sources}
     for source in sources:
         for target in (source.picture, source.boxes):
-            other = taken.setdefault(target.resolve(), source.path)
-            if other is not source.path or target.resolve() == source.path.resolve():
+            other = taken.setdefault(_real(target), source.path)
+            if other is not source.path or _real(target) == _real(source.path):
                 raise UserError(
                     f"{source.path}: its result {target} would replace "
                     f"{'it' if other is source.path else f'{other} or its result'}; choose another "
@@ -268,7 +325,10 @@ def predict_all(
                 visual.write_picture(source.picture, picture)
                 write_json(source.boxes, {"file": str(source.path), **content})
         for source in videos:
-            fault = _predict_video(source, replace(predictor, keep_size=True), progress)
+            try:
+                fault = _predict_video(source, replace(predictor, keep_size=True), progress)
+            except (cv2.error, MemoryError, _VideoFault) as error:
+                fault = f"cannot be done ({error}); convert it or leave it out."
             if fault:
                 faults += 1
                 progress.write(f"not done: {source.path}: {fault}", file=sys.stderr)
@@ -305,6 +365,11 @@ def _predict_video(source: Source, predictor: Predictor, progress: tqdm) -> str:
     Returns:
         What is wrong with the video, if something is.
     """
+    try:
+        with _video_name(source.path):
+            pass
+    except OSError as error:
+        return f"cannot be read ({error.strerror}); restore it or leave it out."
     expected, frames = _frame_count(source.path), _frames(source.path)
     first = next(frames, None)
     if first is None or max(first.shape[:2]) > LARGEST_SIDE:
@@ -333,6 +398,10 @@ def _predict_video(source: Source, predictor: Predictor, progress: tqdm) -> str:
     return ""
 
 
+class _VideoFault(Exception):
+    """Why no video can be written of one that was read."""
+
+
 class _VideoFile:
     """An mp4 that is being written; odd sides lose a pixel, which the formats lack.
 
@@ -342,7 +411,10 @@ class _VideoFile:
 
     def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
         self._size = size  # width, height
-        self._writer = _opened_writer(path, rate, size)
+        written = path.with_name("written.mp4")
+        with _name_for_opencv(os.open(path.parent, os.O_RDONLY)) as folder:
+            self._writer = _opened_writer(f"{folder}/{written.name}", rate, size)
+        written.replace(path)  # it stays the file that is being written
         self._encoder = ThreadPoolExecutor(1)
         self._waiting: deque[Future[None]] = deque()
 
@@ -358,7 +430,7 @@ class _VideoFile:
         self._writer.release()
 
 
-def _opened_writer(path: Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
+def _opened_writer(name: str, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
     """The first of the codecs that this build of OpenCV has, at the rate or a whole one near it."""
     before = cv2.getLogLevel()
     cv2.setLogLevel(0)  # it complains about each encoder that it lacks
@@ -367,14 +439,14 @@ def _opened_writer(path: Path, rate: float, size: tuple[int, int]) -> cv2.VideoW
             # MPEG-4 lacks some rates with a fraction, and all lack those of hours a frame.
             for possible in (rate, max(_SLOWEST_RATE, float(round(rate)))):
                 code = cv2.VideoWriter_fourcc(*codec)
-                writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, possible, size)
+                writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, code, possible, size)
                 if writer.isOpened():
                     if codec == _CODECS[-1]:
                         _say_mpeg_4()
                     return writer
     finally:
         cv2.setLogLevel(before)
-    raise OSError(f"{path.name}: OpenCV cannot write the video")
+    raise _VideoFault(f"OpenCV writes no video of {size[0]}x{size[1]} at {rate:g} frames a second")
 
 
 @functools.cache
@@ -385,16 +457,53 @@ def _say_mpeg_4() -> None:
     )
 
 
-def _frames(path: Path) -> Iterator[np.ndarray]:
-    video = cv2.VideoCapture(str(path))
+@contextlib.contextmanager
+def _name_for_opencv(descriptor: int) -> Iterator[str]:
+    """A name of an open file or folder that OpenCV takes: it crashes on those that are not UTF-8.
+
+    The descriptor is closed at the end.
+    """
     try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _video_name(path: Path) -> Iterator[str]:
+    """The name of a video for OpenCV.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file or no video.
+    """
+    with _name_for_opencv(open_regular(path)) as name:
+        with Path(name).open("rb") as file:
+            if not _CONTAINER.match(file.read(256)):
+                raise OSError(errno.EINVAL, "it is not a video", str(path))
+        yield name
+
+
+@contextlib.contextmanager
+def _opened_video(path: Path) -> Iterator[cv2.VideoCapture]:
+    """A video that OpenCV reads; it gives no frames and no properties if it cannot."""
+    try:
+        with _video_name(path) as name:
+            video = cv2.VideoCapture(name, cv2.CAP_FFMPEG)
+    except OSError:
+        video = cv2.VideoCapture()
+    try:
+        yield video
+    finally:
+        video.release()
+
+
+def _frames(path: Path) -> Iterator[np.ndarray]:
+    with _opened_video(path) as video:
         while True:
             is_read, frame = video.read()
             if not is_read:
                 return
             yield frame
-    finally:
-        video.release()
 
 
 def _frame_count(path: Path) -> int:
@@ -411,8 +520,5 @@ def _frame_rate(path: Path) -> float:
 
 
 def _property(path: Path, name: int) -> float:
-    video = cv2.VideoCapture(str(path))
-    try:
+    with _opened_video(path) as video:
         return video.get(name)
-    finally:
-        video.release()

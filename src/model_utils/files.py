@@ -2,6 +2,7 @@
 """Files that appear whole or not at all."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -86,9 +87,31 @@ def give_usual_modes(folder: Path) -> None:
                 path.chmod(mode | (mode & 0o444) >> 2 if path.is_dir() else mode)
 
 
+def open_regular(path: Path) -> int:
+    """Opens a regular file to read and gives its descriptor, which the caller closes.
+
+    Raises:
+        OSError: it cannot be opened, or is something else: a pipe or a device may have no end.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        what = "it is a pipe, a socket or a device instead of a file"
+        raise OSError(errno.EINVAL, what, str(path))
+    # O_NONBLOCK: opening a pipe that nobody writes to would wait for ever.
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def read_regular(path: Path) -> bytes:
+    """The bytes of a regular file; raises OSError as `open_regular`."""
+    with open(open_regular(path), "rb") as file:
+        return file.read()
+
+
 def check_readable(path: Path) -> None:
     """Raises OSError, with its name, if a file may not be read; libraries use other words."""
-    path.open("rb").close()
+    os.close(open_regular(path))
 
 
 def make_writable(folder: Path) -> None:

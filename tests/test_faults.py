@@ -1,0 +1,222 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""Files that lie, and what is no file: each costs itself alone, and nothing else."""
+
+import os
+import resource
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from src.data import images
+from src.data.images import decoder
+from src.evaluation import predict
+from src.evaluation.predict import Predictor, find_sources, predict_all
+from src.model_utils.errors import UserError
+from src.model_utils.files import read_regular
+from tests.conftest import PROJECT
+
+
+def jpeg(width: int = 60, height: int = 40) -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    return cv2.imencode(".jpg", noise)[1].tobytes()
+
+
+def video(path: Path, rate: float = 12.0) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, (64, 48))
+    assert writer.isOpened()
+    for number in range(5):
+        writer.write(np.full((48, 64, 3), 40 * number, np.uint8))
+    writer.release()
+
+
+def find_nothing(readers):
+    for read in readers:
+        try:
+            read()
+        except UserError as error:
+            yield error
+        else:
+            yield np.empty((0, 6), np.float32)
+
+
+def predicted(given: Path | str, output: Path) -> int:
+    return predict_all(
+        find_sources(str(given), output), Predictor(find_nothing, [], 0), decoder("cv2")
+    )
+
+
+def stating(encoded: bytes, height: int, width: int) -> bytes:
+    """A JPEG or PNG whose header states another size."""
+    changed = bytearray(encoded)
+    if encoded.startswith(b"\x89PNG"):
+        changed[16:24] = struct.pack(">II", width, height)
+        changed[29:33] = struct.pack(">I", zlib.crc32(changed[12:29]))
+    else:
+        place = changed.index(b"\xff\xc0") + 5
+        changed[place : place + 4] = struct.pack(">HH", height, width)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("size", [(65500, 65500), (20000, 20000), (32766, 32766)])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "JPEG of an odd sampling"])
+def test_a_header_that_lies_takes_no_memory(kind: str, size: tuple[int, int]):
+    encoded = jpeg()
+    if kind == "PNG":
+        encoded = cv2.imencode(".png", np.zeros((40, 60, 3), np.uint8))[1].tobytes()
+    lying = bytearray(stating(encoded, *size))
+    if "sampling" in kind:
+        lying[lying.index(b"\xff\xc0") + 11] = 0x31  # which simplejpeg does not know
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert decoder("cv2")(bytes(lying)) is None
+    assert decoder("cv2")(np.frombuffer(lying, np.uint8)) is None  # as training has it
+    with pytest.raises(images.ImageFault, match=r"states|has a side of"):
+        images.checked(bytes(lying), decoder("cv2"))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KB
+
+
+def test_a_large_image_of_one_colour_is_taken():
+    for ending in (".jpg", ".png"):
+        encoded = cv2.imencode(ending, np.full((5000, 9000, 3), 200, np.uint8))[1].tobytes()
+        assert images.checked(encoded, decoder("cv2")).shape == (5000, 9000, 3)
+
+
+def test_an_image_that_memory_cannot_hold_is_a_fault_of_its_own():
+    def decode(encoded: bytes) -> np.ndarray:
+        raise MemoryError
+
+    with pytest.raises(images.ImageFault, match="takes more memory than there is"):
+        images.checked(jpeg(), decode)
+
+
+def make_odd(folder: Path) -> dict[str, str]:
+    """What is no file, by name, with what is said of it."""
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "pipe.jpg")
+    os.mkfifo(folder / "pipe.mp4")
+    place = Path.cwd()
+    os.chdir(folder)  # the path of a socket is short
+    try:
+        socket.socket(socket.AF_UNIX).bind("socket.jpg")
+    finally:
+        os.chdir(place)
+    (folder / "zero.jpg").symlink_to("/dev/zero")
+    (folder / "loop.jpg").symlink_to("loop.jpg")
+    (folder / "loop.mp4").symlink_to("loop.mp4")
+    (folder / "dead.jpg").symlink_to("nothing")
+    odd = "it is a pipe, a socket or a device instead of a file"
+    circle = "Too many levels of symbolic links"
+    return {
+        "pipe.jpg": odd, "pipe.mp4": odd, "socket.jpg": odd, "zero.jpg": odd,
+        "loop.jpg": circle, "loop.mp4": circle, "dead.jpg": "No such file",
+    }  # fmt: skip
+
+
+def test_what_is_no_file_is_named_and_the_others_are_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+):
+    odd = make_odd(tmp_path / "in")
+    (tmp_path / "in" / "ok.jpg").write_bytes(jpeg())
+    assert predicted(tmp_path / "in", tmp_path / "out") == len(odd)
+    said = capsys.readouterr().err
+    for name, what in odd.items():
+        (line,) = [line for line in said.splitlines() if f"{name}:" in line]
+        assert line.startswith("not done: ") and what in line
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ok.jpg", "ok.jpg.json"]
+    for name in odd:
+        with pytest.raises(OSError):
+            read_regular(tmp_path / "in" / name)
+    assert predicted(tmp_path / "in" / "pipe.jpg", tmp_path / "out") == 1
+
+
+def test_walks_over_circles_of_links_end(tmp_path: Path):
+    for name in ("a/ok.jpg", "a/b/.hidden/no.jpg", "elsewhere/linked.jpg"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(jpeg())
+    folder = tmp_path / "in" / "a"
+    for name in ("x", "y"):
+        (folder / name).symlink_to(".")
+        (folder / "b" / name).symlink_to("..")
+    (folder / "z").symlink_to("../elsewhere")
+    start = time.monotonic()
+    for given in (folder, folder / "**" / "*.jpg", folder / "**" / "**" / "*.j[pq]g"):
+        found = find_sources(str(given), tmp_path / "out")
+        assert [source.path.relative_to(folder).as_posix() for source in found] == [
+            "ok.jpg", "z/linked.jpg",
+        ]  # fmt: skip
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [
+        ("**/*.jpg", ["a.jpg", "b/a.jpg", "b/c/a.jpg"]),
+        ("**/c/*", ["b/c/a.jpg"]),
+        ("b/**/a.jpg", ["b/a.jpg", "b/c/a.jpg"]),
+        ("**", ["a.jpg", "b/a.jpg", "b/c/a.jpg", "d.txt"]),
+        ("b/**/.h/*", ["b/.h/a.jpg"]),
+        ("*.jpg", ["a.jpg"]),
+    ],
+)
+def test_patterns_are_those_of_glob(pattern: str, wanted: list[str], tmp_path: Path):
+    for name in ("a.jpg", "b/a.jpg", "b/c/a.jpg", "d.txt", "b/.h/a.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = find_sources(str(tmp_path / pattern), tmp_path / "out")
+    assert [source.path.relative_to(tmp_path).as_posix() for source in found] == wanted
+
+
+def test_names_that_are_not_utf_8_are_done(tmp_path: Path):
+    """In a process of its own: OpenCV crashes on such names."""
+    folder = tmp_path / os.fsdecode(b"in\xff")
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff.jpg")).write_bytes(jpeg())
+    (folder / os.fsdecode(b"a.\xff")).write_bytes(jpeg())
+    video(tmp_path / "v.mp4")
+    (tmp_path / "v.mp4").rename(folder / os.fsdecode(b"\xfe.mp4"))
+    output = tmp_path / os.fsdecode(b"out\xff")
+    program = (
+        "import os, sys; from pathlib import Path; from tests.test_faults import predicted; "
+        "sys.exit(predicted(*map(Path, sys.argv[1:])))"
+    )
+    command = [sys.executable, "-c", program, folder, output]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert sorted(os.fsencode(path.name) for path in output.iterdir()) == [
+        b"a.\xff.jpg", b"a.\xff.json", b"\xfe.mp4", b"\xfe.mp4.jsonl", b"\xff.jpg",
+        b"\xff.jpg.json",
+    ]  # fmt: skip
+
+
+def test_a_playlist_is_no_video(tmp_path: Path, capsys: pytest.CaptureFixture):
+    (tmp_path / "in").mkdir()
+    video(tmp_path / "secret.mp4")
+    playlist = (
+        f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{tmp_path}/secret.mp4\n#EXT-X-ENDLIST\n"
+    )
+    (tmp_path / "in" / "a.mp4").write_text(playlist)
+    (tmp_path / "in" / "b.mp4").write_text(f"ffconcat version 1.0\nfile {tmp_path}/secret.mp4\n")
+    assert predicted(tmp_path / "in", tmp_path / "out") == 2
+    assert capsys.readouterr().err.count("cannot be read (it is not a video)") == 2
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_video_that_cannot_be_written_costs_itself_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "in").mkdir()
+    for name in ("a.mp4", "b.mp4"):
+        video(tmp_path / "in" / name)
+    rates = {"a.mp4": 1e15, "b.mp4": 12.0}
+    monkeypatch.setattr(predict, "_frame_rate", lambda path: rates[path.name])
+    assert predicted(tmp_path / "in", tmp_path / "out") == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("not done")]
+    assert "a.mp4: cannot be done (OpenCV writes no video of 64x48 at 1e+15 frames" in line
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.mp4", "b.mp4.jsonl"]
