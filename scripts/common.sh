@@ -103,6 +103,15 @@ owner() {
     echo "process $process of $HOSTNAME, $(date '+%F %T'): $(print_command "$@")"
 }
 
+# check_start LOG COMMAND...: ends the script if the log cannot be written or there is no command; in
+# the background nobody would learn of it.
+check_start() {
+    { echo > "$1"; } 2> /dev/null \
+        || fail "$(realpath -m "$1"): cannot be written, so nothing is started;" \
+            "start in a folder with the permission and the space for it."
+    command -v "$2" > /dev/null || fail "$2: not found, so nothing is started; set PYTHON."
+}
+
 # run_logged LOG COMMAND...: in the background, or with FOREGROUND=1 in the foreground with the
 # command's exit code. With `dry_run` it is printed only.
 run_logged() {
@@ -113,6 +122,7 @@ run_logged() {
         return
     fi
     own "$log"
+    check_start "$log" "$@"
     if [[ "${FOREGROUND:-0}" == 1 ]]; then
         local code=0
         owner "$$" "$@" > "$log"
@@ -135,6 +145,7 @@ run_logged() {
 in_background() {
     local log=$1
     shift
+    check_start "$log" "$@"
     set -m # in a process group of its own, and with SIGINT not ignored
     nohup "$@" > "$log" 2>&1 < /dev/null &
     set +m
