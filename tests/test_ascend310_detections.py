@@ -2,8 +2,13 @@
 """The Ascend 310 application's warp and post-processing give what the Python side gives."""
 
 import json
+import os
 import re
+import shlex
+import struct
 import subprocess
+import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +20,11 @@ from mindspore import Tensor, nn, ops
 
 from src.data.augment import colour_statistics, normalisation, normalise
 from src.data.geometry import InputGeometry, fixed_resolution
+from src.deploy.bin_files import read_meta
 from src.deploy.mindir_v1 import write_version_1
 from src.evaluation.coco_results import to_results
 from src.evaluation.postprocess import PostProcessing
+from src.model_utils.errors import UserError
 from tests.helpers import config
 
 K = 100
@@ -216,6 +223,149 @@ def test_a_meta_file_that_is_none_is_refused_by_line(export_once, run, tmp_path,
     assert done.returncode == 2
     assert re.fullmatch(rf"error: .*meta.txt.*{re.escape(words)}.*; .*\n", done.stderr), done.stderr
     assert not (tmp_path / "boxes.json").exists()
+
+
+AFFINE = "1.0 0.0 0.0 0.0 1.0 0.0"
+# Lines of a meta file in the place of good ones, and whether they are good too.
+LINES = {
+    f"image 1 {AFFINE} a%25%0A": True,
+    "image -9223372036854775808 1e-3 0 -0.5 0.0 2e+1 7 a": True,
+    "image 9223372036854775808 1 0 0 0 1 0 a": False,
+    "image 1 0x1p3 0 0 0 1 0 a": False,
+    "image 1 +1 0 0 0 1 0 a": False,
+    "image +1 1 0 0 0 1 0 a": False,
+    "image 1 1 0 0 0 1\t 0 a": False,
+    "image 1 \t1 0 0 0 1 0 a": False,
+    "image 1 1. 0 0 0 1 0 a": False,
+    "image 1 .5 0 0 0 1 0 a": False,
+    "image 1 1e3 0 0 0 1 0 a": False,
+    "image 1 1E+3 0 0 0 1 0 a": False,
+    "image 1 infinity 0 0 0 1 0 a": False,
+    "image 1 1e+39 0 0 0 1 0 a": False,
+    "image 1  1 0 0 0 1 0 a": False,
+    "image 1 0.0 0.0 0.0 0.0 0.0 0.0 a": False,
+    "image 1 1 2 0 2 4 0 a": False,
+    "image 1 1e-200 0 0 0 1e-200 0 a": False,
+    f"image 1 {AFFINE} a%41": False,
+    f"image 1 {AFFINE} a\r": False,
+    f"image 1 {AFFINE} ": False,
+    f"image 1 {AFFINE} a\nimage 1 {AFFINE} b": False,
+    "down_ratio 04": False,
+    "down_ratio +4": False,
+    "down_ratio 1000000000": False,
+    "soft_nms 01": False,
+    "category_ids 1  2": False,
+    "category_ids 1 ": False,
+    "category_ids 1 - -7": True,
+    "category_ids 0x1": False,
+    "colour" + " 1" * 12 + " ": False,
+    "colour" + " 1" * 13: False,
+    "colour" + " 1e-05" * 12: True,
+}
+
+
+@pytest.mark.parametrize(("line", "is_good"), LINES.items())
+def test_both_sides_take_the_same_meta_files(export_once, run, tmp_path, line, is_good):
+    (tmp_path / "in").mkdir()
+    np.zeros((K, 6), np.float32).tofile(tmp_path / "in" / "a.bin")
+    start = line.split(" ")[0]
+    lines = [line if old.startswith(start) else old for old in GOOD.split("\n")]
+    meta = tmp_path / "meta.txt"
+    meta.write_bytes("\n".join(lines).encode())
+    done = run(
+        **{"mindir_path": export_once, "input_path": tmp_path / "in", "meta_path": meta},
+        result_json=tmp_path / "boxes.json",
+    )
+    # A name of another image is no fault of the meta file.
+    assert (f"{meta}: line" not in done.stderr) == is_good, done.stderr
+    if is_good:
+        read_meta(meta)
+    else:
+        assert done.returncode == 2
+        with pytest.raises(UserError, match=r"meta\.txt: line"):
+            read_meta(meta)
+
+
+def test_a_meta_file_of_megabytes_is_read_in_a_moment(export_once, run, tmp_path):
+    np.zeros((K, 6), np.float32).tofile(tmp_path / "a.bin")
+    text = GOOD.replace("category_ids 1", "category_ids" + " 1" * 1_000_000)
+    images = "".join(image_line(i, np.eye(2, 3), str(i)) + "\n" for i in range(2, 20_000))
+    (tmp_path / "meta.txt").write_text(text + images)
+    start = time.monotonic()
+    done = run(
+        **{"mindir_path": export_once, "input_path": tmp_path, "meta_path": tmp_path / "meta.txt"},
+        result_json=tmp_path / "boxes.json",
+    )
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - start < 20  # a minute was not enough for quadratic reading
+
+
+def test_a_limit_of_the_size_of_files_is_an_error_as_any_other(export_once, infer_app, tmp_path):
+    (tmp_path / "in").mkdir()
+    np.zeros((K, 6), np.float32).tofile(tmp_path / "in" / "a.bin")
+    (tmp_path / "meta.txt").write_text(GOOD.replace("soft_nms 1", "soft_nms 0"))
+    for flags in (
+        ["--result_path", tmp_path / "out"],
+        ["--meta_path", tmp_path / "meta.txt", "--result_json", tmp_path / "boxes.json"],
+    ):
+        command = [
+            *(infer_app, "--device_target", "CPU", "--mindir_path", export_once),
+            *("--input_path", tmp_path / "in", "--time_path", tmp_path / "time", *flags),
+        ]
+        limited = f"ulimit -f 1; exec {shlex.join(map(str, command))}"
+        done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        assert re.search(r"error: .*: cannot be written \(File too large\); free", done.stderr)
+    assert not list(tmp_path.rglob("*.tmp")) and not (tmp_path / "boxes.json").exists()
+
+
+def test_numbers_that_are_not_finite_are_no_detections(export, run, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name, value in (("good", 1.0), ("nan", np.nan), ("inf", -np.inf)):
+        detections = np.zeros((K, 6), np.float32)
+        detections[50, 2] = value
+        detections.tofile(tmp_path / "in" / f"{name}.bin")
+    done = run(
+        mindir_path=export(Rows(), (2, 3, 10, 20), "float32"),
+        input_path=tmp_path / "in",
+        result_path=tmp_path / "out",
+    )
+    assert done.returncode == 1
+    failed = re.findall(r"^failed: .*/in/(\w+).bin: the model gives numbers", done.stderr, re.M)
+    assert sorted(failed) == ["inf", "nan"]
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good_0.bin"]
+
+
+@pytest.mark.usefixtures("reads_images")
+def test_the_application_believes_no_header_that_lies(export, infer_app, tmp_path):
+    (tmp_path / "in").mkdir()
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    for ending in ("jpg", "png", "bmp"):
+        encoded = cv2.imencode(f".{ending}", pixels)[1].tobytes()
+        (tmp_path / "in" / f"{ending}-good.{ending}").write_bytes(encoded)
+        for height, width in ((65500, 65500), (20000, 20000)):
+            lying = bytearray(encoded)
+            if ending == "jpg":
+                place = lying.index(b"\xff\xc0") + 5
+                lying[place : place + 4] = struct.pack(">HH", height, width)
+            elif ending == "png":
+                lying[16:24] = struct.pack(">II", width, height)
+                lying[29:33] = struct.pack(">I", zlib.crc32(lying[12:29]))
+            else:
+                lying[18:26] = struct.pack("<ii", width, -height)
+            (tmp_path / "in" / f"{ending}-{height}.{ending}").write_bytes(lying)
+    os.mkfifo(tmp_path / "in" / "pipe.jpg")
+    command = [
+        *(infer_app, "--device_target", "CPU", "--input_format", "image"),
+        *("--mindir_path", export(Pixels(), (1, 3, 10, 20), "uint8")),
+        *("--input_path", tmp_path / "in", "--time_path", tmp_path / "time"),
+        *("--result_path", tmp_path / "out"),
+    ]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("states a size that its bytes cannot hold") == 6
+    assert "pipe.jpg: is a folder, a pipe or a device instead of a file" in done.stderr
+    assert len(list((tmp_path / "out").iterdir())) == 3
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,10 @@ using Affine = std::array<double, 6>;
 // fixed_resolution in src/data/geometry.py. REQUIRES: all sizes are positive.
 Affine FixedResolution(int height, int width, int input_height, int input_width);
 
-// From network input back to image pixels; all zero if there is no way back.
+// Whether there is a way back through an affine, by numbers that are finite.
+bool HasInverse(const Affine& affine);
+
+// From network input back to image pixels. REQUIRES: HasInverse(affine), else nothing is finite.
 Affine Inverted(const Affine& affine);
 
 }  // namespace centernet

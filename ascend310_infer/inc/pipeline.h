@@ -77,6 +77,7 @@ class Pipeline {
   void Read(Batch* batch);
   void RunModel();
   void WriteBatches();
+  Status CheckFinite(size_t i, const Batch& batch) const;
   void Write(size_t i, Batch* batch);
 
   // Counts and tells what became of the batches, in their order, and gives their memory back.

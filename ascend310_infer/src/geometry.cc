@@ -2,6 +2,7 @@
 #include "inc/geometry.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace centernet {
 
@@ -12,9 +13,13 @@ Affine FixedResolution(int height, int width, int input_height, int input_width)
           0.0,   scale, input_height / 2.0 - scale * (height / 2.0)};
 }
 
-Affine Inverted(const Affine& affine) {
+bool HasInverse(const Affine& affine) {
   const double determinant = affine[0] * affine[4] - affine[1] * affine[3];
-  const double factor = determinant == 0.0 ? 0.0 : 1.0 / determinant;
+  return std::isfinite(1.0 / determinant);
+}
+
+Affine Inverted(const Affine& affine) {
+  const double factor = 1.0 / (affine[0] * affine[4] - affine[1] * affine[3]);
   const double xx = affine[4] * factor;
   const double xy = -affine[1] * factor;
   const double yx = -affine[3] * factor;

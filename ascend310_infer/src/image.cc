@@ -4,6 +4,8 @@
 #ifdef WITH_OPENCV
 #include <algorithm>
 #include <cctype>
+#include <cstdint>
+#include <cstdlib>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
@@ -66,6 +68,59 @@ bool IsTruncatedJpeg(const std::string& encoded) {
   return true;
 }
 
+uint64_t BigEndian(const std::string& encoded, size_t place, size_t bytes) {
+  uint64_t number = 0;
+  for (size_t i = place; i < place + bytes; ++i) {
+    number = number << 8U | (i < encoded.size() ? static_cast<unsigned char>(encoded[i]) : 0U);
+  }
+  return number;
+}
+
+struct Size {
+  uint64_t height;
+  uint64_t width;
+};
+
+// What the frame header of a JPEG states.
+Size JpegSize(const std::string& encoded) {
+  for (size_t place = encoded.find('\xFF', 2); place != std::string::npos;
+       place = encoded.find('\xFF', place)) {
+    const uint64_t marker = BigEndian(encoded, ++place, 1);
+    if (marker == 0x00 || marker == 0xFF || (marker >= 0xD0 && marker <= 0xD7)) {
+      continue;
+    }
+    ++place;
+    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {
+      return {BigEndian(encoded, place + 3, 2), BigEndian(encoded, place + 5, 2)};
+    }
+    place += marker == 0x01 ? 0 : BigEndian(encoded, place, 2);
+  }
+  return {0, 0};
+}
+
+// A header may state any size; see _is_possible in src/data/images.py, which knows more formats.
+bool IsPossible(const std::string& encoded) {
+  const bool is_jpeg = HasAt(encoded, 0, "\xFF\xD8");
+  Size size{0, 0};
+  if (is_jpeg) {
+    size = JpegSize(encoded);
+  } else if (HasAt(encoded, 0, "\x89PNG")) {
+    size = {BigEndian(encoded, 20, 4), BigEndian(encoded, 16, 4)};
+  } else if (HasAt(encoded, 0, "BM")) {  // Little-endian; the height may be negative.
+    const auto number = [&encoded](size_t place) {
+      std::string bytes = encoded.substr(std::min(place, encoded.size()), 4);
+      std::reverse(bytes.begin(), bytes.end());
+      const auto value = static_cast<int32_t>(BigEndian(bytes, 0, 4));
+      return static_cast<uint64_t>(std::abs(static_cast<int64_t>(value)));
+    };
+    size = {number(22), number(18)};
+  }
+  constexpr uint64_t kAlwaysBelieved = uint64_t{1} << 26U;
+  const uint64_t of_a_byte = is_jpeg ? 512 : 10'000;
+  return std::max(size.height, size.width) <= kLargestSide &&
+         size.height * size.width <= std::max(kAlwaysBelieved, of_a_byte * encoded.size());
+}
+
 // Empty if it is not an image.
 cv::Mat Decode(const std::string& encoded) {
   // COCO's boxes are in stored pixels: an EXIF rotation is not applied.
@@ -91,6 +146,11 @@ Status DecodeAndWarp(const std::string& encoded, int height, int width, uint8_t*
   if (!IsOfReadFormat(encoded)) {
     return Status::Error(
         "is no JPEG, PNG, BMP, WebP, TIFF, JPEG 2000 or PNM; convert it or leave it out");
+  }
+  if (!IsPossible(encoded)) {
+    return Status::Error("states a size that its bytes cannot hold, or a side of more than " +
+                         std::to_string(kLargestSide) +
+                         " pixels; restore it, make it smaller or leave it out");
   }
   const cv::Mat image = Decode(encoded);
   if (image.empty() || IsTruncatedJpeg(encoded)) {

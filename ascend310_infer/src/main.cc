@@ -43,6 +43,9 @@ void HandleSignals() {
   action.sa_flags = static_cast<int>(SA_RESETHAND) | SA_RESTART;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  // Writing beyond the limit of a file's size is then an error as any other.
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGXFSZ, &action, nullptr);
 }
 
 // MindSpore Lite picks its log level when the program is loaded, before main. Unless the user chose

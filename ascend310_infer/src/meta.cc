@@ -5,8 +5,12 @@
 #include <cerrno>
 #include <cmath>
 #include <cstdlib>
+#include <iterator>
 #include <limits>
 #include <optional>
+#include <string_view>
+#include <unordered_set>
+#include <utility>
 
 namespace centernet {
 namespace {
@@ -14,34 +18,70 @@ namespace {
 constexpr char kFirstLine[] = "centernet-meta 1";
 
 // The text up to the next separator, which is skipped; the rest if there is none.
-std::string Take(std::string* text, char separator) {
+std::string_view Take(std::string_view* text, char separator) {
   const size_t end = std::min(text->find(separator), text->size());
-  const std::string taken = text->substr(0, end);
-  text->erase(0, std::min(end + 1, text->size()));
+  const std::string_view taken = text->substr(0, end);
+  text->remove_prefix(std::min(end + 1, text->size()));
   return taken;
 }
 
-std::optional<double> ParseNumber(const std::string& text) {
-  char* stop = nullptr;
-  const double number = std::strtod(text.c_str(), &stop);
-  const bool whole = !text.empty() && text[0] != ' ' && stop == text.c_str() + text.size();
-  return whole && std::isfinite(number) ? std::optional<double>(number) : std::nullopt;
+bool TakeCharacter(std::string_view* text, char character) {
+  const bool is_there = !text->empty() && text->front() == character;
+  text->remove_prefix(is_there ? 1 : 0);
+  return is_there;
 }
 
-std::optional<int64_t> ParseInteger(const std::string& text) {
-  char* stop = nullptr;
+// How many decimal digits stand first, which are skipped.
+size_t TakeDigits(std::string_view* text) {
+  const size_t digits = std::min(text->find_first_not_of("0123456789"), text->size());
+  text->remove_prefix(digits);
+  return digits;
+}
+
+// The numbers below are those that src/deploy/bin_files.py reads: strtod and strtoll take more.
+
+// -?[0-9]+(.[0-9]+)?(e[-+][0-9]+)?
+bool IsNumber(std::string_view text) {
+  TakeCharacter(&text, '-');
+  if (TakeDigits(&text) == 0 || (TakeCharacter(&text, '.') && TakeDigits(&text) == 0)) {
+    return false;
+  }
+  if (TakeCharacter(&text, 'e')) {
+    return (TakeCharacter(&text, '-') || TakeCharacter(&text, '+')) && TakeDigits(&text) > 0 &&
+           text.empty();
+  }
+  return text.empty();
+}
+
+std::optional<double> ParseNumber(std::string_view text) {
+  if (!IsNumber(text)) {
+    return std::nullopt;
+  }
+  const double number = std::strtod(std::string(text).c_str(), nullptr);
+  const bool fits = std::abs(number) <= std::numeric_limits<float>::max();
+  return fits ? std::optional<double>(number) : std::nullopt;
+}
+
+// -?[0-9]{1,19}
+std::optional<int64_t> ParseInteger(std::string_view text) {
+  std::string_view rest = text;
+  TakeCharacter(&rest, '-');
+  const size_t digits = TakeDigits(&rest);
+  constexpr size_t kMostDigits = 19;
+  if (digits == 0 || digits > kMostDigits || !rest.empty()) {
+    return std::nullopt;
+  }
   errno = 0;
-  const long long number = std::strtoll(text.c_str(), &stop, 10);
-  const bool whole = !text.empty() && text[0] != ' ' && stop == text.c_str() + text.size();
-  return whole && errno == 0 ? std::optional<int64_t>(number) : std::nullopt;
+  const long long number = std::strtoll(std::string(text).c_str(), nullptr, 10);
+  return errno == 0 ? std::optional<int64_t>(number) : std::nullopt;
 }
 
 // Exactly the given number of numbers, each followed by a blank; what comes after them is left.
 template <typename Numbers>
-bool TakeNumbers(std::string* text, Numbers* numbers) {
+bool TakeNumbers(std::string_view* text, Numbers* numbers) {
   for (auto& number : *numbers) {
     const std::optional<double> parsed = ParseNumber(Take(text, ' '));
-    if (!parsed || std::abs(*parsed) > std::numeric_limits<float>::max()) {
+    if (!parsed) {
       return false;
     }
     number = static_cast<std::decay_t<decltype(number)>>(*parsed);
@@ -49,35 +89,31 @@ bool TakeNumbers(std::string* text, Numbers* numbers) {
   return true;
 }
 
-int HexDigit(char digit) {
-  if (digit >= '0' && digit <= '9') {
-    return digit - '0';
-  }
-  return digit >= 'A' && digit <= 'F' ? digit - 'A' + 10 : -1;
-}
-
-// A name as it was before preprocess.py wrote bytes that would break a line as %XX.
-std::optional<std::string> Unescaped(const std::string& text) {
+// A name as it was before preprocess.py wrote bytes that would break a line, and %, as %XX.
+std::optional<std::string> Unescaped(std::string_view text) {
+  constexpr std::pair<std::string_view, char> kEscapes[] = {
+      {"%25", '%'}, {"%0A", '\n'}, {"%0D", '\r'}};
   std::string name;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      name += text[i];
-      continue;
-    }
-    const int high = i + 2 < text.size() ? HexDigit(text[i + 1]) : -1;
-    const int low = high >= 0 ? HexDigit(text[i + 2]) : -1;
-    if (low < 0) {
+  while (!text.empty()) {
+    const auto* const escape =
+        std::find_if(std::begin(kEscapes), std::end(kEscapes),
+                     [&text](const auto& pair) { return text.substr(0, 3) == pair.first; });
+    const bool is_escape = escape != std::end(kEscapes);
+    if (!is_escape && (text.front() == '%' || text.front() == '\r')) {
       return std::nullopt;
     }
-    name += static_cast<char>(high * 16 + low);
-    i += 2;
+    name += is_escape ? escape->second : text.front();
+    text.remove_prefix(is_escape ? 3 : 1);
   }
   return name;
 }
 
-bool ParseCategories(std::string text, std::vector<std::optional<int64_t>>* ids) {
+bool ParseCategories(std::string_view text, std::vector<std::optional<int64_t>>* ids) {
+  if (!text.empty() && text.back() == ' ') {
+    return false;
+  }
   while (!text.empty()) {
-    const std::string word = Take(&text, ' ');
+    const std::string_view word = Take(&text, ' ');
     ids->push_back(ParseInteger(word));
     if (!ids->back() && word != "-") {
       return false;
@@ -86,69 +122,77 @@ bool ParseCategories(std::string text, std::vector<std::optional<int64_t>>* ids)
   return !ids->empty();
 }
 
-bool ParseImage(std::string text, std::unordered_map<std::string, ImageMeta>* images) {
+bool ParseImage(std::string_view text, Meta* meta, std::unordered_set<int64_t>* ids) {
   const std::optional<int64_t> id = ParseInteger(Take(&text, ' '));
   ImageMeta image{};
-  if (!id || !TakeNumbers(&text, &image.affine) || text.empty()) {
+  if (!id || !TakeNumbers(&text, &image.affine) || text.empty() || !HasInverse(image.affine)) {
     return false;
   }
   image.id = *id;
   const std::optional<std::string> name = Unescaped(text);
-  return name && images->emplace(*name, image).second;
+  return name && ids->insert(*id).second && meta->images.emplace(*name, image).second;
+}
+
+// [1-9][0-9]{0,8}
+std::optional<int64_t> ParseCount(std::string_view text) {
+  constexpr size_t kMostDigits = 9;
+  const bool begins = !text.empty() && text.front() >= '1' && text.front() <= '9';
+  return begins && text.size() <= kMostDigits ? ParseInteger(text) : std::nullopt;
 }
 
 // Reads what stands behind the keyword of a line.
-bool ParseLine(const std::string& keyword, std::string rest, Meta* meta) {
+bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
+               std::unordered_set<int64_t>* ids) {
   if (keyword == "image") {
-    return ParseImage(std::move(rest), &meta->images);
+    return ParseImage(rest, meta, ids);
   }
   if (keyword == "category_ids") {
-    return ParseCategories(std::move(rest), &meta->category_ids);
+    return ParseCategories(rest, &meta->category_ids);
   }
   if (keyword == "colour") {
-    return TakeNumbers(&rest, &meta->colour) && rest.empty();
+    return rest.find_last_not_of(' ') + 1 == rest.size() && TakeNumbers(&rest, &meta->colour) &&
+           rest.empty();
   }
-  const std::optional<int64_t> number = ParseInteger(rest);
-  constexpr int64_t kLargest = 1'000'000;
-  if (!number || *number < 0 || *number > kLargest) {
-    return false;
+  if (keyword == "soft_nms") {
+    meta->soft_nms = rest == "1";
+    return rest == "0" || rest == "1";
   }
-  if (keyword == "down_ratio") {
+  const std::optional<int64_t> number = ParseCount(rest);
+  if (number && keyword == "down_ratio") {
     meta->down_ratio = static_cast<double>(*number);
-  } else if (keyword == "soft_nms") {
-    meta->soft_nms = *number == 1;
-  } else {
+  } else if (number) {
     meta->boxes = static_cast<size_t>(*number);
   }
-  return keyword == "soft_nms" ? *number <= 1 : *number > 0;
+  return number.has_value();
 }
 
 }  // namespace
 
 Result<Meta> ParseMeta(const std::string& text, const std::string& file) {
   // The lines stand in this order, images after them.
-  const std::vector<std::string> settings = {"down_ratio", "soft_nms", "boxes", "category_ids",
-                                             "colour"};
+  const std::vector<std::string_view> settings = {"down_ratio", "soft_nms", "boxes", "category_ids",
+                                                  "colour"};
   Meta meta{};
+  std::unordered_set<int64_t> ids;
   size_t number = 0;
   for (size_t start = 0; start < text.size(); ++number) {
     const size_t end = text.find('\n', start);
-    std::string line = text.substr(start, end - start);
+    std::string_view line = std::string_view(text).substr(start, end - start);
     start = end == std::string::npos ? text.size() : end + 1;
     bool good = end != std::string::npos;
     if (number == 0) {
       good = good && line == kFirstLine;
     } else {
-      const std::string keyword = Take(&line, ' ');
-      const std::string expected = number <= settings.size() ? settings[number - 1] : "image";
-      good = good && keyword == expected && ParseLine(keyword, std::move(line), &meta);
+      const std::string_view keyword = Take(&line, ' ');
+      const std::string_view expected = number <= settings.size() ? settings[number - 1] : "image";
+      good = good && keyword == expected && ParseLine(keyword, line, &meta, &ids);
     }
     if (!good) {
       return Status::Error(file + ": line " + std::to_string(number + 1) +
                            " is not one of a meta file; write it again with preprocess.py");
     }
   }
-  if (number <= settings.size()) {
+  if (meta.images.empty()) {
     return Status::Error(file + ": ends after line " + std::to_string(number) +
                          "; write it again with preprocess.py");
   }

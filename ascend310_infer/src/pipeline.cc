@@ -2,6 +2,8 @@
 #include "inc/pipeline.h"
 
 #include <algorithm>
+#include <cmath>
+#include <cstring>
 #include <iostream>
 #include <thread>
 #include <utility>
@@ -116,6 +118,25 @@ void Pipeline::WriteBatches() {
   }
 }
 
+Status Pipeline::CheckFinite(size_t i, const Batch& batch) const {
+  for (size_t output = 0; output < batch.outputs.size(); ++output) {
+    const size_t size = batch.outputs[output].size() / batch_size_;
+    if (model_->outputs()[output].type != "float32") {
+      continue;
+    }
+    std::vector<float> numbers(size / sizeof(float));
+    std::memcpy(numbers.data(), batch.outputs[output].data() + i * size,
+                numbers.size() * sizeof(float));
+    if (!std::all_of(numbers.begin(), numbers.end(),
+                     [](float number) { return std::isfinite(number); })) {
+      return Status::Error(Shown(InputOf(batch, i).path) +
+                           ": the model gives numbers that are not finite; export it again from "
+                           "weights that are");
+    }
+  }
+  return Status::Ok();
+}
+
 void Pipeline::Write(size_t i, Batch* batch) {
   Item& item = batch->items[i];
   const Input& input = InputOf(*batch, i);
@@ -127,6 +148,8 @@ void Pipeline::Write(size_t i, Batch* batch) {
   }
   if (results_->writes_json()) {
     item.status = results_->ToJson(input, item.affine, rows[0], &item.json);
+  } else {
+    item.status = CheckFinite(i, *batch);
   }
   if (item.status.ok()) {
     const Status status = results_->WriteFiles(input, rows);

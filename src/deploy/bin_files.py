@@ -40,6 +40,8 @@ _SETTINGS = [
     )
 ]
 _IMAGE = re.compile(rb"image (%b)((?: %b){6}) ((?:[^%%\r]|%%25|%%0A|%%0D)+)" % (_INTEGER, _FLOAT))
+_INT64 = range(-(2**63), 2**63)
+_SMALLEST_DETERMINANT = 2.0**-1024  # 1 by a smaller one is infinite
 _ESCAPES = (("%", "%25"), ("\n", "%0A"), ("\r", "%0D"))  # in this order
 
 
@@ -216,6 +218,9 @@ def read_meta(meta_path: Path) -> Meta:
     colour = _array(colour_words, 3, np.float32)
     if not np.isfinite(colour).all():
         raise problem(len(_SETTINGS), "has a number that is not finite")
+    ids_of_classes = [None if word == b"-" else int(word) for word in category_ids.split()]
+    if not all(word is None or word in _INT64 for word in ids_of_classes):
+        raise problem(len(_SETTINGS) - 1, "has an id of more than 64 bits")
     images: dict[str, ImageMeta] = {}
     ids = set()
     for number, line in enumerate(lines[len(_SETTINGS) :], len(_SETTINGS) + 1):
@@ -223,8 +228,12 @@ def read_meta(meta_path: Path) -> Meta:
         if found is None:
             raise problem(number, "is no image line of preprocess.py")
         image = ImageMeta(_unescaped(found[3]), int(found[1]), _array(found[2], 2, np.float64))
-        linear = image.affine[:, :2]
-        if not (np.isfinite(image.affine).all() and np.linalg.det(linear)):
+        if image.image_id not in _INT64:
+            raise problem(number, "has an id of more than 64 bits")
+        (a, b, _), (c, d, _) = image.affine.tolist()
+        # As the application has it: numbers of float32, and an inverse that is finite.
+        is_finite = np.abs(image.affine).max() <= np.finfo(np.float32).max
+        if not is_finite or abs(a * d - b * c) <= _SMALLEST_DETERMINANT:
             raise problem(number, "has an affine that has no inverse")
         if image.name in images or image.image_id in ids:
             raise problem(number, "has the name or the id of an earlier image")
@@ -236,7 +245,7 @@ def read_meta(meta_path: Path) -> Meta:
         int(down_ratio),
         soft_nms == b"1",
         int(boxes),
-        [None if word == b"-" else int(word) for word in category_ids.split()],
+        ids_of_classes,
         colour,
         list(images.values()),
     )
