@@ -98,27 +98,36 @@ Size JpegSize(const std::string& encoded) {
   return {0, 0};
 }
 
-// A header may state any size; see _is_possible in src/data/images.py, which knows more formats.
-bool IsPossible(const std::string& encoded) {
-  const bool is_jpeg = HasAt(encoded, 0, "\xFF\xD8");
-  Size size{0, 0};
-  if (is_jpeg) {
-    size = JpegSize(encoded);
-  } else if (HasAt(encoded, 0, "\x89PNG")) {
-    size = {BigEndian(encoded, 20, 4), BigEndian(encoded, 16, 4)};
-  } else if (HasAt(encoded, 0, "BM")) {  // Little-endian; the height may be negative.
+// What the header states; zero where that is not known.
+Size StatedSize(const std::string& encoded) {
+  if (HasAt(encoded, 0, "\xFF\xD8")) {
+    return JpegSize(encoded);
+  }
+  if (HasAt(encoded, 0, "\x89PNG")) {
+    return {BigEndian(encoded, 20, 4), BigEndian(encoded, 16, 4)};
+  }
+  if (HasAt(encoded, 0, "BM")) {  // Little-endian; the height may be negative.
     const auto number = [&encoded](size_t place) {
       std::string bytes = encoded.substr(std::min(place, encoded.size()), 4);
       std::reverse(bytes.begin(), bytes.end());
       const auto value = static_cast<int32_t>(BigEndian(bytes, 0, 4));
       return static_cast<uint64_t>(std::abs(static_cast<int64_t>(value)));
     };
-    size = {number(22), number(18)};
+    return {number(22), number(18)};
   }
+  return {0, 0};
+}
+
+// A header may state any size; see _is_possible in src/data/images.py, which knows more formats.
+bool IsPossible(const Size& size, const std::string& encoded) {
   constexpr uint64_t kAlwaysBelieved = uint64_t{1} << 26U;
-  const uint64_t of_a_byte = is_jpeg ? 512 : 10'000;
-  return std::max(size.height, size.width) <= kLargestSide &&
-         size.height * size.width <= std::max(kAlwaysBelieved, of_a_byte * encoded.size());
+  const uint64_t of_a_byte = HasAt(encoded, 0, "\xFF\xD8") ? 512 : 10'000;
+  return size.height * size.width <= std::max(kAlwaysBelieved, of_a_byte * encoded.size());
+}
+
+Status TooLarge() {
+  return Status::Error("has a side of more than " + std::to_string(kLargestSide) +
+                       " pixels; make it smaller or leave it out");
 }
 
 // Empty if it is not an image.
@@ -147,18 +156,22 @@ Status DecodeAndWarp(const std::string& encoded, int height, int width, uint8_t*
     return Status::Error(
         "is no JPEG, PNG, BMP, WebP, TIFF, JPEG 2000 or PNM; convert it or leave it out");
   }
-  if (!IsPossible(encoded)) {
-    return Status::Error("states a size that its bytes cannot hold, or a side of more than " +
-                         std::to_string(kLargestSide) +
-                         " pixels; restore it, make it smaller or leave it out");
+  const Size stated = StatedSize(encoded);
+  if (std::max(stated.height, stated.width) > kLargestSide) {
+    return TooLarge();
+  }
+  if (!IsPossible(stated, encoded)) {
+    return Status::Error("states " + std::to_string(stated.width) + "x" +
+                         std::to_string(stated.height) + " pixels, which its " +
+                         std::to_string(encoded.size()) +
+                         " bytes cannot hold; restore it or leave it out");
   }
   const cv::Mat image = Decode(encoded);
   if (image.empty() || IsTruncatedJpeg(encoded)) {
     return Status::Error("does not decode; restore it or leave it out");
   }
   if (std::max(image.rows, image.cols) > kLargestSide) {
-    return Status::Error("has a side of more than " + std::to_string(kLargestSide) +
-                         " pixels; make it smaller or leave it out");
+    return TooLarge();
   }
   *affine = FixedResolution(image.rows, image.cols, height, width);
   cv::Mat warped;
