@@ -21,7 +21,7 @@ from src.data.images import decoder
 from src.evaluation import predict
 from src.evaluation.predict import Predictor, find_sources, predict_all
 from src.model_utils.errors import UserError
-from src.model_utils.files import read_regular
+from src.model_utils.files import read_regular, write_json
 from tests.conftest import PROJECT
 
 
@@ -251,3 +251,50 @@ def test_a_script_that_starts_nothing_says_so(
     assert done.returncode == 2
     assert re.search(rf"error: .*{log}: .*cannot be written", done.stderr)
     assert "process:" not in done.stdout
+
+
+WRITING = """
+import sys, time
+from pathlib import Path
+from src.model_utils.files import whole_file
+with whole_file(Path(sys.argv[1]) / "a.json") as partial:
+    partial.write_text("half")
+    print(partial.parent.name, flush=True)
+    time.sleep(100)
+"""
+
+
+def test_the_next_program_clears_what_a_killed_one_left(
+    tmp_path: Path, capfd: pytest.CaptureFixture
+):
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITING, tmp_path],
+            **{"cwd": PROJECT, "stdout": subprocess.PIPE, "text": True},
+        )
+        for _ in range(2)
+    ]
+    folders = [program.stdout.readline().strip() for program in programs]
+    killed, running = programs
+    killed.kill()
+    killed.wait()
+    (tmp_path / ".partial-old").mkdir()
+    (tmp_path / f".partial-01234567-{killed.pid}-1-x").mkdir()  # of another machine
+    (tmp_path / f"{folders[1]}-again").mkdir()  # of a process that runs
+    earlier = folders[1].split("-")
+    earlier[3] = "12345"  # ticks: an earlier process had the same id
+    (tmp_path / "-".join(earlier)).mkdir()
+    try:
+        write_json(tmp_path / "b.json", {})
+        assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+            [".partial-old", f".partial-01234567-{killed.pid}-1-x", folders[1],
+             f"{folders[1]}-again", "b.json"]
+        )  # fmt: skip
+        said = capfd.readouterr().err
+        assert [line.split(":")[1].strip() for line in said.splitlines()] == [
+            f"{tmp_path}/.partial-01234567-{killed.pid}-1-x", f"{tmp_path}/.partial-old",
+        ]  # fmt: skip
+    finally:
+        running.kill()
+        running.communicate()
+        killed.stdout.close()

@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Ctrl-C ends a program within seconds, wherever it is."""
+"""Ctrl-C and SIGTERM end a program within seconds, wherever it is."""
 
 import signal
 import subprocess
@@ -12,7 +12,11 @@ import pytest
 from tests.conftest import PROJECT, QUICKSTART
 
 CPU = ("--config_path", QUICKSTART, "--device_target", "CPU")
-IN_C = "ctypes.CDLL(None).sleep(100)"  # as a compilation: Python's handler has to wait
+# As a compilation: Python's handler has to wait.
+IN_C = (
+    "lock, room = ctypes.CDLL(None).pthread_mutex_lock, ctypes.create_string_buffer(64); "
+    "lock(room); lock(room)"
+)
 
 # A thread that a library has started at its import, which does not block SIGINT.
 EARLIER_THREAD = """
@@ -66,8 +70,11 @@ def start(folder: Path, *command: object) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("earlier", ["", EARLIER_THREAD], ids=["one thread", "two threads"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("place", PLACES)
-def test_a_program_ends_within_seconds_wherever_it_is(place: str, earlier: str, tmp_path: Path):
+def test_a_program_ends_within_seconds_wherever_it_is(
+    place: str, number: signal.Signals, earlier: str, tmp_path: Path
+):
     work, left, seconds = PLACES[place]
     (tmp_path / "mindspore").mkdir()
     (tmp_path / "mindspore" / "__init__.py").write_text("while True: pass")
@@ -75,10 +82,11 @@ def test_a_program_ends_within_seconds_wherever_it_is(place: str, earlier: str, 
     assert program.stdout.readline() == "begun\n"
     time.sleep(0.5)
     sent = time.monotonic()
-    program.send_signal(signal.SIGINT)
+    program.send_signal(number)
     out, errors = program.communicate(timeout=60)
     assert time.monotonic() - sent < seconds + 10  # of a machine that has other work
-    assert (program.returncode, out, errors) == (130, "", "stopped by SIGINT\n")
+    said = f"stopped by {number.name}\n"
+    assert (program.returncode, out, errors) == (128 + number, "", said)
     assert [path.name for path in tmp_path.iterdir() if path.name != "mindspore"] == left
 
 

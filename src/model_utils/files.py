@@ -3,11 +3,15 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +20,7 @@ from typing import Any
 _LONGEST_NAME = 255  # bytes of a file's name that common file systems take
 PARTIAL_PREFIX = ".partial-"  # of folders that hold what is being written
 _partial_folders: set[str] = set()
+_cleared: set[Path] = set()  # folders in which this process has looked for left-overs
 
 
 def fitting_name(name: str, ending: str = "") -> str:
@@ -44,7 +49,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX, dir=path.parent) as folder:
+        clear_left_overs(path.parent)
+        prefix = f"{PARTIAL_PREFIX}{_maker(os.getpid())}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=path.parent) as folder:
             _partial_folders.add(folder)
             partial = Path(folder) / path.name
             mode = new_file_mode(Path(folder))
@@ -62,6 +69,43 @@ def remove_partial_files() -> None:
     """Removes what `whole_file` has not finished, when the process ends without its doing."""
     for folder in list(_partial_folders):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def clear_left_overs(folder: Path) -> None:
+    """Removes what killed processes of this machine were writing in a folder; looks there once.
+
+    What may be of another machine, which shares the folder, or of an earlier version is named.
+    """
+    if folder in _cleared:
+        return
+    _cleared.add(folder)
+    for left_over in sorted(folder.glob(f"{glob.escape(PARTIAL_PREFIX)}*")):
+        maker = _MAKER.fullmatch(left_over.name)
+        if maker is None or maker[1] != _machine():
+            print(
+                f"note: {left_over}: is being written on another machine, or left over from a "
+                "killed program; if none runs, remove it",
+                file=sys.stderr,
+                flush=True,
+            )
+        elif _maker(int(maker[2])) != f"{maker[1]}-{maker[2]}-{maker[3]}":
+            shutil.rmtree(left_over, ignore_errors=True)
+
+
+def _maker(process: int) -> str:
+    """Machine, id and start of a process, in clock ticks; the last is 0 of one that is gone."""
+    start = "0"
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+        start = fields[19].decode() if fields[0] not in (b"Z", b"X") else "0"
+    return f"{_machine()}-{process}-{start}"
+
+
+_MAKER = re.compile(rf"{re.escape(PARTIAL_PREFIX)}([0-9a-f]{{8}})-([0-9]+)-([0-9]+)-.*")
+
+
+def _machine() -> str:
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
 
 
 def new_file_mode(folder: Path) -> int:

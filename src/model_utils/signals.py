@@ -1,10 +1,11 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""SIGINT (Ctrl-C): how programs end on it, also while MindSpore is imported, compiles or trains.
+"""SIGINT (Ctrl-C) and SIGTERM: how programs end, also while MindSpore is imported or compiles.
 
 MindSpore has a handler of its own at times, which makes it a SIGTERM or loses it, and a compilation
 lets Python's handler wait until it ends. So threads block SIGINT, and one waits for it. Threads
 that a library has started before take it all the same: what Python's handler hears there comes to
-the one that waits through a pipe.
+the one that waits through a pipe. SIGTERM, which a training and ModelArts' copying take themselves
+for a time, is not blocked, and comes by such a pipe too.
 """
 
 import _thread
@@ -27,16 +28,23 @@ _steps_take_it = threading.Event()  # those of a training, which stop after one 
 _for_steps = threading.Event()  # one came
 _raised = threading.Event()
 _noted = threading.Event()
+_terminated = threading.Event()  # it is SIGTERM that ends the process
 
 
 @contextlib.contextmanager
 def interrupts_watched() -> Iterator[None]:
-    """While it lasts SIGINT raises KeyboardInterrupt in the main thread.
+    """While it lasts SIGINT and SIGTERM raise KeyboardInterrupt in the main thread.
 
     The process ends at once if a second one comes, or if none can be raised within three seconds,
     or while MindSpore is being imported, which does not bear one. After `steps_take_interrupts`
     SIGINT waits for `taken_interrupt` instead.
     """
+    with _sigint_watched(), _terminations_watched():  # its thread blocks SIGINT, too
+        yield
+
+
+@contextlib.contextmanager
+def _sigint_watched() -> Iterator[None]:
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield  # ignored, as in the background of a shell
         return
@@ -84,14 +92,15 @@ def is_interrupted() -> bool:
 
 def end_interrupted() -> None:
     """Ends the process now, as interrupted; what it was writing is removed."""
-    print("stopped by SIGINT", file=sys.stderr, flush=True)
+    number = signal.SIGTERM if _terminated.is_set() else signal.SIGINT
+    print(f"stopped by {number.name}", file=sys.stderr, flush=True)
     remove_partial_files()
     for child in _children():  # they have inherited that SIGINT is blocked
         with contextlib.suppress(OSError):
             os.kill(child, signal.SIGTERM)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-    os._exit(128 + signal.SIGINT)  # Python's own end may wait for MindSpore's threads, or crash
+    os._exit(128 + number)  # Python's own end may wait for MindSpore's threads, or crash
 
 
 def _children() -> Iterator[int]:
@@ -103,9 +112,54 @@ def _children() -> Iterator[int]:
 def _raise(number: int, frame: FrameType | None) -> None:
     if _steps_take_it.is_set():
         _for_steps.set()
+    elif _mindspore_is_being_imported():
+        end_interrupted()
     elif not _raised.is_set():  # cleaning up after the first is not to be interrupted
         _raised.set()
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _terminations_watched() -> Iterator[None]:
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signals, signalled = os.pipe()
+    os.set_blocking(signalled, False)  # as set_wakeup_fd wants it
+    signal.signal(signal.SIGTERM, _terminate)
+    before = signal.set_wakeup_fd(signalled, warn_on_full_buffer=False)
+    watcher = threading.Thread(target=_watch_terminations, args=(signals,), daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.close(signalled)
+        watcher.join()
+        os.close(signals)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    _terminated.set()
+    if _raised.is_set() or _mindspore_is_being_imported():
+        end_interrupted()
+    _raised.set()
+    raise KeyboardInterrupt
+
+
+def _watch_terminations(signals: int) -> None:
+    """Ends the process where its main thread cannot do so after a SIGTERM."""
+    while number := os.read(signals, 1):
+        if number[0] == signal.SIGINT:
+            note_interrupt()
+        if number[0] != signal.SIGTERM or signal.getsignal(signal.SIGTERM) is not _terminate:
+            continue
+        _terminated.set()
+        if _raised.wait(_SECONDS_TO_RAISE):
+            time.sleep(_SECONDS_TO_END)
+        end_interrupted()
 
 
 def _watch(over: threading.Event, heard: int) -> None:
