@@ -43,7 +43,7 @@ def main() -> None:
     if keep_res:
         largest = LARGEST_INPUT / max(options.multi_scales) ** 2
         predictor = replace(predictor, largest=largest)
-    decode = decoder(dataset.image_backend, dataset.turn_by_exif)
+    decode = decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs)
     faults = predict_all(
         *(sources, predictor, decode, dataset.turn_by_exif),
         dataset.input_res_train if keep_res else (),

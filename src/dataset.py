@@ -67,6 +67,7 @@ def convert(config: Config) -> None:
         "on_bad_record": config.on_bad_record,
         "other_classes": dataset.other_classes,
         "skip_crowd": dataset.skip_crowd,
+        "take_damaged_jpegs": dataset.take_damaged_jpegs,
         "turn_by_exif": dataset.turn_by_exif,
     }
     fingerprint = conversion.source_fingerprint(source, records, image_dir, options)

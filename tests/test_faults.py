@@ -298,3 +298,34 @@ def test_the_next_program_clears_what_a_killed_one_left(
         running.kill()
         running.communicate()
         killed.stdout.close()
+
+
+def damaged_jpegs() -> dict[str, bytes]:
+    whole = jpeg()
+    start, end = whole.index(b"\xff\xda") + 14, len(whole) - 2
+    middle = (start + end) // 2
+    return {
+        "cut": whole[:middle],
+        "without its end": whole[:-2],
+        "cut with an end": whole[:middle] + whole[-2:],
+        "zeroed": whole[:start] + bytes(end - start) + whole[-2:],
+        "zeroed from its middle": whole[:middle] + bytes(end - middle) + whole[-2:],
+        "zeroed in its middle": whole[:middle] + bytes(300) + whole[middle + 300 :],
+    }
+
+
+@pytest.mark.parametrize("upright", [False, True])
+@pytest.mark.parametrize("damage", damaged_jpegs())
+def test_a_jpeg_with_damaged_pixels_is_taken_only_if_asked_for(damage: str, upright: bool):
+    encoded = damaged_jpegs()[damage]
+    with pytest.raises(images.ImageFault, match=r"damaged|cut off") as fault:
+        images.checked(encoded, decoder("cv2", upright))
+    assert "dataset_config.take_damaged_jpegs takes it as it decodes" in fault.value.what
+    taken = images.checked(encoded, decoder("cv2", upright, take_damaged=True))
+    assert taken.shape == (40, 60, 3)
+
+
+def test_jpegs_that_are_odd_and_whole_are_taken():
+    whole = jpeg()
+    for odd in (whole + bytes(500), whole[:-2] + bytes(2) + whole[-2:]):
+        assert np.array_equal(images.checked(odd, decoder("cv2")), decoder("cv2")(whole))

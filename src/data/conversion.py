@@ -44,7 +44,7 @@ _PAGE_BYTES, _HEADER_BYTES = 1 << 24, 1 << 21
 _LARGEST_RECORD = _PAGE_BYTES - (1 << 10)
 # Raise this when a change here or in `coco` makes another set of the same source and options: sets
 # made before are then not "up to date".
-_RULES = 2
+_RULES = 3
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def _checked_images(
 ) -> Iterator[_CheckedImage]:
     """Reads and checks the images in threads; gives them in order."""
     upright = config.turn_by_exif
-    decode = decoder(config.image_backend, upright)
+    decode = decoder(config.image_backend, upright, config.take_damaged_jpegs)
 
     def check(record: ImageRecord) -> _CheckedImage:
         try:

@@ -69,6 +69,7 @@ _NOT_READ = {
     }.items()
 }
 _PILLOW_FORMATS = ("BMP", "WEBP", "JPEG2000", "PPM")  # that it is asked about
+_STRAY_BYTES = 16  # before a marker, which some encoders write; more are left by damaged pixels
 _FEW_LEVELS = 16  # of 256: a 16-bit image below holds 12 bits or fewer
 # Between two markers of a JPEG: entropy-coded bytes, in which 0xFF is stuffed, restarts or fill.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -96,19 +97,26 @@ def kind_of(encoded: bytes) -> str:
     return next((name for name, start in _NOT_READ.items() if start.match(encoded)), "")
 
 
-def decode_with_cv2(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
+def decode_with_cv2(
+    encoded: bytes, buffer: np.ndarray | None = None, take_damaged: bool = True
+) -> np.ndarray | None:
     """Decodes an image to uint8 (height, width, 3) BGR, or None if it is none of `FORMATS`.
 
     OpenCV and simplejpeg decode JPEG by libjpeg-turbo, to the same pixels; simplejpeg in 0.9 of the
     time.
+
+    Raises:
+        ImageFault: a JPEG is damaged, and `take_damaged` is not set.
+        MemoryError: there is too little for the pixels.
     """
     encoded = bytes(encoded)
     if len(encoded) == 0 or not _is_possible(header_size(encoded), encoded):
         return None
     try:
         return simplejpeg.decode_jpeg(encoded, "BGR", buffer=buffer)
-    except ValueError:
-        pass  # no JPEG, or one that OpenCV knows more about: CMYK, or with faults
+    except ValueError as error:  # no JPEG, or one that OpenCV knows more about: CMYK, or damaged
+        if not take_damaged:
+            _refuse_damaged(str(error))
     kind = format_of(encoded)
     if not kind or _is_float_tiff(encoded):
         return None
@@ -120,6 +128,19 @@ def decode_with_cv2(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndar
         if error.code == cv2.Error.StsNoMem:
             raise MemoryError from None
         return None
+
+
+def _refuse_damaged(warning: str) -> None:
+    """Raises `ImageFault` if a decoder's warning is of the pixels of a JPEG, not of its headers."""
+    stray = re.match(r"Corrupt JPEG data: (\d+) extraneous bytes", warning)
+    if stray and int(stray[1]) <= _STRAY_BYTES:
+        return
+    if warning.startswith(("Corrupt JPEG data", "Premature end")):
+        raise ImageFault(
+            "damaged JPEG",
+            f"is damaged ({warning.removeprefix('Corrupt JPEG data: ')}; "
+            "dataset_config.take_damaged_jpegs takes it as it decodes)",
+        )
 
 
 def _decode_jpeg_2000(encoded: bytes) -> np.ndarray | None:
@@ -418,8 +439,6 @@ def checked(
         ) from None
     if image is None:
         raise ImageFault("image that does not decode", "does not decode")
-    if is_truncated_jpeg(encoded):
-        raise ImageFault("image that does not decode", "does not decode to its end: it is cut off")
     _check_size(image.shape[:2], stated, encoded, upright)
     return image
 
@@ -465,24 +484,32 @@ def decoded(encoded: bytes, decode: Decoder, name: str) -> np.ndarray:
         raise fault.as_user_error(name) from None
 
 
-def decoder(image_backend: str, upright: bool = False) -> Decoder:
+def decoder(image_backend: str, upright: bool = False, take_damaged: bool = False) -> Decoder:
     """The decoding function of `dataset_config.image_backend`: cv2 or mmcv, the same pixels.
 
     Args:
         upright: turn the pixels by their EXIF orientation; else they stay as they are stored.
+        take_damaged: decode a JPEG that is cut or damaged as far as it goes, else `ImageFault`.
 
     Raises:
         UserError: mmcv is asked for and not installed.
     """
     decode = decode_with_cv2 if image_backend == "cv2" else _mmcv_decoder()
-    if not upright:
-        return decode
 
-    def decode_upright(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
-        image = decode(encoded, buffer)
-        return None if image is None else turned(image, orientation(bytes(encoded)))
+    def decode_as_asked(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
+        is_cut = not take_damaged and is_truncated_jpeg(bytes(encoded))
+        image = decode(encoded, buffer, take_damaged or is_cut)
+        if image is not None and is_cut:
+            raise ImageFault(
+                "image that does not decode",
+                "does not decode to its end: it is cut off (dataset_config.take_damaged_jpegs "
+                "takes it as it decodes)",
+            )
+        return (
+            turned(image, orientation(bytes(encoded))) if upright and image is not None else image
+        )
 
-    return decode_upright
+    return decode_as_asked
 
 
 def _mmcv_decoder() -> Decoder:
@@ -494,10 +521,14 @@ def _mmcv_decoder() -> Decoder:
             "pip install -r requirements/mmcv.txt or choose cv2."
         ) from None
 
-    def decode_with_mmcv(encoded: bytes, buffer: np.ndarray | None = None) -> np.ndarray | None:
+    def decode_with_mmcv(
+        encoded: bytes, buffer: np.ndarray | None = None, take_damaged: bool = True
+    ) -> np.ndarray | None:
         encoded = bytes(encoded)
         if format_of(encoded) in ("", "JPEG 2000") or _is_float_tiff(encoded):
             return decode_with_cv2(encoded)  # which knows better what it is
+        if not take_damaged:
+            decode_with_cv2(encoded, None, take_damaged)  # for the decoder's warnings
         if not _is_possible(header_size(encoded), encoded):
             return None
         try:

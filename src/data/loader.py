@@ -174,7 +174,8 @@ def create_train_dataset(
     if rank == 0:
         say_what_is_cut(manifest, config.max_objs)
     maker = SampleMaker(
-        decoder(config.image_backend, manifest.turn_by_exif),
+        # Those that the conversion has taken.
+        decoder(config.image_backend, manifest.turn_by_exif, take_damaged=True),
         augment.colour_statistics(config),
         augment.GeometryAugmentation(
             config.rand_crop, config.shift, config.scale, config.aug_rot, config.rotate,

@@ -44,7 +44,7 @@ def write_inputs(
     dataset = config.dataset_config
     input_size = (dataset.input_res_test[0], dataset.input_res_test[1])
     warp = InputGeometry(keep_res=False, pad=config.eval_config.pad, fixed_size=input_size)
-    decode = decoder(dataset.image_backend, dataset.turn_by_exif)
+    decode = decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs)
     names = bin_files.input_names(records, config.input_format)
 
     def prepare(item: tuple[ImageRecord, str]) -> ImageMeta | UserError:

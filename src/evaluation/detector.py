@@ -247,7 +247,7 @@ def detector_of(
         evaluation.multi_scales,
         PostProcessing(evaluation.SOFT_NMS, evaluation.K, config.net_config.down_ratio),
         dataset.num_classes,
-        decoder(dataset.image_backend, dataset.turn_by_exif),
+        decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs),
         1 if keep_res else batch_size or evaluation.batch_size,
         eager,
         heat_model,

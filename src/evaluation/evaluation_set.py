@@ -105,7 +105,7 @@ def _sound(
 ) -> Iterator[ImageRecord]:
     """The records whose files have the header of a usable image; the pixels come later."""
     upright = config.turn_by_exif
-    decode = decoder(config.image_backend, upright)
+    decode = decoder(config.image_backend, upright, config.take_damaged_jpegs)
 
     def examine(record: ImageRecord) -> Oddity | ImageFault:
         try:

@@ -57,7 +57,9 @@ class Evaluation:
             if unfit:
                 raise UserError(f"{record.path}: image {record.image_id}: {unfit}")
         dataset = config.dataset_config
-        self._decode = decoder(dataset.image_backend, dataset.turn_by_exif)
+        self._decode = decoder(
+            dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs
+        )
         self.detected: dict[int, ImageResult] = {}  # of the last `detect`, by image id
 
     def detect(

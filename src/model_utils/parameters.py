@@ -72,6 +72,7 @@ class DatasetConfig(Section):
     skip_crowd: bool
     other_classes: str
     turn_by_exif: bool
+    take_damaged_jpegs: bool
     num_shards: Annotated[int, Field(ge=1, le=1000)]
     num_workers: Index
     image_backend: str
