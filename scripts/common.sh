@@ -272,16 +272,32 @@ end_within() {
     fi
 }
 
-# kill_processes: all that were started and what they started.
+# kill_processes: all that were started and what they started; waits until they are gone, which
+# takes a loaded machine its time, for 30 seconds at most.
 kill_processes() {
-    local i
+    local i end=$((SECONDS + 30))
     for i in "${processes[@]}"; do
         # The second form is for one that has not come to have its own session yet.
         kill -s KILL -- "-$i" 2> /dev/null || kill -s KILL "$i" 2> /dev/null || true
     done
     for i in "${!processes[@]}"; do
-        has_ended "$i" || pause
+        until has_ended "$i" && ! group_lives "${processes[i]}" || [[ $SECONDS -ge $end ]]; do
+            pause
+        done
     done
+}
+
+# group_lives LEADER: whether its group has a process that is more than an entry in the table.
+group_lives() {
+    local stat
+    kill -s 0 -- "-$1" 2> /dev/null || return 1
+    for stat in /proc/[0-9]*/stat; do
+        # ID (NAME) STATE PARENT GROUP ...; a name may hold anything.
+        if [[ "$(cat "$stat" 2> /dev/null)" =~ .*\)\ ([A-Za-z])\ [0-9]+\ $1\  ]]; then
+            [[ "${BASH_REMATCH[1]}" == [ZX] ]] || return 0
+        fi
+    done
+    return 1
 }
 
 # pause: a second in which signals are acted on at once. bash tells here which processes were killed.

@@ -6,7 +6,8 @@ python msrun_worker.py FILE PROGRAM [ARGUMENT ...]
 FILE gets a line when PROGRAM starts, and one when it has ended, with fields divided by tabs:
     started PROCESS NAME LOG
     ended PROCESS CODE
-CODE is the one that a shell gives: 128 and the signal's number after a signal.
+A line "stopped" is the script's, when it ends with what it has seen: a PROGRAM that starts later is
+killed. CODE is the one that a shell gives: 128 and the signal's number after a signal.
 """
 
 import os
@@ -22,6 +23,8 @@ def main() -> int:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the program's to answer, not this one's
     note(file, "started", process.pid, name(), Path("/proc/self/fd/1").readlink())
+    if "stopped" in Path(file).read_text().splitlines():  # the script, which has not seen it
+        os.killpg(process.pid, signal.SIGKILL)
     code = process.wait()
     code = code if code >= 0 else 128 - code
     note(file, "ended", process.pid, code)

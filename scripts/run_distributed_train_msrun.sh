@@ -136,7 +136,7 @@ for ((i = 0; i < 60 && code == 0; i++)); do
     fi
     pause
 done
-pause # for the one that msrun started last
+echo stopped >> processes # one that starts only now ends by itself
 read_processes
 kill_processes
 fail "msrun has not started $count processes (its exit code: $code); logs: $log_dir"

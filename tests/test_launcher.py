@@ -920,8 +920,22 @@ def test_msrun_that_fails_leaves_nothing(tmp_path: Path):
     done = launcher.run("--msrun-fails", "--stubborn", FOREGROUND="1")
     assert done.returncode == 2
     assert f"(its exit code: 7); logs: {tmp_path}/LOG_msrun" in done.stderr
-    time.sleep(1)
     assert not left_over(tmp_path)
+    time.sleep(1)  # nor does one come later
+    assert not left_over(tmp_path)
+
+
+def test_a_process_that_starts_after_the_launcher_has_ended_is_killed(tmp_path: Path):
+    (tmp_path / "program.py").write_text("import time; time.sleep(100)")
+    (tmp_path / "processes").write_text("stopped\n")
+    worker = PROJECT / "scripts" / "msrun_worker.py"
+    command = [sys.executable, worker, "processes", "program.py"]
+    done = run(command, tmp_path, DEVICE_ID="0")
+    assert done.returncode == 137
+    _, started, ended = (tmp_path / "processes").read_text().splitlines()
+    process = int(started.split("\t")[1])
+    assert ended == f"ended\t{process}\t137"
+    assert not is_alive(process)
 
 
 def test_printed_commands_run_as_they_are(tmp_path: Path):
