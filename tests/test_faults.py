@@ -329,3 +329,13 @@ def test_jpegs_that_are_odd_and_whole_are_taken():
     whole = jpeg()
     for odd in (whole + bytes(500), whole[:-2] + bytes(2) + whole[-2:]):
         assert np.array_equal(images.checked(odd, decoder("cv2")), decoder("cv2")(whole))
+
+
+def test_each_row_of_the_table_of_faults_names_its_test():
+    table = (PROJECT / "docs" / "faults.md").read_text(encoding="utf-8")
+    rows = [line for line in table.splitlines() if line.startswith("| ") and " --- " not in line]
+    faults = [row for row in rows if not row.startswith("| fault ")]
+    assert len(faults) > 20
+    for row in faults:
+        (named,) = re.findall(r"`(tests/\w+\.py)::(\w+)` \|$", row)
+        assert f"def {named[1]}(" in (PROJECT / named[0]).read_text(encoding="utf-8"), row
