@@ -2,14 +2,26 @@
 """Files that lie: every reader ends in a result or in the project's own error."""
 
 import binascii
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import mindspore as ms
 import numpy as np
 import pytest
+import safetensors.numpy
 from mindspore.train.checkpoint_pb2 import Checkpoint
 
+from src.evaluation.detector import detector_of
 from src.model_utils.errors import UserError
-from src.training import checkpoints
+from src.models.centernet import create_network
+from src.training import checkpoints, resume
+from src.training.callbacks import CheckpointKeeper
+from src.training.run import Saver
+from src.training.step import TrainStep, step_options
+from src.weights import load as weights_of
+from tests.conftest import QUICKSTART, Program, assert_refused
+from tests.helpers import config
 
 
 def checkpoint_bytes(*tensors: tuple[str, str, list[int], bytes], has_sum: bool = True) -> bytes:
@@ -74,3 +86,126 @@ def test_lengths_and_types_of_checkpoints_are_compared_first(
     path.write_bytes(checkpoint_bytes(*tensors, has_sum=has_sum))
     with pytest.raises(UserError, match=reason):
         checkpoints.read(path)
+
+
+# --- not a number ------------------------------------------------------------------------------
+
+
+def training(at: int, weight: float, **changes: object) -> bytes:
+    """A checkpoint of a training, with one weight."""
+    counts = {"step": at, "steps_per_epoch": 8, "batch_size": 1, "rank_size": 1}
+    fact = json.dumps({**counts, "accumulate_steps": 1, "config": {}, **changes})
+    return checkpoint_bytes(
+        ("w", "Float32", [2], np.array([1, weight], "<f4").tobytes()),
+        ("training.accumulated.w", "Float32", [1], np.array([np.inf], "<f4").tobytes()),
+        (resume.PROGRESS, "str", [len(fact)], fact.encode("utf-32-le")),
+    )
+
+
+@pytest.mark.parametrize("weight", [np.nan, np.inf])
+def test_resume_passes_over_weights_that_are_not_finite(
+    weight: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "centernet-1_4.ckpt").write_bytes(training(4, 2.0))
+    bad = tmp_path / "centernet-1_8.ckpt"
+    bad.write_bytes(training(8, weight))
+    assert resume.find(resume.NEWEST, tmp_path).progress.step == 4
+    said = capsys.readouterr().out
+    assert f"{bad}: 1 of 1 tensors hold numbers that are not finite (w)" in said
+    with pytest.raises(UserError, match="not finite"):
+        resume.find(str(bad), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"step": 2**31}, {"step": 10**400}, {"steps_per_epoch": 0}, {"batch_size": True},
+        {"config": []}, {"step": None},
+    ],
+)  # fmt: skip
+def test_resume_passes_over_progress_texts_that_say_nothing(
+    changes: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "centernet-1_4.ckpt").write_bytes(training(4, 2.0))
+    (tmp_path / "centernet-1_8.ckpt").write_bytes(training(8, 2.0, **changes))
+    assert resume.find(resume.NEWEST, tmp_path).progress.step == 4
+    assert "centernet-1_8.ckpt: another version of this project wrote" in capsys.readouterr().out
+
+
+def test_a_configuration_of_any_form_in_a_checkpoint_is_compared(tmp_path: Path):
+    deep = json.loads('{"train_config":' * 900 + "{}" + "}" * 900)
+    path = tmp_path / "centernet-1_4.ckpt"
+    path.write_bytes(training(4, 2.0, config={"seed": "x" * 10**6, "train_config": deep}))
+    stopped = resume.find(str(path), tmp_path)
+    assert len(resume.changed_settings(stopped.config, config())) < 20_000
+
+
+def test_a_training_that_diverged_keeps_the_last_finite_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    network = ms.nn.Dense(2, 2)
+    step = TrainStep(network, ms.nn.SGD(network.trainable_params()), step_options(config()))
+    start = resume.Progress(0, 8, 1, 1, 1)
+    saver = Saver(config("--save_checkpoint_path", str(tmp_path)), network, step, start)
+    keeper = CheckpointKeeper({resume.NAME: saver.save}, saver.folder, 2, 1, 8, 8)
+    keeper.save(2)
+    weight = network.weight.asnumpy().copy()
+    weight[1, 1] = np.nan
+    network.weight.set_data(ms.Tensor(weight))
+    keeper.save(4)
+    assert "1 of" in (said := capsys.readouterr().out) and "the training has diverged" in said
+    with pytest.raises(UserError, match="the training has diverged"):  # exit code 2 at the end
+        keeper.on_train_step_end(
+            SimpleNamespace(original_args=lambda: SimpleNamespace(cur_step_num=8))
+        )
+    assert [path.name for path in saver.folder.iterdir()] == ["centernet-1_2.ckpt"]
+    saver.save_bad(8)  # to look at
+    assert (saver.folder / "bad.ckpt").exists()
+
+
+def test_one_weight_that_is_not_finite_is_refused(tmp_path: Path):
+    options = config("--config_path", str(QUICKSTART))
+    network = create_network(options.net_config, options.dataset_config.num_classes)
+    weights = {name: p.asnumpy().copy() for name, p in network.parameters_and_names()}
+    weights["heads.hm.2.bias"][0] = np.nan
+    path = tmp_path / "one.safetensors"
+    path.write_bytes(safetensors.numpy.save(weights))
+    for load in (weights_of.load, weights_of.load_for_fine_tuning):
+        with pytest.raises(UserError, match=r"1 of \d+ tensors .* \(heads.hm.2.bias\)"):
+            load(network, path, options)
+
+
+def test_a_score_that_is_not_finite_is_refused():
+    detector = detector_of(config(), lambda images: ms.Tensor(rows), keep_res=True, heat_model=None)
+    rows = np.zeros((1, config().eval_config.K, 6), np.float32)
+    rows[0, :, 2:4], rows[0, :, 4] = 4, 0.5
+    assert len(detector(np.zeros((64, 64, 3), np.uint8)))
+    rows[0, 7, 4] = np.nan
+    with pytest.raises(UserError, match="not finite"):
+        detector(np.zeros((64, 64, 3), np.uint8))
+
+
+# --- messages ----------------------------------------------------------------------------------
+
+
+def test_messages_hold_no_control_characters_and_are_short():
+    said = str(UserError("a\x1b[2J\nerror: all is well\u202e\udcff\r\x9b/ä 漢　字: x."))
+    assert said == "a\\x1b[2J\\nerror: all is well\\u202e\\udcff\\r\\x9b/ä 漢　字: x."
+    said = str(UserError("x" * 10**6 + "; the remedy."))
+    assert len(said) == 1200 and said.endswith("; the remedy.")
+
+
+def test_names_inside_files_cannot_write_to_the_terminal(tmp_path: Path, program: Program):
+    (tmp_path / "d" / "annotations").mkdir(parents=True)
+    (tmp_path / "d" / "val2017").mkdir()
+    image = {"id": 1, "file_name": "\x1b[31mä\nerror: fine.jpg", "width": 9, "height": 9}
+    content = {"images": [image], "annotations": [], "categories": [{"id": 1, "name": "circle"}]}
+    (tmp_path / "d" / "annotations" / "instances_val2017.json").write_text(json.dumps(content))
+    done = program(
+        "preprocess.py",
+        *("--config_path", QUICKSTART, "--val_data_dir", "d", "--predict_dir", "p"),
+        cwd=tmp_path,
+        PYTHONIOENCODING="ascii",
+    )
+    assert_refused(done, "\\x1b[31m\\xe4\\nerror: fine.jpg")
+    assert "\x1b" not in done.stdout + done.stderr

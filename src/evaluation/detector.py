@@ -170,7 +170,8 @@ class Detector:
             UserError: they are not finite.
         """
         boxes = self._post_processing(detections, image.affines)
-        if not np.isfinite(boxes).all():
+        # Post-processing drops what has no score.
+        if not all(np.isfinite(found).all() for found in (*detections, boxes)):
             raise UserError(
                 "the network's boxes are not finite: its weights are damaged or of a training that "
                 "diverged; give an earlier checkpoint."

@@ -277,8 +277,8 @@ class TrainingPicture(Callback):
 class CheckpointKeeper(Callback):
     """Writes a checkpoint every so many steps and at the end, and keeps the newest.
 
-    One that cannot be written, as on a full disk, is told and left out: those before it stay. Only
-    the last one is an error, when all else is done.
+    One that cannot be written, as on a full disk, or whose weights are not finite is told and left
+    out: those before it stay. Only the last one is an error, when all else is done.
 
     Args:
         writers: what writes the files of a checkpoint, by their names before -EPOCH_STEP.ckpt; each

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import mindspore as ms
+import numpy as np
 from mindspore import nn
 
-from src.model_utils.errors import UserError
+from src.model_utils.errors import UserError, sentence
 from src.model_utils.files import whole_file
 from src.model_utils.progress import telling
 from src.training import checkpoint_file
@@ -59,6 +60,22 @@ def read(path: Path) -> dict[str, ms.Parameter | str]:
             f"{path}: is not a MindSpore checkpoint, or a damaged one ({error}); give a .ckpt file "
             "that train.py wrote."
         ) from None
+
+
+def check_finite(stored: Mapping[str, np.ndarray], path: Path) -> None:
+    """Raises UserError if a number among those stored in `path` is not finite."""
+    bad = not_finite(stored.items())
+    if bad:
+        raise UserError(
+            f"{path}: {len(bad)} of {len(stored)} tensors hold numbers that are not finite "
+            f"({', '.join(bad[:_SHOWN])}): it is damaged or of a training that diverged; give an "
+            "earlier checkpoint."
+        )
+
+
+def not_finite(arrays: Iterable[tuple[str, np.ndarray]]) -> list[str]:
+    """The names of the arrays that hold a NaN or an infinity."""
+    return [name for name, array in arrays if not np.isfinite(array).all()]
 
 
 def fill(network: nn.Cell, stored: Mapping[str, ms.Tensor | str], path: Path) -> None:
@@ -131,7 +148,7 @@ def fill_for_fine_tuning(
         ("only there, ignored", surplus),
     ):
         if names:
-            print(f"  {what}: {', '.join(names)}", flush=True)
+            print(f"  {what}: {sentence(', '.join(names))}", flush=True)
 
 
 def _is_weight(name: str) -> bool:

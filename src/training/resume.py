@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mindspore import Parameter, Tensor, nn, ops
+from mindspore import Parameter, Tensor, bfloat16, nn, ops
 
-from src.model_utils.config import leaves
+from src.model_utils.config import leaves, shown_short
 from src.model_utils.device_adapter import Device
-from src.model_utils.errors import UserError
+from src.model_utils.errors import UserError, sentence
 from src.model_utils.files import PARTIAL_PREFIX, make_writable
 from src.model_utils.locks import held
 from src.model_utils.parameters import Config
@@ -58,6 +58,7 @@ class Progress:
     accumulate_steps: int
 
 
+_MOST_STEPS = 2**31  # what processes tell each other
 _COUNTS = [field.name for field in fields(Progress)]
 
 
@@ -126,10 +127,29 @@ def own_folder(config: Config, device: Device) -> Iterator[None]:
 def save(
     path: Path, network: nn.Cell, step_cell: TrainStep, progress: Progress, config: Config
 ) -> None:
-    """Writes a checkpoint that a training can go on from; raises OSError as `checkpoints.save`."""
+    """Writes a checkpoint that a training can go on from; raises OSError as `checkpoints.save`.
+
+    Weights need not be finite, see `check`.
+    """
     fact = json.dumps({**asdict(progress), "config": config.model_dump()})
     parameters = [*network.parameters_and_names(), *_state(step_cell, network)]
     checkpoints.save(parameters, path, {PROGRESS: fact})
+
+
+def check(path: Path, network: nn.Cell, step_cell: TrainStep) -> None:
+    """Raises UserError if what a checkpoint, `path`, would hold is not finite."""
+    parameters = {
+        name: parameter.asnumpy()
+        for name, parameter in (*network.parameters_and_names(), *_state(step_cell, network))
+        if not name.startswith(_OF_HALF_AN_UPDATE)
+    }
+    bad = checkpoints.not_finite(parameters.items())
+    if bad:
+        raise UserError(
+            f"{path}: is not written, as {len(bad)} of {len(parameters)} tensors are not finite "
+            f"({bad[0]}): the training has diverged; lower the learning rate and --resume, which "
+            "goes on from the last checkpoint."
+        )
 
 
 def find(where: str, folder: Path) -> Stopped | None:
@@ -325,16 +345,23 @@ def _tell(stopped: Stopped, now: Progress, config: Config, fresh: list[str]) -> 
         )
     elif stopped.config.get("seed") != config.seed:
         print("resume: another seed, so the images come in another order", flush=True)
-    before, after = dict(leaves(stopped.config)), dict(leaves(config.model_dump()))
-    changed = [
-        f"{name} {before.get(name)!r} -> {after[name]!r}"
-        for name in after
-        if before.get(name) != after[name] and name not in ("resume", "load_checkpoint_path")
-    ]
+    changed = changed_settings(stopped.config, config)
     if changed:
-        print(f"resume: settings changed: {', '.join(changed)}", flush=True)
+        print(f"resume: settings changed: {sentence(changed)}", flush=True)
     if fresh:
         print(f"resume: not in the checkpoint, starting anew: {', '.join(fresh)}", flush=True)
+
+
+def changed_settings(stored: dict[str, Any], config: Config) -> str:
+    """What `config` has other than a checkpoint's configuration, which may be of any form."""
+    changed = []
+    for name, after in leaves(config.model_dump()):
+        before: Any = stored
+        for part in name.split("."):
+            before = before.get(part) if isinstance(before, dict) else None
+        if before != after and name not in ("resume", "load_checkpoint_path"):
+            changed.append(f"{name} {shown_short(before)} -> {after!r}")
+    return ", ".join(changed)
 
 
 def _read(path: Path) -> Stopped:
@@ -351,13 +378,25 @@ def _read(path: Path) -> Stopped:
         config = stored["config"]
     except (ValueError, KeyError, TypeError, RecursionError):
         counts, config = {}, None
-    is_whole = all(type(n) is int and n >= (name != "step") for name, n in counts.items())
+    is_whole = all(
+        type(n) is int and (name != "step") <= n < _MOST_STEPS for name, n in counts.items()
+    )
     if not (counts and is_whole and isinstance(config, dict)):
         raise UserError(
             f"{path}: another version of this project wrote how far its training is, which this "
             "one cannot read; start from its weights by --load_checkpoint_path."
         )
+    numbers = {
+        name: _numbers(value)
+        for name, value in parameters.items()
+        if not isinstance(value, str) and not name.startswith(_OF_HALF_AN_UPDATE)
+    }
+    checkpoints.check_finite(numbers, path)
     return Stopped(path, Progress(**counts), config, parameters)
+
+
+def _numbers(value: Parameter) -> np.ndarray:
+    return (value.float() if value.dtype == bfloat16 else value).asnumpy()  # NumPy has none
 
 
 def _state(step_cell: TrainStep, network: nn.Cell) -> Iterator[tuple[str, Parameter]]:

@@ -182,6 +182,11 @@ class Saver:
         self.folder = resume.checkpoint_folder(config)
 
     def save(self, path: Path, steps: int) -> None:
+        """Raises UserError, and writes nothing, if the training has diverged."""
+        resume.check(path, self._network, self._step)
+        self._write(path, steps)
+
+    def _write(self, path: Path, steps: int) -> None:
         progress = replace(self._start, step=steps)
         resume.save(path, self._network, self._step, progress, self._config)
 
@@ -197,7 +202,7 @@ class Saver:
         print(f"best checkpoint so far: {self.folder / BEST}{what}", flush=True)
 
     def save_bad(self, steps: int) -> None:
-        self.save(self.folder / "bad.ckpt", steps)
+        self._write(self.folder / "bad.ckpt", steps)
         print(f"checkpoint of the bad state: {self.folder / 'bad.ckpt'}", flush=True)
 
 

@@ -34,15 +34,18 @@ def convert(config: Config, source: Path, output: Path) -> None:
     """Reads `source`, prints what became of its tensors and writes `output`.
 
     Raises:
-        UserError: as `read` and `translate`, a tensor does not fit, or one is missing.
+        UserError: as `read` and `translate`, a tensor does not fit or is not finite, or one is
+            missing.
     """
     # Here and not above: --help needs no MindSpore.
     from src.models.centernet import create_network
+    from src.training.checkpoints import check_finite
     from src.weights.files import read, write
     from src.weights.layouts import STEM_POOL, to_original, translate
     from src.weights.load import check_shapes, missing_from, summary, table
 
     found = translate(read(source), config)
+    check_finite(found.arrays, source)
     network = create_network(config.net_config, config.dataset_config.num_classes)
     print(f"{source}: {table(found, network)}", flush=True)
     check_shapes(found, network, source)

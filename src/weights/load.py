@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mindspore import Tensor, nn
 
-from src.model_utils.errors import UserError
+from src.model_utils.errors import UserError, sentence
 from src.model_utils.parameters import Config
 from src.training import checkpoints
 from src.weights.files import read
@@ -46,9 +46,10 @@ def translated(network: nn.Cell, path: Path, config: Config) -> Translated:
     """A file's tensors under our names; of other projects' files the table is printed.
 
     Raises:
-        UserError: as `read` and `translate`.
+        UserError: as `read` and `translate`, or a number is not finite.
     """
     found = translate(read(path), config)
+    checkpoints.check_finite(found.arrays, path)
     if found.layout != OURS:
         print(f"{path}: {table(found, network)}", flush=True)
     return found
@@ -79,7 +80,7 @@ def summary(names: Iterable[str]) -> str:
     """Names by part of the network: "4 parameters (heads.reg)"."""
     names = list(names)
     parts = [".".join(n.split(".")[: 2 if n.startswith("heads.") else 1]) for n in names]
-    return f"{len(names)} parameters ({', '.join(dict.fromkeys(parts))})"
+    return f"{len(names)} parameters ({sentence(', '.join(dict.fromkeys(parts)))})"
 
 
 def table(found: Translated, network: nn.Cell) -> str:
@@ -100,7 +101,7 @@ def table(found: Translated, network: nn.Cell) -> str:
         lines.append(
             f"  {what:<22} {len(names):>7}  {how if names or what == 'transposed' else ''}{listed}"
         )
-    return "\n".join([*lines, *(f"  {remark}" for remark in found.remarks)])
+    return "\n".join([*lines, *(f"  {sentence(remark)}" for remark in found.remarks)])
 
 
 def _tensors(found: Translated) -> dict[str, Tensor]:
