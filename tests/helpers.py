@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """What several test files share."""
 
+import json
 import struct
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from src.data import augment
 from src.data.objects import object_tables
 from src.model_utils.config import load_config
+from src.model_utils.files import sha256
 from src.model_utils.parameters import Config
 from src.models.centernet import CenterNet
 from src.training import checkpoints, resume
@@ -171,6 +173,15 @@ def turned_by_exif(jpeg: bytes, orientation: int = 6) -> bytes:
     entry = b"\x12\x01\x03\x00\x01\x00\x00\x00" + bytes([orientation, 0, 0, 0])
     exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x01\x00" + entry + b"\x00\x00\x00\x00"
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + jpeg[2:]
+
+
+def write_sums_again(folder: Path, prefix: str = "coco_det.train.mind") -> None:
+    """Makes a MindRecord set's manifest state the check sums that its files have now."""
+    path = folder / f"{prefix}.json"
+    manifest = json.loads(path.read_bytes())
+    for name in manifest["files"]:
+        manifest["files"][name]["sha256"] = sha256(folder / name)
+    path.write_text(json.dumps(manifest))
 
 
 def benchmark(name: str, *options: object) -> "subprocess.CompletedProcess[str]":

@@ -3,6 +3,7 @@
 
 import binascii
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,8 @@ import pytest
 import safetensors.numpy
 from mindspore.train.checkpoint_pb2 import Checkpoint
 
+from src.data.loader import create_train_dataset
+from src.data.mindrecord import check_content, load_manifest
 from src.evaluation.detector import detector_of
 from src.model_utils.errors import UserError
 from src.models.centernet import create_network
@@ -209,3 +212,45 @@ def test_names_inside_files_cannot_write_to_the_terminal(tmp_path: Path, program
     )
     assert_refused(done, "\\x1b[31m\\xe4\\nerror: fine.jpg")
     assert "\x1b" not in done.stdout + done.stderr
+
+
+# --- MindRecord sets ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["coco_det.train.mind0", "coco_det.train.mind0.db"])
+def test_training_does_not_open_changed_mindrecord_files(
+    name: str, mindrecord: Path, tmp_path: Path
+):
+    copy = Path(shutil.copytree(mindrecord, tmp_path / "copy"))
+    content = bytearray((copy / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / name).chmod(0o600)
+    (copy / name).write_bytes(content)
+    options = config("--config_path", str(QUICKSTART)).dataset_config
+    with pytest.raises(UserError, match=f"{name}: its content is not what was written"):
+        create_train_dataset(options, copy, "coco_det.train.mind", 4, False, 1)
+    # Each of two processes looks at one half of the files.
+    found = []
+    for part in range(2):
+        manifest = load_manifest(copy, "coco_det.train.mind")
+        try:
+            check_content(copy, manifest, 1, part, 2)
+        except UserError:
+            found.append(part)
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"images": -5}, {"images": 2**70}, {"images": True}, {"files": {"../x": 1}},
+        {"files": {"../x": {"size": 1, "sha256": ""}}}, {"files": []}, {"class_names": [1]},
+    ],
+)  # fmt: skip
+def test_manifests_that_lie_are_refused(
+    changes: dict[str, object], mindrecord: Path, tmp_path: Path
+):
+    manifest = json.loads((mindrecord / "coco_det.train.mind.json").read_bytes())
+    (tmp_path / "a.json").write_text(json.dumps({**manifest, **changes}))
+    with pytest.raises(UserError, match=r"a\.json: is not a manifest"):
+        load_manifest(tmp_path, "a")

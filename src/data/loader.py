@@ -21,6 +21,7 @@ from src.model_utils.workers import worker_count
 
 SOURCE_COLUMNS = ["image_id", "size", "image", "boxes", "classes"]
 COLUMNS = ["image", "colour", "objects"]
+_PROCESSES_OF_A_SERVER = 8
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def create_train_dataset(
     would have followed there.
 
     Raises:
-        UserError: the set is missing or unfit, or smaller than one batch.
+        UserError: the set is missing, changed or unfit, or smaller than one batch.
     """
     manifest = mindrecord.read_manifest(mindrecord_dir, prefix, config.coco_classes)
     steps = steps_per_epoch(manifest.images, batch_size, rank_size)
@@ -171,6 +172,9 @@ def create_train_dataset(
             f"{batch_size} on {rank_size} device(s); lower train_config.batch_size."
         )
     workers = worker_count(config.num_workers, rank_size)
+    # Each server's processes together look at all files, which may be copies of its own.
+    parts = min(rank_size, _PROCESSES_OF_A_SERVER)
+    mindrecord.check_content(mindrecord_dir, manifest, workers, rank % parts, parts)
     if rank == 0:
         say_what_is_cut(manifest, config.max_objs)
     maker = SampleMaker(

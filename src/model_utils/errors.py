@@ -18,7 +18,9 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        return sentence(super().__str__())
+        text = super().__str__()
+        # MindSpore's data pipeline makes a UserError of another one's traceback, see `_quoted`.
+        return text if text.startswith("Traceback ") else sentence(text)
 
 
 def sentence(text: str) -> str:
@@ -52,7 +54,7 @@ def run_program(main: Callable[[], None]) -> None:
         with interrupts_watched():
             _run(main)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {sentence(str(error))}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         # A full disk, a folder without permission.
