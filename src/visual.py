@@ -252,7 +252,7 @@ def training_curves(records: Sequence[dict[str, Any]]) -> "Figure":
     from matplotlib.ticker import LogLocator
 
     steps = [record for record in records if "loss" in record]
-    evaluations = [record for record in records if "AP" in record]
+    evaluations = [record for record in records if record.get("AP") is not None]
     rows = 3 if evaluations else 2
     figure = Figure(figsize=(9, 1 + 2.6 * rows), dpi=100, layout="constrained")
     panels = figure.subplots(rows, 1, sharex=True, height_ratios=[2, 1, 1.3][:rows])
@@ -267,7 +267,7 @@ def training_curves(records: Sequence[dict[str, Any]]) -> "Figure":
     losses.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
     losses.yaxis.set_major_formatter("{x:g}")
     losses.yaxis.set_minor_formatter("")
-    overflows = [record["step"] for record in steps if record["overflow"]]
+    overflows = [record["step"] for record in steps if record.get("overflow")]
     if overflows:
         top = losses.get_xaxis_transform()  # y from 0 to 1
         losses.plot(overflows, np.full(len(overflows), 0.98), "kv", transform=top, label="overflow")
@@ -390,7 +390,7 @@ def _means(
     records: Sequence[dict[str, Any]], name: str, together: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Steps and values, each the mean over as many records; what is None does not count."""
-    points = [(record["step"], record[name]) for record in records if record[name] is not None]
+    points = [(record["step"], record[name]) for record in records if record.get(name) is not None]
     groups = [points[first : first + together] for first in range(0, len(points), together or 1)]
     means = np.array([np.mean(group, axis=0) for group in groups]).reshape(-1, 2)
     return means[:, 0], means[:, 1]

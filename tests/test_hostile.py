@@ -3,7 +3,10 @@
 
 import binascii
 import json
+import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +16,7 @@ import pytest
 import safetensors.numpy
 from mindspore.train.checkpoint_pb2 import Checkpoint
 
+from src import visual
 from src.data.loader import create_train_dataset
 from src.data.mindrecord import check_content, load_manifest
 from src.evaluation.detector import detector_of
@@ -20,10 +24,12 @@ from src.model_utils.errors import UserError
 from src.models.centernet import create_network
 from src.training import checkpoints, resume
 from src.training.callbacks import CheckpointKeeper
+from src.training.metrics import read_records
 from src.training.run import Saver
 from src.training.step import TrainStep, step_options
 from src.weights import load as weights_of
-from tests.conftest import QUICKSTART, Program, assert_refused
+from tests import hostile
+from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import config
 
 
@@ -254,3 +260,47 @@ def test_manifests_that_lie_are_refused(
     (tmp_path / "a.json").write_text(json.dumps({**manifest, **changes}))
     with pytest.raises(UserError, match=r"a\.json: is not a manifest"):
         load_manifest(tmp_path, "a")
+
+
+# --- all readers -------------------------------------------------------------------------------
+
+
+def assert_reads_or_refuses(reader: str, first: int, count: int, folder: Path) -> None:
+    """Gives a reader inputs in a process of its own, see tests/hostile.py."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.hostile", reader, str(first), str(count), str(folder)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=60 + count,
+    )
+    said = [line for line in done.stdout.splitlines() if not line.startswith("[")]  # MindSpore's
+    assert done.returncode == 0, "\n".join([*said[-40:], done.stderr[-2000:]])
+    assert str(first + count - 1) in said
+
+
+@pytest.mark.parametrize("reader", hostile.NAMES)
+def test_a_hundred_inputs_that_lie_end_in_a_result_or_a_sentence(reader: str, tmp_path: Path):
+    if reader == "pth":
+        pytest.importorskip("torch", reason="files of PyTorch are read by PyTorch")
+    assert_reads_or_refuses(reader, 0, 100, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("reader", hostile.NAMES)
+def test_two_thousand_inputs_that_lie_end_in_a_result_or_a_sentence(reader: str, tmp_path: Path):
+    if reader == "pth":
+        pytest.importorskip("torch", reason="files of PyTorch are read by PyTorch")
+    assert_reads_or_refuses(reader, 1_000_000, 2000, tmp_path)
+
+
+@pytest.mark.parametrize("value", [1e30, -1.0, None, True, 10**400, 1e308, "x", [1], math.nan])
+@pytest.mark.parametrize("name", ["step", "loss", "lr", "overflow", "AP"])
+def test_curves_are_drawn_of_any_metrics_file(name: str, value: object, tmp_path: Path):
+    sound = hostile.sound("metrics").decode().splitlines()
+    odd = json.dumps({**json.loads(sound[0]), name: value})
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("\n".join([*sound, odd, '{"step": 9}', '{"step": 9, "AP": 0.5}', "{}"]))
+    assert visual.training_curves(read_records(path)).axes

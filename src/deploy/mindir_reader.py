@@ -1,18 +1,28 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Running an exported model in MindSpore."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from google.protobuf.message import DecodeError
 from mindspore import Tensor, nn
-from mindspore.train.mind_ir_pb2 import ModelProto, TensorProto
+from mindspore.train.mind_ir_pb2 import GraphProto, ModelProto, TensorProto
 
 from src.data.augment import normalise
 from src.deploy import mindir_v1
 from src.model_utils.errors import UserError
+from src.model_utils.progress import telling
 
+_NUMBERS = {
+    TensorProto.FLOAT: "<f4", TensorProto.UINT8: "<u1", TensorProto.INT8: "<i1",
+    TensorProto.UINT16: "<u2", TensorProto.INT16: "<i2", TensorProto.INT32: "<i4",
+    TensorProto.INT64: "<i8", TensorProto.BOOL: "?", TensorProto.FLOAT16: "<f2",
+    TensorProto.DOUBLE: "<f8", TensorProto.FLOAT64: "<f8", TensorProto.UINT32: "<u4",
+    TensorProto.UINT64: "<u8",
+}  # fmt: skip
+_MOST_DIMS = 8  # in messages
 _REMEDY = "give a file that export.py wrote with the same configuration"
 
 
@@ -37,8 +47,9 @@ def load_mindir(
         content.ParseFromString(path.read_bytes())
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}.") from None
-    except DecodeError:
+    except (DecodeError, UnicodeDecodeError, RecursionError):
         raise UserError(f"{path}: is not a MINDIR; {_REMEDY}.") from None
+    _check_tensors(path, content)
     tensors = [value.tensor[0] for value in content.graph.input if value.tensor]
     types = {TensorProto.FLOAT: "float32", TensorProto.UINT8: "uint8"}
     if len(tensors) != 1 or tensors[0].data_type not in types:
@@ -50,10 +61,15 @@ def load_mindir(
             f"{path}: takes images {shape}, but dataset_config.input_res_test makes them "
             f"{expected}; give the input_res_test that export.py had."
         )
+    images = Tensor(np.zeros(shape, types[tensors[0].data_type]))
     try:
         model = nn.GraphCell(mindir_v1.load(path))
-    except RuntimeError:
+        with telling("compiling the model"):
+            found = model(images)
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError):
         raise UserError(f"{path}: this MindSpore does not load it; {_REMEDY}.") from None
+    if not isinstance(found, Tensor) or found.ndim != 3 or found.shape[::2] != (shape[0], 6):
+        raise UserError(f"{path}: is not a model of detections (B,K,6); {_REMEDY}.")
     if types[tensors[0].data_type] == "uint8":
         return model, shape[0]
 
@@ -61,3 +77,42 @@ def load_mindir(
         return model(Tensor(np.stack([normalise(image, colour) for image in images.asnumpy()])))
 
     return run_normalised, shape[0]
+
+
+def _check_tensors(path: Path, content: ModelProto) -> None:
+    """Compares the content of each tensor with its shape and type, as MindSpore does not.
+
+    Raises:
+        UserError: a tensor has more or fewer bytes, or a weight that is not finite.
+    """
+    for tensor in _tensors([content.graph, *content.functions]):
+        name = tensor.name or "a constant"
+        kind = _NUMBERS.get(tensor.data_type)
+        if kind is None or tensor.HasField("external_data"):
+            raise UserError(f"{path}: {name} is of no type known here; {_REMEDY}.")
+        shape = list(tensor.dims)
+        fits = all(side >= 0 for side in shape)
+        if not fits or len(tensor.raw_data) != math.prod(shape) * np.dtype(kind).itemsize:
+            raise UserError(
+                f"{path}: {name} of shape {shape[:_MOST_DIMS]} has {len(tensor.raw_data)} bytes: "
+                f"the file is damaged; {_REMEDY}."
+            )
+        if "f" in kind and not np.isfinite(np.frombuffer(tensor.raw_data, kind)).all():
+            raise UserError(
+                f"{path}: {name} is not finite: the model is damaged or of a training that "
+                f"diverged; {_REMEDY}."
+            )
+
+
+def _tensors(graphs: Sequence[GraphProto]) -> Iterator[TensorProto]:
+    """The weights and constants of graphs; what is no constant and has no content is a shape."""
+    for graph in graphs:
+        yield from graph.parameter
+        for node in graph.node:
+            attributes = list(node.attribute)
+            while attributes:
+                attribute = attributes.pop()
+                for tensor in [attribute.t] * attribute.HasField("t") + list(attribute.tensors):
+                    if tensor.raw_data or node.op_type == "Constant":
+                        yield tensor
+                attributes += attribute.values

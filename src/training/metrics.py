@@ -20,6 +20,7 @@ from typing import Any
 from src.model_utils.errors import UserError
 from src.model_utils.files import whole_file
 
+_LARGEST = 1e30  # what curves can be drawn of
 Record = dict[str, Any]
 Recorder = Callable[[Record], None]
 
@@ -80,7 +81,7 @@ class MetricsFile:
 def read_records(path: Path) -> list[Record]:
     """The records of a metrics file, in its order; none if there is no file.
 
-    Lines that are not whole are left out. A number that was not finite is None.
+    Lines that are not whole, or no records, are left out. A number that was not finite is None.
     """
     if not path.is_file():
         return []
@@ -90,9 +91,18 @@ def read_records(path: Path) -> list[Record]:
             record = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(record, dict) and isinstance(record.get("step"), int):
+        if isinstance(record, dict) and _is_record(record):
             records.append(record)
     return records
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    """Whether each value is a number, as far as a float goes, or None; of steps a count."""
+    if not all(value is None or type(value) in (int, float, bool) for value in record.values()):
+        return False
+    numbers = [abs(value) for value in record.values() if value is not None]
+    step = record.get("step")
+    return type(step) is int and step >= 0 and all(number <= _LARGEST for number in numbers)
 
 
 def is_evaluation(record: Record) -> bool:
