@@ -2,6 +2,7 @@
 """Files that lie: every reader ends in a result or in the project's own error."""
 
 import binascii
+import copy
 import json
 import math
 import shutil
@@ -15,16 +16,20 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from mindspore.train.checkpoint_pb2 import Checkpoint
+from pydantic import ValidationError
 
 from src import visual
 from src.data.loader import create_train_dataset
 from src.data.mindrecord import check_content, load_manifest
 from src.evaluation.detector import detector_of
+from src.model_utils.config import leaves
 from src.model_utils.errors import UserError
+from src.model_utils.parameters import Config
 from src.models.centernet import create_network
 from src.training import checkpoints, resume
 from src.training.callbacks import CheckpointKeeper
 from src.training.metrics import read_records
+from src.training.optimizer import learning_rates
 from src.training.run import Saver
 from src.training.step import TrainStep, step_options
 from src.weights import load as weights_of
@@ -304,3 +309,54 @@ def test_curves_are_drawn_of_any_metrics_file(name: str, value: object, tmp_path
     path = tmp_path / "metrics.jsonl"
     path.write_text("\n".join([*sound, odd, '{"step": 9}', '{"step": 9, "AP": 0.5}', "{}"]))
     assert visual.training_curves(read_records(path)).axes
+
+
+# --- values ------------------------------------------------------------------------------------
+
+EXTREMES = [
+    1e308, -1e308, 1e-320, 0, -1, 2**31, 2**63, 10**400, math.nan, math.inf, [],
+    [1e308, 1e308, 1e308], [[1e308] * 3] * 3, [2**40, 2**40], ["", "\0"],
+]  # fmt: skip
+
+
+DEFAULTS = config().model_dump()
+
+
+def changed_values(name: str, value: object) -> dict[str, object]:
+    """The default configuration with another value."""
+    values = copy.deepcopy(DEFAULTS)
+    *sections, last = name.split(".")
+    group = values
+    for section in sections:
+        group = group[section]
+    group[last] = value
+    return values
+
+
+def test_every_number_has_bounds():
+    """What is taken stays a number in int32 (a seed: uint32) and in float32."""
+    for name, _ in leaves(DEFAULTS):
+        for value in EXTREMES:
+            try:
+                taken = Config.model_validate(changed_values(name, value)).model_dump()
+            except ValidationError:
+                continue
+            for number in np.ravel(np.array(dict(leaves(taken))[name])).tolist():
+                if isinstance(number, str):
+                    continue
+                assert type(number) is float or number < 2**31 or name == "seed", (name, value)
+                assert math.isfinite(np.float32(number)), (name, value)
+                if np.float32(number) == 0:
+                    Config.model_validate(changed_values(name, type(value)(0)))  # as good as 0
+
+
+def test_trainings_without_end_and_rates_that_are_not_finite_are_refused():
+    recipe = config().train_config
+    with pytest.raises(UserError, match="would have 10,000,000,000 steps"):
+        learning_rates(recipe, 10**10, 100_000)
+    options = ("--train_config.lr_schedule", "MultiDecay", "--train_config.MultiDecay.factor")
+    with pytest.raises(UserError, match="of update 4 is not finite"):
+        learning_rates(
+            config(*options, "1e-30", "--train_config.MultiDecay.multi_epochs", "[3, 3, 3]")
+            .train_config, 8, 1
+        )  # fmt: skip

@@ -16,15 +16,23 @@ def _not_zero(value: int) -> int:
     return value
 
 
-Count = Annotated[int, Field(ge=1)]
-CountOrAll = Annotated[int, Field(ge=-1), AfterValidator(_not_zero)]
-Index = Annotated[int, Field(ge=0)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+# Numbers stay numbers in what follows: int32, and float32 with room for products.
+_LARGEST_INT, _LARGEST, _SMALLEST = 2**31 - 1, 1e30, 1e-30
+Count = Annotated[int, Field(ge=1, le=_LARGEST_INT)]
+CountOrAll = Annotated[int, Field(ge=-1, le=_LARGEST_INT), AfterValidator(_not_zero)]
+Index = Annotated[int, Field(ge=0, le=_LARGEST_INT)]
+NonNegative = Annotated[float, Field(ge=0, le=_LARGEST)]
+Positive = Annotated[float, Field(ge=_SMALLEST, le=_LARGEST)]
+# Of what memory is taken for: beyond these they are mistakes.
+BatchSize = Annotated[int, Field(ge=1, le=65_536)]
+Channels = Annotated[int, Field(ge=1, le=16_384)]
+Entries = Annotated[int, Field(ge=1, le=100_000)]  # classes, objects of an image
 Probability = Annotated[float, Field(ge=0, le=1)]
 # What MindRecord takes as the beginning of a file name.
 FileName = Annotated[str, Field(pattern=r"""^[^\s/\\:*?"<>|`&;'][^/\\:*?"<>|`&;']*$""")]
-Triple = Annotated[list[float], Field(min_length=3, max_length=3)]
+Triple = Annotated[
+    list[Annotated[float, Field(ge=-1e6, le=1e6)]], Field(min_length=3, max_length=3)
+]
 # Beyond these bounds sizes and lengths are mistakes, and would end in numbers that overflow.
 LARGEST_INPUT_SIDE = 8192
 Resolution = Annotated[
@@ -45,8 +53,8 @@ class Section(BaseModel):
 
 
 class DatasetConfig(Section):
-    num_classes: Count
-    max_objs: Count
+    num_classes: Entries
+    max_objs: Entries
     input_res_train: Resolution
     output_res: OutputResolution
     input_res_test: Resolution
@@ -74,7 +82,7 @@ class DatasetConfig(Section):
     turn_by_exif: bool
     take_damaged_jpegs: bool
     num_shards: Annotated[int, Field(ge=1, le=1000)]
-    num_workers: Index
+    num_workers: Annotated[int, Field(ge=0, le=1024)]
     image_backend: str
 
     @model_validator(mode="after")
@@ -89,14 +97,17 @@ class DatasetConfig(Section):
         return self
 
 
+_STAGES = Field(min_length=1, max_length=8)
+
+
 class NetConfig(Section):
     num_stacks: Annotated[int, Field(ge=1, le=1)]
     down_ratio: Count
-    head_conv: Count
+    head_conv: Channels
     block: str
-    block_class: Annotated[list[Count], Field(min_length=1)]
-    stage_channels: Annotated[list[Count], Field(min_length=1)]
-    up_channels: list[Count]
+    block_class: Annotated[list[Annotated[int, Field(ge=1, le=200)]], _STAGES]
+    stage_channels: Annotated[list[Channels], _STAGES]
+    up_channels: Annotated[list[Channels], Field(max_length=8)]
     deformable: str
     stem_pool: str
     dense_hp: bool
@@ -145,12 +156,12 @@ class MultiDecayConfig(Section):
     learning_rate: Positive
     eps: Positive
     warmup_steps: Index
-    multi_epochs: list[Count]
+    multi_epochs: Annotated[list[Count], Field(max_length=1000)]
     factor: Positive
 
 
 class TrainConfig(Section):
-    batch_size: Count
+    batch_size: BatchSize
     accumulate_steps: Count
     amp_level: str
     loss_scale: str
@@ -183,9 +194,9 @@ class EvalConfig(Section):
     SOFT_NMS: bool
     keep_res: bool
     pad: Annotated[int, Field(ge=31, le=4095)]
-    multi_scales: Annotated[list[Scale], Field(min_length=1)]
+    multi_scales: Annotated[list[Scale], Field(min_length=1, max_length=100)]
     flip_test: bool
-    batch_size: Count
+    batch_size: BatchSize
     K: Count
     score_thresh: Probability
     num_images: CountOrAll
@@ -193,7 +204,7 @@ class EvalConfig(Section):
 
 
 class ExportConfig(Section):
-    batch_size: Count
+    batch_size: BatchSize
     input_dtype: str
     deformable: str
 
@@ -256,7 +267,7 @@ class Config(Section):
     export_format: str
     export_load_ckpt: str
     export_name: str
-    mindir_version: int
+    mindir_version: Index
 
     val_data_dir: str
     predict_dir: str

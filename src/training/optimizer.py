@@ -15,6 +15,9 @@ def warm_up(total_steps: int, warmup_steps: int) -> np.ndarray:
     return np.minimum(1.0, np.arange(1, total_steps + 1) / max(1, warmup_steps))
 
 
+_MOST_STEPS = 100_000_000
+
+
 def multi_decay(
     total_steps: int,
     steps_per_epoch: int,
@@ -30,8 +33,9 @@ def multi_decay(
     """
     epoch = np.arange(total_steps) * accumulate_steps // steps_per_epoch
     drops = sum((epoch >= last).astype(int) for last in multi_epochs)
-    rates = learning_rate / factor ** np.asarray(drops, np.float64)
-    return (rates * warm_up(total_steps, warmup_steps)).astype(np.float32)
+    with np.errstate(all="ignore"):  # `learning_rates` tells what is not finite
+        rates = learning_rate / factor ** np.asarray(drops, np.float64)
+        return (rates * warm_up(total_steps, warmup_steps)).astype(np.float32)
 
 
 def poly_decay(
@@ -58,8 +62,14 @@ def learning_rates(
         rank_size: devices that train together.
 
     Raises:
-        UserError: not a single update would be taken.
+        UserError: not a single update would be taken, or more than int32 and memory hold, or a
+            rate is not finite.
     """
+    if total_steps > _MOST_STEPS:
+        raise UserError(
+            f"epoch_size: the training would have {total_steps:,} steps, more than "
+            f"{_MOST_STEPS:,}; lower it or give --train_steps."
+        )
     updates = total_steps // config.accumulate_steps
     if updates == 0:
         raise UserError(
@@ -80,6 +90,12 @@ def learning_rates(
     if config.scale_learning_rate:
         images = config.batch_size * config.accumulate_steps * rank_size
         rates = rates * np.float32(images / config.reference_batch_size)
+    if not np.isfinite(rates).all():
+        first = int(np.argmin(np.isfinite(rates)))
+        raise UserError(
+            f"train_config.{config.lr_schedule}: the learning rate of update {first + 1} is not "
+            "finite; change learning_rate or factor."
+        )
     return rates
 
 
