@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from google.protobuf.message import DecodeError
 from mindspore import Tensor, nn
-from mindspore.train.mind_ir_pb2 import GraphProto, ModelProto, TensorProto
+from mindspore.train.mind_ir_pb2 import AttributeProto, GraphProto, ModelProto, TensorProto
 
 from src.data.augment import normalise
 from src.deploy import mindir_v1
@@ -50,6 +50,8 @@ def load_mindir(
     except (DecodeError, UnicodeDecodeError, RecursionError):
         raise UserError(f"{path}: is not a MINDIR; {_REMEDY}.") from None
     _check_tensors(path, content)
+    if not _is_graph(content):
+        raise UserError(f"{path}: its graph is damaged; {_REMEDY}.")
     tensors = [value.tensor[0] for value in content.graph.input if value.tensor]
     types = {TensorProto.FLOAT: "float32", TensorProto.UINT8: "uint8"}
     if len(tensors) != 1 or tensors[0].data_type not in types:
@@ -116,3 +118,34 @@ def _tensors(graphs: Sequence[GraphProto]) -> Iterator[TensorProto]:
                     if tensor.raw_data or node.op_type == "Constant":
                         yield tensor
                 attributes += attribute.values
+
+
+def _is_graph(content: ModelProto) -> bool:
+    """Whether all that nodes name is there; MindSpore takes the first of nothing, and aborts."""
+    primitives = {f"REF::{primitive.name}" for primitive in content.primitives}
+    functions = {function.name for function in content.functions}
+    for graph in [content.graph, *content.functions]:
+        known = {value.name for value in [*graph.parameter, *graph.input]} | functions
+        for node in graph.node:
+            is_constant = node.op_type == "Constant"
+            if not node.output or not node.output[0] or (is_constant and not node.attribute):
+                return False
+            if not is_constant and node.op_type not in primitives | functions | known:
+                return False
+            if not known.issuperset(node.input) or not all(map(_is_attribute, node.attribute)):
+                return False
+            known.update(node.output)
+        if not graph.output or not all(value.name in known for value in graph.output):
+            return False
+        if not all(value.tensor or value.HasField("attr_info") for value in graph.output):
+            return False
+    primitive_attributes = [a for primitive in content.primitives for a in primitive.attribute]
+    return all(map(_is_attribute, primitive_attributes))
+
+
+def _is_attribute(attribute: AttributeProto) -> bool:
+    """Whether it has the values that its type says, in all its parts."""
+    kinds = AttributeProto
+    if attribute.type == kinds.TENSORS and not attribute.tensors:
+        return False
+    return attribute.type != kinds.UNDEFINED and all(map(_is_attribute, attribute.values))
