@@ -19,6 +19,7 @@ from mindspore.train.checkpoint_pb2 import Checkpoint
 from pydantic import ValidationError
 
 from src import visual
+from src.data import coco
 from src.data.loader import create_train_dataset
 from src.data.mindrecord import check_content, load_manifest
 from src.evaluation.detector import detector_of
@@ -223,6 +224,18 @@ def test_names_inside_files_cannot_write_to_the_terminal(tmp_path: Path, program
     )
     assert_refused(done, "\\x1b[31m\\xe4\\nerror: fine.jpg")
     assert "\x1b" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("name", ["é" * 300, "%2e" * 300, "a\\" * 3000, "\0ä", "\udcff%"])
+def test_a_name_that_no_file_can_have_costs_its_image_alone(name: str, tmp_path: Path):
+    content = json.loads(hostile.sound("annotations"))
+    content["images"][1]["file_name"] = name
+    path, options = tmp_path / "a.json", config("--config_path", str(QUICKSTART)).dataset_config
+    path.write_text(json.dumps(content))
+    bad = coco.BadRecords("skip")
+    content = coco.read_annotation_file(path)
+    records = coco.read_records(content, path, tmp_path, options, bad)
+    assert {0, 2, 3} <= {record.image_id for record in records}
 
 
 # --- MindRecord sets ---------------------------------------------------------------------------

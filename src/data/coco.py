@@ -449,7 +449,7 @@ class _ImageReading:
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except ValueError:  # a NUL in the name
+    except (ValueError, OSError):  # a NUL in the name, or it is too long
         return False
 
 
