@@ -8,6 +8,7 @@ import math
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -33,6 +34,7 @@ from src.training.metrics import read_records
 from src.training.optimizer import learning_rates
 from src.training.run import Saver
 from src.training.step import TrainStep, step_options
+from src.weights import files
 from src.weights import load as weights_of
 from tests import hostile
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
@@ -373,3 +375,46 @@ def test_trainings_without_end_and_rates_that_are_not_finite_are_refused():
             config(*options, "1e-30", "--train_config.MultiDecay.multi_epochs", "[3, 3, 3]")
             .train_config, 8, 1
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "seed: 2024-01-32", "seed: 2024-13-01", "seed: 2024-01-01", "seed: " + "9" * 5000,
+        "seed: 0x" + "f" * 5000, "seed: 1" + ":59" * 2000, "seed: &a [*a]", "seed: &a {b: *a}",
+        "train_config: &a {Adam: *a}", "dataset_config: &a {mean: [*a, *a, *a]}",
+        "net_config: &a {block_class: &b [*a, *b]}", "seed: 1e", "seed: 1e+", "seed: 0b",
+        "seed: 0o9", "seed: .", "seed: +", "seed: *a", "seed: !!binary x", "seed: !!set {a, b}",
+        "seed: !!omap [a: 1]", "seed: !!timestamp x", "seed: !!int x", "seed: !!float x",
+        "<<: 1", "<<: [1]", "<<: &a {<<: *a}", "? [a]\n: 1", "? {a: 1}\n: 1", "? !!null\n: 1",
+        "seed: \x01", "\ufeffseed: 1\n---\nseed: 1", "%YAML 9.9\n---\nseed: x", "seed: 1\n...\nx",
+        "1: 2", "null: 1", ".nan: 1", "a.b: 1", "seed.x: 1", '"": 1', "train_config: {1: 2}",
+        "data_url: '\\0'", 'data_url: "\\0"', 'data_url: "\\ud800"', "dataset_config: {mean: .inf}",
+        "eval_config: {multi_scales: [.nan]}", "dataset_config: {coco_classes: [[a], {b: c}]}",
+        "train_config: {loss_scale: [1]}", "train_config: {loss_scale: {}}", "resume: {a: 1}",
+    ],
+)  # fmt: skip
+def test_a_yaml_of_any_kind_ends_in_a_value_or_a_sentence(content: str, tmp_path: Path):
+    path = tmp_path / "a.yaml"
+    path.write_text(content)
+    try:
+        config("--config_path", str(path))
+    except UserError as error:
+        assert str(error).isprintable() and len(str(error)) <= 1200
+
+
+@pytest.mark.parametrize("how", ["packed", "cut", "larger"])
+def test_archives_that_lie_are_not_given_to_pytorch(how: str, tmp_path: Path):
+    path = tmp_path / "a.pth"
+    with zipfile.ZipFile(path, "w") as archive:
+        kind = zipfile.ZIP_DEFLATED if how == "packed" else zipfile.ZIP_STORED
+        archive.writestr("archive/data.pkl", bytes(100_000), kind)
+    content = bytearray(path.read_bytes())
+    if how == "cut":
+        del content[-30:]
+    elif how == "larger":  # its size in the archive's list, twice
+        at = content.rindex(b"PK\x01\x02")
+        content[at + 20 : at + 28] = (2**31 - 1).to_bytes(4, "little") * 2
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="damaged or truncated file of PyTorch"):
+        files.read(path)

@@ -26,9 +26,20 @@ DEFAULT_CONFIG_PATH = Path(__file__).resolve().parents[2] / "default_config.yaml
 
 # What parameters that are no booleans stand for without a value.
 _VALUES_ALONE = {"resume": "newest"}
-# How values stand in messages: a file may hold any amount of them.
-_SHORT = reprlib.Repr()
+
+
+class _Short(reprlib.Repr):
+    """How values stand in messages: a file may hold any amount of them."""
+
+    def repr_int(self, x: int, level: int) -> str:
+        bits = x.bit_length()  # Python writes no number of more than 4,300 digits
+        return super().repr_int(x, level) if bits < 10_000 else f"a number of {bits} bits"
+
+
+_SHORT = _Short()
 _SHORT.maxstring = _SHORT.maxother = _SHORT.maxlong = 200
+# Not UTF-8, no date, and whatever else the classes of tags stumble over.
+_NO_YAML = (yaml.YAMLError, ValueError, AttributeError, TypeError, LookupError, OverflowError)
 _DEEPEST = 20  # nodes of a yaml in one another
 # Short names of parameters in sections.
 _ALIASES = {"eval_config.score_thresh": "score_thresh"}
@@ -162,7 +173,7 @@ def _read_yaml(path: Path, documents: int) -> list[dict[str, Any]]:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); check --config_path."
         ) from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or no date
+    except _NO_YAML as error:
         raise UserError(f"{path}: is not YAML ({' '.join(str(error).split())}).") from None
     except RecursionError:
         raise UserError(f"{path}: is nested too deeply for a file of parameters.") from None
@@ -294,5 +305,5 @@ def _parse_value(text: str, kind: Any) -> Any:
         if kind == list[str]:
             _take_as_text(node)
         return loader.construct_document(node) if node else None
-    except (yaml.YAMLError, ValueError, RecursionError):
+    except (*_NO_YAML, RecursionError):
         return text  # the type check names it

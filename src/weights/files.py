@@ -9,6 +9,7 @@ pickles that call anything.
 import io
 import pickle
 import re
+import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -66,7 +67,7 @@ def read(path: Path) -> Stored:
     with path.open("rb") as file:
         start = file.read(9)
     if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, a pickle
-        return _read_pytorch(path)
+        return _read_pytorch(path, start.startswith(b"PK"))
     if start[8:] == b"{" and int.from_bytes(start[:8], "little") <= _LARGEST_HEADER:
         return _read_safetensors(path)
     return _read_mindspore(path)
@@ -146,7 +147,21 @@ def _read_safetensors(path: Path) -> Stored:
     return Stored(path, tensors, remarks, metadata)
 
 
-def _read_pytorch(path: Path) -> Stored:
+def _is_sound_archive(path: Path) -> bool:
+    """Whether a zip archive of PyTorch, which packs nothing, has the bytes that it states."""
+    size = path.stat().st_size
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):
+        return False
+    is_plain = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    return is_plain and sum(entry.file_size for entry in entries) <= size
+
+
+def _read_pytorch(path: Path, is_archive: bool) -> Stored:
+    if is_archive and not _is_sound_archive(path):
+        raise _damaged(path)
     try:
         with telling("loading PyTorch"):
             import torch
