@@ -171,10 +171,9 @@ def test_a_training_that_diverged_keeps_the_last_finite_checkpoint(
     network.weight.set_data(ms.Tensor(weight))
     keeper.save(4)
     assert "1 of" in (said := capsys.readouterr().out) and "the training has diverged" in said
-    with pytest.raises(UserError, match="the training has diverged"):  # exit code 2 at the end
-        keeper.on_train_step_end(
-            SimpleNamespace(original_args=lambda: SimpleNamespace(cur_step_num=8))
-        )
+    keeper.on_train_step_end(SimpleNamespace(original_args=lambda: SimpleNamespace(cur_step_num=8)))
+    with pytest.raises(UserError, match="the training has diverged"):  # exit code 2
+        keeper.on_train_end(None)
     assert [path.name for path in saver.folder.iterdir()] == ["centernet-1_2.ckpt"]
     saver.save_bad(8)  # to look at
     assert (saver.folder / "bad.ckpt").exists()
