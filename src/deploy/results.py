@@ -156,6 +156,6 @@ def _is_result(entry: Any) -> bool:
         and is_id(entry.get("image_id"))
         and is_id(entry.get("category_id"))
         and is_box(entry.get("bbox"))
-        and type(entry.get("score")) in (float, int)
+        and (type(entry.get("score")) is float or is_id(entry.get("score")))
         and bool(np.isfinite([*entry["bbox"], entry["score"]]).all())
     )
