@@ -23,6 +23,8 @@ from mindspore.train.mind_ir_pb2 import (
     TensorProto,
 )
 
+from src.deploy import mindir_v1
+
 _REFERENCE = "REF::"
 # Nodes that compute nothing.
 _PLUMBING = frozenset({"Depend", "Load", "MakeTuple", "TupleGetItem", "UpdateState"})
@@ -53,7 +55,7 @@ def runnable(model: ModelProto) -> nn.GraphCell:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.mindir"
         path.write_bytes(model.SerializeToString())
-        return nn.GraphCell(ms.load(str(path)))
+        return nn.GraphCell(mindir_v1.load(path))
 
 
 def operators(model: ModelProto) -> list[str]:

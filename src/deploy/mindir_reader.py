@@ -115,7 +115,8 @@ def _tensors(graphs: Sequence[GraphProto]) -> Iterator[TensorProto]:
             while attributes:
                 attribute = attributes.pop()
                 for tensor in [attribute.t] * attribute.HasField("t") + list(attribute.tensors):
-                    if tensor.raw_data or node.op_type == "Constant":
+                    is_value = node.op_type == "Constant" and not mindir_v1.is_type(node)
+                    if tensor.raw_data or is_value:
                         yield tensor
                 attributes += attribute.values
 

@@ -126,6 +126,11 @@ def write_version_1(source: Path, target: Path) -> None:
         partial.write_bytes(model.SerializeToString())
 
 
+def is_type(node: NodeProto) -> bool:
+    """Whether a constant of a version-1 file stands for a type: its tensor has no content."""
+    return node.op_type == "Constant" and node.name.endswith(_TYPE)
+
+
 def load(path: Path) -> object:
     """`mindspore.load` of a MINDIR of either version.
 
@@ -136,7 +141,7 @@ def load(path: Path) -> object:
     if model.mind_ir_version != 1:
         return ms.load(str(path))
     for node in model.graph.node:
-        if node.name.endswith(_TYPE):
+        if is_type(node):
             value = _attribute(node, "value")
             value.type = AttributeProto.INT64
             value.i = typing.type_to_type_id(_TYPES[value.tensors[0].data_type])
