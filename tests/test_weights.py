@@ -12,6 +12,7 @@ import re
 import struct
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -579,7 +580,8 @@ def test_a_file_that_asks_for_a_call_does_not_get_it(kind: str, tmp_path: Path):
 
 def test_without_pytorch_one_sentence_says_how_to_convert_elsewhere(tmp_path: Path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)  # importing it then fails
-    (tmp_path / "m.pth").write_bytes(b"PK\x03\x04" + bytes(20))
+    with zipfile.ZipFile(tmp_path / "m.pth", "w") as archive:
+        archive.writestr("m/data.pkl", pickle.dumps({}))
     with pytest.raises(UserError, match=r"pip install torch, or run python -c \"import torch, "):
         files.read(tmp_path / "m.pth")
     with pytest.raises(UserError, match=r"writing \.pth needs PyTorch"):
