@@ -35,6 +35,17 @@ class Largest3x3(nn.Cell):
         return x
 
 
+class MaxPool3x3(nn.Cell):
+    """`Largest3x3` by one operator, where that is float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = ops.MaxPool(3, 1, "same")
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.pool(x)
+
+
 class TopPeaks(nn.Cell):
     """The K largest values of maps (B,C,h,w): score float32, class and cell int32, each (B,K).
 
