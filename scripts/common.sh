@@ -154,7 +154,8 @@ in_background() {
 }
 
 # The processes of a training, each leader of its own session: "rank N", or "scheduler", which
-# brings the ranks together and ends after them. codes[i] is there when process i has ended.
+# brings the ranks together and ends after them. codes[i] is there when process i has ended; its id
+# may then be that of somebody else's process, which is not to be touched.
 processes=() names=() logs=() codes=()
 
 # started NAME LOG: notes the background process that was started last.
@@ -164,10 +165,16 @@ started() {
     logs+=("$2")
 }
 
+# runs PROCESS: whether a background process of this shell runs still. The system may have given the
+# id of one that has ended to another process; the shell knows its own.
+runs() {
+    [[ $'\n'$(jobs -rp)$'\n' == *$'\n'"$1"$'\n'* ]]
+}
+
 # has_ended I: whether process I has, with its exit code in codes[I].
 has_ended() {
     [[ -z "${codes[$1]:-}" ]] || return 0
-    ! kill -0 "${processes[$1]}" 2> /dev/null || return 1
+    ! runs "${processes[$1]}" || return 1
     codes[$1]=0
     wait "${processes[$1]}" 2> /dev/null || codes[$1]=$?
 }
@@ -185,8 +192,9 @@ catch_signals() {
 # exit code is its own. A signal to this shell stops the training: each rank gets SIGTERM and
 # STOP_SECONDS (120) to finish its step and write what it has to; a second signal kills at once. The
 # exit code is then 143 after SIGTERM, 130 after SIGINT, 129 after SIGHUP, 137 if a rank was killed.
+# A rank that has to be killed gets a last line in its log that says why.
 supervise() {
-    local running failed ranks asked='' deadline='' code=0 i
+    local running failed ranks asked='' deadline='' code=0 cause='' i
     catch_signals
     echo "logs: ${logs[*]}"
     echo "processes: ${processes[*]}"
@@ -194,6 +202,7 @@ supervise() {
         look
         if [[ $code -eq 0 && ${#failed[@]} -gt 0 ]]; then
             code=${codes[${failed[0]}]}
+            cause="${names[${failed[0]}]} has ended with exit code $code"
             for i in "${failed[@]}"; do
                 report_end "$i"
             done
@@ -222,6 +231,8 @@ supervise() {
     fi
     if [[ $code -ne 0 || $stop -ne 0 ]]; then
         kill_processes
+        tell_killed
+        report_codes
     fi
     [[ $code -ne 0 ]] || code=$stop
     return "$code"
@@ -253,6 +264,26 @@ report_end() {
     tail -n 10 "${logs[$1]}" >&2 || true
 }
 
+# tell_killed: the last line of the logs of `ranks` that were killed. A log may be on a full disk.
+tell_killed() {
+    local i
+    for i in "${ranks[@]}"; do
+        [[ "${codes[i]:-}" != 137 ]] || {
+            echo "error: killed by the launcher, as ${cause:-it has not stopped in time};" \
+                "--resume goes on from the last checkpoint" >> "${logs[i]}"
+        } 2> /dev/null || true
+    done
+}
+
+# report_codes: one line with all exit codes.
+report_codes() {
+    local i line=''
+    for i in "${!processes[@]}"; do
+        line+=", ${names[i]} ${codes[i]:-(runs)}"
+    done
+    echo "exit codes: ${line:2}" >&2
+}
+
 # ask_to_stop: SIGTERM to the ranks. Not to the scheduler, without which they could not go on, and
 # not to what ranks have started, as compilers on Ascend, which their step may need.
 ask_to_stop() {
@@ -276,15 +307,26 @@ end_within() {
 # takes a loaded machine its time, for 30 seconds at most.
 kill_processes() {
     local i end=$((SECONDS + 30))
-    for i in "${processes[@]}"; do
-        # The second form is for one that has not come to have its own session yet.
-        kill -s KILL -- "-$i" 2> /dev/null || kill -s KILL "$i" 2> /dev/null || true
+    for i in "${!processes[@]}"; do
+        if ! has_ended "$i"; then
+            # The second form is for one that has not come to have its own session yet.
+            kill -s KILL -- "-${processes[i]}" 2> /dev/null \
+                || kill -s KILL "${processes[i]}" 2> /dev/null || true
+        elif has_left "$i"; then
+            kill -s KILL -- "-${processes[i]}" 2> /dev/null || true
+        fi
     done
     for i in "${!processes[@]}"; do
-        until has_ended "$i" && ! group_lives "${processes[i]}" || [[ $SECONDS -ge $end ]]; do
+        until has_ended "$i" && ! has_left "$i" || [[ $SECONDS -ge $end ]]; do
             pause
         done
     done
+}
+
+# has_left I: whether something of the group of process I, which has ended, still runs. The system
+# gives no id again that is a group's; so if a process has the id, the group is another one.
+has_left() {
+    [[ ! -e "/proc/${processes[$1]}" ]] && group_lives "${processes[$1]}"
 }
 
 # group_lives LEADER: whether its group has a process that is more than an entry in the table.
@@ -303,5 +345,13 @@ group_lives() {
 # pause: a second in which signals are acted on at once. bash tells here which processes were killed.
 pause() {
     sleep 1 &
-    wait "$!" 2> /dev/null || true
+    wait "$!" 2> /dev/null || end_child "$!"
+}
+
+# end_child PROCESS: ends a background process of this shell that a signal has kept from waiting for.
+end_child() {
+    while runs "$1"; do
+        kill "$1" 2> /dev/null || true
+        wait "$1" 2> /dev/null || true
+    done
 }

@@ -4,7 +4,7 @@
 python msrun_worker.py FILE PROGRAM [ARGUMENT ...]
 
 FILE gets a line when PROGRAM starts, and one when it has ended, with fields divided by tabs:
-    started PROCESS NAME LOG
+    started PROCESS NAME LOG THIS_PROCESS
     ended PROCESS CODE
 A line "stopped" is the script's, when it ends with what it has seen: a PROGRAM that starts later is
 killed. CODE is the one that a shell gives: 128 and the signal's number after a signal.
@@ -22,7 +22,8 @@ def main() -> int:
     process = subprocess.Popen([sys.executable, *command], start_new_session=True)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the program's to answer, not this one's
-    note(file, "started", process.pid, name(), Path("/proc/self/fd/1").readlink())
+    log = Path("/proc/self/fd/1").readlink()
+    note(file, "started", process.pid, name(), log, os.getpid())
     if "stopped" in Path(file).read_text().splitlines():  # the script, which has not seen it
         os.killpg(process.pid, signal.SIGKILL)
     code = process.wait()

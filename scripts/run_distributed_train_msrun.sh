@@ -97,32 +97,42 @@ cd "$log_dir"
 
 # read_processes: the scheduler and the ranks that msrun_worker.py has noted so far.
 read_processes() {
-    local event process name log
-    processes=() names=() logs=()
-    while IFS=$'\t' read -r event process name log; do
+    local event process name log worker
+    processes=() names=() logs=() workers=()
+    while IFS=$'\t' read -r event process name log worker; do
         [[ "$event" == started ]] || continue
-        processes+=("$process") names+=("$name") logs+=("$log")
+        processes+=("$process") names+=("$name") logs+=("$log") workers+=("$worker")
     done < processes
+}
+
+# wait_for_workers: each msrun_worker.py outlives its program by a moment.
+wait_for_workers() {
+    local worker end=$((SECONDS + 10))
+    for worker in "${workers[@]}"; do
+        while [[ $SECONDS -lt $end ]] && grep -qs msrun_worker.py "/proc/$worker/cmdline"; do
+            sleep 0.1
+        done
+    done
 }
 
 # has_ended I: as in common.sh, for processes that are not this shell's own.
 has_ended() {
-    local process=${processes[$1]} try
+    local process=${processes[$1]} try code
     [[ -z "${codes[$1]:-}" ]] || return 0
-    ! kill -0 "$process" 2> /dev/null || return 1
     for try in 1 2; do
-        codes[$1]=$(sed -n "s/^ended\t$process\t//p" processes)
-        [[ -z "${codes[$1]}" && $try -eq 1 ]] || break
-        pause # its code is noted soon, unless msrun_worker.py was killed too
+        code=$(sed -n "s/^ended\t$process\t//p" processes) # first: its id may be in use again
+        [[ -z "$code" ]] || break
+        ! kill -0 "$process" 2> /dev/null || return 1
+        [[ $try -eq 2 ]] || pause # its code is noted soon, unless msrun_worker.py was killed too
     done
-    codes[$1]=${codes[$1]:-1}
+    codes[$1]=${code:-1}
 }
 
 catch_signals
 touch processes
 setsid "${command[@]}" & # apart from the terminal: Ctrl-C is for this script to act on
 launcher=$! code=0
-while kill -0 "$launcher" 2> /dev/null; do
+while runs "$launcher"; do
     pause
 done
 wait "$launcher" || code=$?
@@ -132,6 +142,7 @@ for ((i = 0; i < 60 && code == 0; i++)); do
     read_processes
     if [[ ${#processes[@]} -ge $count ]]; then
         supervise || code=$?
+        wait_for_workers
         exit "$code"
     fi
     pause
@@ -139,4 +150,5 @@ done
 echo stopped >> processes # one that starts only now ends by itself
 read_processes
 kill_processes
+wait_for_workers
 fail "msrun has not started $count processes (its exit code: $code); logs: $log_dir"

@@ -66,7 +66,7 @@ run_stoppable() {
     starting=''
     [[ -z "$signal" ]] || kill -s "$signal" -- "-$child" || true # one that came too early
     wait "$child" || code=$?
-    while kill -0 "$child" 2> /dev/null; do # a signal has ended the waiting
+    while runs "$child"; do # a signal has ended the waiting
         code=0
         wait "$child" || code=$?
     done

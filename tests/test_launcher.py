@@ -726,7 +726,15 @@ def rank_processes(folder: Path) -> list[int]:
 def left_over(folder: Path) -> list[int]:
     """The ranks' processes and their helpers that are alive."""
     started = " ".join(path.read_text() for path in folder.glob("rank_*"))
-    return [process for process in map(int, started.split()) if is_alive(process)]
+    return [process for process in map(int, started.split()) if works_below(process, folder)]
+
+
+def works_below(process: int, folder: Path) -> bool:
+    """Whether it is alive; the id of one that has ended may be that of a stranger elsewhere."""
+    try:
+        return is_alive(process) and Path(f"/proc/{process}/cwd").readlink().is_relative_to(folder)
+    except OSError:
+        return False
 
 
 def wait_until(condition, seconds: float = 30) -> bool:
