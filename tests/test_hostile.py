@@ -25,11 +25,12 @@ from src.data.loader import create_train_dataset
 from src.data.mindrecord import check_content, load_manifest
 from src.evaluation.detector import detector_of
 from src.model_utils.config import leaves
+from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.centernet import create_network
 from src.training import checkpoints, resume
-from src.training.callbacks import CheckpointKeeper
+from src.training.callbacks import CheckpointKeeper, EndTogether
 from src.training.metrics import read_records
 from src.training.optimizer import learning_rates
 from src.training.run import Saver
@@ -173,7 +174,7 @@ def test_a_training_that_diverged_keeps_the_last_finite_checkpoint(
     assert "1 of" in (said := capsys.readouterr().out) and "the training has diverged" in said
     keeper.on_train_step_end(SimpleNamespace(original_args=lambda: SimpleNamespace(cur_step_num=8)))
     with pytest.raises(UserError, match="the training has diverged"):  # exit code 2
-        keeper.on_train_end(None)
+        EndTogether(keeper, Device("CPU", 0, 1)).on_train_end(None)
     assert [path.name for path in saver.folder.iterdir()] == ["centernet-1_2.ckpt"]
     saver.save_bad(8)  # to look at
     assert (saver.folder / "bad.ckpt").exists()

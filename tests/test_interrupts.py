@@ -1,6 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Ctrl-C and SIGTERM end a program within seconds, wherever it is."""
 
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -85,8 +87,12 @@ def test_a_program_ends_within_seconds_wherever_it_is(
     program.send_signal(number)
     out, errors = program.communicate(timeout=60)
     assert time.monotonic() - sent < seconds + 10  # of a machine that has other work
-    said = f"stopped by {number.name}\n"
-    assert (program.returncode, out, errors) == (128 + number, "", said)
+    assert (program.returncode, out) == (128 + number, "")
+    # Which thread got it decides whether its sender is known; with one, it always is.
+    sender = rf"( from process {os.getpid()} \(.+\)){'?' if earlier else ''}"
+    if number == signal.SIGTERM:
+        sender = ""
+    assert re.fullmatch(f"stopped by {number.name}{sender}\n", errors)
     assert [path.name for path in tmp_path.iterdir() if path.name != "mindspore"] == left
 
 

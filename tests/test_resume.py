@@ -21,10 +21,11 @@ import numpy as np
 import psutil
 import pytest
 
+from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
 from src.models.centernet import create_network
 from src.training import checkpoints, resume
-from src.training.callbacks import CheckpointKeeper
+from src.training.callbacks import CheckpointKeeper, EndTogether
 from src.training.metrics import MetricsFile, read_records
 from src.training.resume import Beginning, Progress, Stopped
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
@@ -119,8 +120,9 @@ def test_a_signal_ends_the_step_writes_a_checkpoint_and_the_training_goes_on_fro
     training.process.send_signal(number)
     training.process.send_signal(number)  # a launcher and a terminal may both send it
     assert training.ended(60) == code
-    said = training.line(f"training: stopped by {signal.Signals(number).name} after step ")
-    stopped = int(said.split()[6].rstrip(";"))
+    said = training.line(f"training: stopped by {signal.Signals(number).name}")
+    stopped = int(re.search(r" after step (\d+);", said)[1])
+    assert (f" from process {os.getpid()} (" in said) == (number == signal.SIGINT)
     assert 5 <= stopped < STEPS
     assert "Traceback" not in training.text
     assert_same(at(tmp_path / "ckpt_0", stopped), at(unbroken, stopped))
@@ -466,7 +468,7 @@ def test_the_last_checkpoint_that_is_not_written_is_an_error_when_all_else_is_do
     for step in range(1, 7):
         keeper.on_train_step_end(step_context(step))
     with pytest.raises(OSError, match="No space left on device"):
-        keeper.on_train_end(step_context(6))
+        EndTogether(keeper, Device("CPU", 0, 1)).on_train_end(step_context(6))
 
 
 def test_the_newest_checkpoints_are_kept_those_of_an_earlier_run_among_them(tmp_path: Path):

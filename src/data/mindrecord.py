@@ -4,8 +4,9 @@
 The manifest, PREFIX.json, is written last: a set without one was never finished.
 """
 
+import contextlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
@@ -201,6 +202,20 @@ def _count_records(
             f"{_REMEDY} again."
         ) from None
     return images, empty_images, boxes
+
+
+@contextlib.contextmanager
+def reading(mindrecord_dir: Path, prefix: str) -> Iterator[None]:
+    """While it lasts a file of the set that MindSpore cannot read any more is a `UserError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "minddata/mindrecord/" not in str(error):  # where in its source
+            raise
+        raise UserError(
+            f"{mindrecord_dir / prefix}: cannot be read any more ({reason(error)}); check the disk "
+            "and, by src/dataset.py --verify, the files; --resume goes on from the last checkpoint."
+        ) from None
 
 
 def reason(error: RuntimeError) -> str:

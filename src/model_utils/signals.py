@@ -29,6 +29,7 @@ _for_steps = threading.Event()  # one came
 _raised = threading.Event()
 _noted = threading.Event()
 _terminated = threading.Event()  # it is SIGTERM that ends the process
+_sender = ""  # who sent the last SIGINT, as messages say it; "" where the system does not tell
 
 
 @contextlib.contextmanager
@@ -85,6 +86,11 @@ def taken_interrupt() -> bool:
     return has_come
 
 
+def interrupt_sender() -> str:
+    """Who sent the last SIGINT, as messages add it; empty for Ctrl-C or where it is unknown."""
+    return _sender
+
+
 def is_interrupted() -> bool:
     """Whether KeyboardInterrupt has been raised: MindSpore may have made another error of it."""
     return _raised.is_set()
@@ -93,7 +99,8 @@ def is_interrupted() -> bool:
 def end_interrupted() -> None:
     """Ends the process now, as interrupted; what it was writing is removed."""
     number = signal.SIGTERM if _terminated.is_set() else signal.SIGINT
-    print(f"stopped by {number.name}", file=sys.stderr, flush=True)
+    sender = interrupt_sender() if number == signal.SIGINT else ""
+    print(f"stopped by {number.name}{sender}", file=sys.stderr, flush=True)
     remove_partial_files()
     for child in _children():  # they have inherited that SIGINT is blocked
         with contextlib.suppress(OSError):
@@ -166,7 +173,10 @@ def _watch(over: threading.Event, heard: int) -> None:
     def comes_within(seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while not over.is_set():
-            if signal.sigtimedwait([signal.SIGINT], 0.1) or _has_been_heard(heard):
+            taken = signal.sigtimedwait([signal.SIGINT], 0.1)
+            if taken:
+                _note_sender(taken.si_pid)
+            if taken or _has_been_heard(heard):
                 return True
             if time.monotonic() > deadline:
                 break
@@ -188,6 +198,17 @@ def _watch(over: threading.Event, heard: int) -> None:
                 comes_within(_SECONDS_TO_END)
         if not over.is_set():
             end_interrupted()
+
+
+def _note_sender(process: int) -> None:
+    global _sender
+    if process == 0:  # the kernel's, as at Ctrl-C, or from outside of a container
+        return
+    command = b""
+    with contextlib.suppress(OSError):
+        command = Path(f"/proc/{process}/cmdline").read_bytes()[:100].replace(b"\0", b" ").strip()
+    shown = command.decode("latin-1").encode("unicode_escape").decode()
+    _sender = f" from process {process}" + (f" ({shown})" if shown else "")
 
 
 def _has_been_heard(heard: int) -> bool:

@@ -22,8 +22,14 @@ from mindspore import Tensor, nn, ops
 from mindspore.train import Callback, RunContext
 
 from src import visual
+from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
-from src.model_utils.signals import note_interrupt, steps_take_interrupts, taken_interrupt
+from src.model_utils.signals import (
+    interrupt_sender,
+    note_interrupt,
+    steps_take_interrupts,
+    taken_interrupt,
+)
 from src.training import resume
 from src.training.metrics import Record, Recorder, read_records
 from src.training.step import TrainStep
@@ -278,7 +284,7 @@ class CheckpointKeeper(Callback):
     """Writes a checkpoint every so many steps and at the end, and keeps the newest.
 
     One that cannot be written, as on a full disk, or whose weights are not finite is told and left
-    out: those before it stay. Only the last one is an error, when all else is done.
+    out: those before it stay. Only the last one is an error, `last_error`, see `EndTogether`.
 
     Args:
         writers: what writes the files of a checkpoint, by their names before -EPOCH_STEP.ckpt; each
@@ -304,7 +310,7 @@ class CheckpointKeeper(Callback):
         self._every_steps, self._keep, self._unit = every_steps, keep, unit
         self._steps_per_epoch, self._total_steps = steps_per_epoch, total_steps
         self._last_step = self._last_saved = 0
-        self._last_error: Exception | None = None
+        self.last_error: Exception | None = None
 
     def on_train_begin(self, run_context: RunContext) -> None:
         self._last_step = self._last_saved = run_context.original_args().cur_step_num
@@ -316,10 +322,6 @@ class CheckpointKeeper(Callback):
             self._last_step = step
             self.save(step)
 
-    def on_train_end(self, run_context: RunContext) -> None:
-        if self._last_error is not None:
-            raise self._last_error
-
     def save(self, step: int) -> None:
         """Writes the checkpoint of a step now, if that has not been done."""
         if step == self._last_saved:
@@ -328,7 +330,7 @@ class CheckpointKeeper(Callback):
             self._write(step)
         except Exception as error:
             if step >= self._total_steps:
-                self._last_error = error
+                self.last_error = error
                 return
             print(
                 f"error: {_sentence(error)}; the training goes on and keeps the checkpoints before",
@@ -350,6 +352,29 @@ class CheckpointKeeper(Callback):
 
     def _file_name(self, name: str, step: int) -> str:
         return resume.file_name(name, step, self._steps_per_epoch)
+
+
+class EndTogether(Callback):
+    """Ends all processes with an error if the last checkpoint is not written, when all is done.
+
+    Args:
+        keeper: of the first process; None on the others, which ask it.
+        device: this process.
+    """
+
+    def __init__(self, keeper: CheckpointKeeper | None, device: Device) -> None:
+        super().__init__()
+        self._keeper, self._device = keeper, device
+
+    def on_train_end(self, run_context: RunContext) -> None:
+        error = self._keeper.last_error if self._keeper else None
+        if resume.told_by_first(error is not None, self._device) and error is None:
+            error = UserError(
+                "training: the first process could not write the last checkpoint; its log says "
+                "why, and --resume goes on from the one before."
+            )
+        if error is not None:
+            raise error
 
 
 class StopAtBadSteps(Callback):
@@ -444,6 +469,8 @@ class StopOnSignal(Callback):
             self._save(step)
         self.exit_code = 128 + (self._received or signal.SIGTERM)
         name = signal.Signals(self.exit_code - 128).name
+        if self._received == signal.SIGINT:
+            name += interrupt_sender()
         print(f"training: stopped by {name} after step {step}; --resume goes on", flush=True)
         run_context.request_stop()
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mindspore import Parameter, Tensor, bfloat16, nn, ops
+from mindspore import Parameter, Tensor, bfloat16, int32, nn, ops
 
 from src.model_utils.config import leaves, shown_short
 from src.model_utils.device_adapter import Device
@@ -257,6 +257,13 @@ def shared_progress(stopped: Stopped | None, device: Device) -> Progress | None:
     shared = _from_first(Tensor(np.array(numbers, np.int32))).asnumpy().tolist()
     counts = dict(zip(_COUNTS, shared, strict=True))
     return Progress(**counts) if counts["step"] >= 0 else None
+
+
+def told_by_first(is_so: bool, device: Device) -> bool:
+    """What the first process says, on every process; all of them have to ask."""
+    if device.rank_size == 1:
+        return is_so
+    return bool(_from_first(Tensor([is_so], int32)).asnumpy().item())
 
 
 def start(

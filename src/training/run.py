@@ -16,6 +16,7 @@ from mindspore import Parameter, nn
 from mindspore.profiler import tensorboard_trace_handler
 
 from src import visual
+from src.data.mindrecord import reading
 from src.data.objects import table_boxes
 from src.model_utils.device_adapter import Device
 from src.model_utils.files import give_usual_modes
@@ -25,6 +26,7 @@ from src.training import checkpoints, resume
 from src.training.callbacks import (
     CheckpointKeeper,
     CountFrom,
+    EndTogether,
     PeriodicEvaluation,
     StopAt,
     StopAtBadSteps,
@@ -95,8 +97,10 @@ def run_training(
         evaluate: evaluates `evaluated_weights` as they are, where this process does.
 
     Raises:
-        UserError: TensorBoard's files are asked for and tensorboardX is not installed, or the loss
-            stays bad for max_bad_steps batches.
+        UserError: TensorBoard's files are asked for and tensorboardX is not installed, the loss
+            stays bad for max_bad_steps batches, the data cannot be read any more, or the first
+            process could not write the last checkpoint.
+        OSError: this process could not.
         SystemExit: SIGTERM or SIGINT has stopped the training: 143 or 130.
     """
     start = beginning.at
@@ -120,7 +124,12 @@ def run_training(
     sinks = config.enable_data_sink and device.target != "CPU"
     round_steps = stride if sinks else start.steps_per_epoch
     try:
-        with _profiled(config), stopper.handling(), telling("starting") as teller:
+        with (
+            reading(Path(config.mindrecord_dir), config.mindrecord_prefix),
+            _profiled(config),
+            stopper.handling(),
+            telling("starting") as teller,
+        ):
             step_teller = StepTeller(teller, start.step, start.steps_per_epoch, total_steps, stride)
             ms.Model(step).train(
                 math.ceil(total_steps / round_steps), dataset, [step_teller, *callbacks],
@@ -229,7 +238,7 @@ def _callbacks(
     metrics_path = folder / "metrics.jsonl"
     earlier: list[Record] = []
     recorders: list[Recorder] = [print_record]
-    keepers: list[ms.Callback] = []
+    keeper = None
     pictures: list[ms.Callback] = []
     save = save_best = save_bad = None
     if saver:
@@ -242,7 +251,6 @@ def _callbacks(
             files, folder, config.save_checkpoint_steps, config.save_checkpoint_num,
             epoch, total_steps, start.accumulate_steps if start.rank_size > 1 else 1,
         )  # fmt: skip
-        keepers = [keeper]
         pictures = [TrainingPicture(metrics_path, folder / "training.png", epoch, total_steps)]
         save, save_best, save_bad = keeper.save, saver.save_best, saver.save_bad
     if config.enable_tensorboard and device.rank == 0:
@@ -252,6 +260,7 @@ def _callbacks(
         start.batch_size * start.rank_size, recorders,
     )  # fmt: skip
     stopper = StopOnSignal(step, total_steps, save)
+    keepers = [keeper] if keeper else []
     callbacks: list[ms.Callback] = [CountFrom(start.step), *keepers, log]
     if evaluate:
         interval = config.eval_interval * epoch
@@ -267,6 +276,8 @@ def _callbacks(
     callbacks += pictures
     if recipe.max_bad_steps > 0:
         callbacks.append(StopAtBadSteps(step, recipe.max_bad_steps, save_bad))
+    if config.enable_save_ckpt:
+        callbacks.append(EndTogether(keeper, device))
     return [*callbacks, stopper, StopAt(total_steps)], stopper
 
 
