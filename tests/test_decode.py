@@ -105,6 +105,20 @@ def test_heat_maps_trained_by_mean_squares_are_clipped_instead_of_squashed():
     check(found[0], reference.decode(hm[0].clip(0, 1), wh[0], reg[0], 20))
 
 
+@pytest.mark.parametrize("flip_test", [False, True])
+def test_one_number_that_is_not_finite_in_any_head_leaves_its_image_no_score(flip_test: bool):
+    """Not beside a peak: a sigmoid makes 1 of infinity, and TopK may pass over NaN."""
+    decode = Decode(CLASSES, 12, True, False, flip_test)
+    sound = heads(4)
+    for head, place in enumerate(((1, 0, 0, 0), (3 if flip_test else 1, 1, 8, 10), (1, 0, 4, 4))):
+        for value in (np.nan, np.inf, -np.inf):
+            odd = [values.copy() for values in sound]
+            odd[head][place] = value
+            (found,) = run(decode, *odd)
+            assert np.isnan(found[1, :, 4]).all()
+            assert np.isfinite(np.delete(found, 1, axis=0)).all()
+
+
 def test_one_box_by_hand():
     # Class 2 at row 3, column 5, offset (0.25, 0.5), 4 wide and 2 high; logit 0 is 0.5.
     hm = np.full((1, CLASSES, HEIGHT, WIDTH), -20, np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from src.deploy import mindir_v1
+from src.evaluation.detector import check_finite
 from src.model_utils.files import whole_file
 from src.model_utils.progress import telling
 
@@ -37,6 +38,7 @@ def write_mindir(
         The largest difference found, see `largest_difference`.
 
     Raises:
+        UserError: the model's boxes are not finite.
         RuntimeError: the file gives other boxes than the model.
         mindir_v1.UnsupportedGraphError: an operator of the model has no known version-1 form.
     """
@@ -46,6 +48,7 @@ def write_mindir(
     model.set_train(False)
     with telling("compiling the network") as teller, whole_file(path) as partial:
         expected = model(image).asnumpy()
+        check_finite([expected])
         teller.now("exporting the network")
         exported = partial.with_name("exported.mindir")
         ms.export(model, image, file_name=str(exported), file_format="MINDIR")

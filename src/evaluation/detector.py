@@ -170,13 +170,10 @@ class Detector:
         Raises:
             UserError: they are not finite.
         """
-        boxes = self._post_processing(detections, image.affines)
-        # Post-processing drops what has no score.
-        if not all(np.isfinite(found).all() for found in (*detections, boxes)):
-            raise UserError(
-                "the network's boxes are not finite: its weights are damaged or of a training that "
-                "diverged; give an earlier checkpoint."
-            )
+        check_finite(detections)  # before post-processing, which drops what has no score
+        with np.errstate(over="ignore"):  # of boxes of 1e38 pixels
+            boxes = self._post_processing(detections, image.affines)
+        check_finite([boxes])
         return boxes
 
     def _prepared_or_error(self, image: Image) -> Prepared | UserError:
@@ -204,6 +201,18 @@ class Detector:
             yield
         finally:
             ms.set_context(mode=before)
+
+
+def check_finite(boxes: Iterable[np.ndarray]) -> None:
+    """Raises UserError if a number in a network's boxes is not finite.
+
+    `Decode` makes it so if one in its heads is not: finite weights may overflow.
+    """
+    if not all(np.isfinite(found).all() for found in boxes):
+        raise UserError(
+            "the network's boxes are not finite: its weights are damaged or of a training that "
+            "diverged; give an earlier checkpoint."
+        )
 
 
 def create_detector(config: Config, network: nn.Cell) -> Detector:

@@ -81,7 +81,8 @@ class Decode(nn.Cell):
     hm (B,C,h,w), wh (B,2,h,w) and reg (B,2,h,w) or nothing, of any float type, to detections,
     float32 (B,K,6): x1 y1 x2 y2 score class, in output-grid pixels, best first. A peak is a cell
     that is the largest of its 3×3 neighbourhood. Without reg, centres are taken at the middle of
-    their cell.
+    their cell. All scores of an image are NaN if a number in its heads is not finite: a sigmoid
+    makes a usual score of infinity, and TopK passes over NaN.
 
     Args:
         num_classes: C.
@@ -108,12 +109,15 @@ class Decode(nn.Cell):
         self.cast, self.reshape, self.equal = ops.Cast(), ops.Reshape(), ops.Equal()
         self.concat = ops.Concat(2)
         self.wh_at, self.reg_at = RowsAt(num_classes if cat_spec_wh else 1), RowsAt()
+        self.sum = ops.ReduceSum()
         self.zero, self.half = Tensor(0.0, ms.float32), Tensor(0.5, ms.float32)
         self.one = Tensor(1.0, ms.float32)
 
     def construct(self, hm: Tensor, wh: Tensor, reg: Tensor | None = None) -> Tensor:
         hm, wh = self.cast(hm, ms.float32), self.cast(wh, ms.float32)
         reg = None if reg is None else self.cast(reg, ms.float32)
+        odd = self._zero_if_finite(hm) + self._zero_if_finite(wh)
+        odd = odd if reg is None else odd + self._zero_if_finite(reg)
         if self.hm_is_logit:
             hm = self.sigmoid(hm)
         else:
@@ -121,8 +125,11 @@ class Decode(nn.Cell):
         if self.flip_test:
             hm, wh = self._mean_of_both(hm), self._mean_of_both(wh)
             reg = None if reg is None else self.split(reg)[0]
+            plain, mirrored = self.split(odd)
+            odd = plain + mirrored
         peaks = hm * self.cast(self.equal(self.largest(hm), hm), ms.float32)
         score, class_index, cell = self.top_peaks(peaks)
+        score = score + odd
         row_length = Tensor(hm.shape[3], ms.int32)
         y = cell // row_length
         x = cell - y * row_length
@@ -133,6 +140,10 @@ class Decode(nn.Cell):
         return self.concat(
             (centre - half_size, centre + half_size, self._column(score), self._column(class_index))
         )
+
+    def _zero_if_finite(self, head: Tensor) -> Tensor:
+        """Zero for each image, (B,1), or NaN if a number is not finite; it cannot overflow."""
+        return self.reshape(self.sum(head - head, (1, 2, 3)), (head.shape[0], 1))
 
     def _mean_of_both(self, values: Tensor) -> Tensor:
         plain, mirrored = self.split(values)
