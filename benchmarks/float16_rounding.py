@@ -24,6 +24,7 @@ from mindspore.train.mind_ir_pb2 import (
 )
 
 from src.deploy import mindir_v1
+from src.model_utils.files import read_regular
 
 _REFERENCE = "REF::"
 # Nodes that compute nothing.
@@ -46,7 +47,7 @@ def exported(model: nn.Cell, *inputs: Tensor) -> ModelProto:
 def read(path: Path) -> ModelProto:
     """The content of a MINDIR."""
     model = ModelProto()
-    model.ParseFromString(path.read_bytes())
+    model.ParseFromString(read_regular(path))
     return model
 
 

@@ -7,6 +7,8 @@ crash ends this process: the last number that it has printed is the input's seed
 """
 
 import binascii
+import contextlib
+import hashlib
 import io
 import json
 import math
@@ -15,7 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,16 +27,20 @@ import mindspore as ms
 import numpy as np
 import safetensors.numpy
 from mindspore.train.checkpoint_pb2 import Checkpoint
+from PIL import Image
 
+from src.data.synthetic import GENERATOR_VERSION
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[1]
 QUICKSTART = PROJECT / "configs" / "quickstart.yaml"
 NAMES = [
-    "annotations", "image.jpg", "image.png", "manifest", "checkpoint", "training", "safetensors",
-    "pth", "mindir", "yaml", "rank_table", "hccn.conf", "meta.txt", "detections", "results",
-    "metrics",
+    "annotations", "image.jpg", "image.cmyk.jpg", "image.png", "image.bmp", "image.webp",
+    "image.tif", "image.jp2", "image.ppm", "video", "manifest", "earlier manifest", "mindrecord",
+    "synthetic", "checkpoint", "training", "safetensors", "pth", "mindir", "yaml", "ini",
+    "rank_table", "super_pod_table", "hccn.conf", "meta.txt", "written",
+    "detections", "results", "metrics", "scores", "steps", "lock",
 ]  # fmt: skip
 SECONDS, MEGABYTES = 1.0, 500
 Change = Callable[[np.random.Generator, bytes], bytes]
@@ -72,6 +78,14 @@ def changed_bytes(random: np.random.Generator, content: bytes) -> bytes:
                 changed[at : at + width] = fill * width
             case _:
                 del changed[at:]
+    return bytes(changed)
+
+
+def turned_bits(random: np.random.Generator, content: bytes) -> bytes:
+    """One to eight bits turned; all stays in its place."""
+    changed = bytearray(content)
+    for _ in range(random.integers(1, 9)):
+        changed[int(random.integers(0, len(changed)))] ^= 1 << int(random.integers(0, 8))
     return bytes(changed)
 
 
@@ -276,10 +290,13 @@ class Reader:
 def readers(folder: Path) -> dict[str, Reader]:
     """The readers of the project, by name; what they need beside their file is in `folder`."""
     sys.path.insert(0, str(PROJECT / "scripts" / "ascend_distributed_launcher"))
+    import get_distribute_train_cmd
     import rank_table
 
-    from src.data import coco, images, mindrecord
-    from src.deploy import bin_files, mindir_reader, results
+    from src.data import coco, conversion, images, mindrecord, synthetic
+    from src.deploy import bin_files, mindir_reader, results, summary
+    from src.evaluation import predict
+    from src.model_utils import device_adapter, locks
     from src.training import checkpoints, metrics, resume
     from src.weights import files
 
@@ -287,10 +304,42 @@ def readers(folder: Path) -> dict[str, Reader]:
     names = options.dataset_config.coco_classes
     decode = images.decoder(options.dataset_config.image_backend, True)
     (folder / "meta.txt").write_bytes(sound("meta.txt"))
+    (folder / "meta").mkdir(exist_ok=True)
+    synthetic.generate(folder / "synthetic", 1, 1)
+    (folder / "a.mind0").write_bytes(sound("mindrecord"))
+    (folder / "set.json").write_bytes(sound("manifest"))
 
     def image(path: Path) -> None:
         pixels = images.read_image(path, decode)
         assert pixels.dtype == np.uint8 and pixels.ndim == 3
+
+    def find_nothing(readers: Iterable[Callable[[], np.ndarray]]) -> Iterator[np.ndarray]:
+        for read in readers:
+            read()
+            yield np.empty((0, 6), np.float32)
+
+    def video(path: Path) -> None:
+        (source,) = predict.find_sources(str(path), path.parent / "out")
+        nothing = predict.Predictor(find_nothing, [], 0)
+        predict.predict_all([source], nothing, decode)
+
+    def set_of_files(path: Path) -> None:
+        manifest = mindrecord.read_manifest(path.parent, "set", ["x"])
+        mindrecord.check_content(path.parent, manifest, 1)
+
+    def generated(path: Path) -> None:
+        synthetic.generate(path.parent, 1, 1)
+
+    def table(path: Path) -> None:
+        rank_table.rank_table(rank_table.read_rank_table(path))
+        rank_table.refuse_super_pods(path)
+
+    def written(path: Path) -> None:
+        bin_files.start(path.parent.parent, ["b"])
+
+    def lock(path: Path) -> None:
+        with locks.held(path.parent / "a", "training", "wait"):
+            pass
 
     def annotations(path: Path) -> None:
         bad, content = coco.BadRecords("skip"), coco.read_annotation_file(path)
@@ -317,11 +366,21 @@ def readers(folder: Path) -> dict[str, Reader]:
 
     return {
         "annotations": Reader(annotations, "a.json", (changed_json, changed_json, changed_bytes)),
-        "image.jpg": Reader(image, "a.jpg", (changed_bytes,)),
-        "image.png": Reader(image, "a.png", (changed_bytes,)),
+        **{
+            name: Reader(image, name, (changed_bytes,)) for name in NAMES if name[:6] == "image."
+        },
+        "video": Reader(video, "a.mp4", (turned_bits, turned_bits, changed_bytes)),
         "manifest": Reader(
             lambda path: mindrecord.read_manifest(path.parent, "a", ["x"]),
             "a.json", (changed_json, changed_json, changed_bytes),
+        ),
+        "earlier manifest": Reader(
+            lambda path: conversion.earlier_files(path, "a.mind"),
+            "a.json", (changed_json, changed_bytes),
+        ),
+        "mindrecord": Reader(set_of_files, "a.mind0", (changed_bytes,)),
+        "synthetic": Reader(
+            generated, f"synthetic/{synthetic.MANIFEST_NAME}", (changed_json, changed_bytes)
         ),
         "checkpoint": Reader(
             checkpoints.read, "a.ckpt",
@@ -340,14 +399,25 @@ def readers(folder: Path) -> dict[str, Reader]:
             lambda path: load_config("tests", ["--config_path", str(path)]),
             "a.yaml", (changed_json, changed_text, changed_bytes),
         ),
-        "rank_table": Reader(
-            rank_table.read_rank_table, "a.json", (changed_json, changed_json, changed_bytes)
+        "ini": Reader(
+            get_distribute_train_cmd.read_options, "a.ini", (changed_text, changed_bytes)
+        ),
+        "rank_table": Reader(table, "a.json", (changed_json, changed_json, changed_bytes)),
+        "super_pod_table": Reader(
+            device_adapter.check_super_pod_table, "a.json", (changed_json, changed_bytes)
         ),
         "hccn.conf": Reader(rank_table.read_hccn_conf, "a.conf", (changed_text, changed_bytes)),
         "meta.txt": Reader(bin_files.read_meta, "a.txt", (changed_text, changed_bytes)),
+        "written": Reader(written, "meta/written.txt", (changed_text, changed_bytes)),
         "detections": Reader(detections, "a_0.bin", (changed_bytes,)),
         "results": Reader(result_file, "a.json", (changed_json, changed_json, changed_bytes)),
         "metrics": Reader(metrics_file, "a.jsonl", (changed_lines, changed_text, changed_bytes)),
+        "scores": Reader(
+            lambda path: summary.read(path, "images", "numbers"),
+            "a.json", (changed_json, changed_bytes),
+        ),
+        "steps": Reader(summary.read_steps, "steps", (changed_text, changed_bytes)),
+        "lock": Reader(lock, ".a.lock", (changed_json, changed_bytes)),
     }  # fmt: skip
 
 
@@ -377,15 +447,36 @@ def sound(name: str) -> bytes:
                 "categories": [{"id": 1, "name": "circle"}, {"id": 2, "name": "square"}],
             }  # fmt: skip
             return json.dumps(content).encode()
-        case "image.jpg" | "image.png":
+        case "image.cmyk.jpg" | "image.jp2":  # which OpenCV does not write, or not of this size
+            mode, kind = ("CMYK", "JPEG") if "jpg" in name else ("RGB", "JPEG2000")
+            pixels = random.integers(0, 256, (24, 32, len(mode))).astype(np.uint8)
+            content = io.BytesIO()
+            Image.fromarray(pixels, mode).save(content, kind)
+            return content.getvalue()
+        case _ if name.startswith("image."):
             pixels = random.integers(0, 256, (24, 32, 3)).astype(np.uint8)
-            return cv2.imencode(f".{name[-3:]}", pixels)[1].tobytes()
-        case "manifest":
+            return cv2.imencode(name[5:], pixels)[1].tobytes()
+        case "video":
+            with tempfile.TemporaryDirectory() as folder:
+                path, code = f"{folder}/a.mp4", cv2.VideoWriter_fourcc(*"mp4v")
+                writer = cv2.VideoWriter(path, code, 12, (64, 48))
+                for shade in range(0, 250, 50):
+                    writer.write(np.full((48, 64, 3), shade, np.uint8))
+                writer.release()
+                return Path(path).read_bytes()
+        case "mindrecord":
+            return random.bytes(2000)
+        case "synthetic":
+            counts = {"train_images": 1, "val_images": 1, "seed": 0}
+            return json.dumps({"generator_version": GENERATOR_VERSION, **counts}).encode()
+        case "manifest" | "earlier manifest":
+            pages = sound("mindrecord")
+            of_file = {"size": len(pages), "sha256": hashlib.sha256(pages).hexdigest()}
             content = {
                 "schema_version": 2, "source": "0" * 64, "images": 4, "empty_images": 1,
                 "boxes": 5, "left_out_empty": 0, "left_out_unusable": 0, "class_names": ["x"],
                 "columns": {"image": {"type": "bytes"}}, "most_boxes": 3, "turn_by_exif": False,
-                "notes": ["a"], "files": {"a.mind0": {"size": 3, "sha256": "0" * 64}},
+                "notes": ["a"], "files": {"a.mind0": of_file},
             }  # fmt: skip
             return json.dumps(content).encode()
         case "checkpoint" | "training":
@@ -429,6 +520,10 @@ def sound(name: str) -> bytes:
         case "yaml":
             options = load_config("tests", ["--config_path", str(QUICKSTART)])
             return json.dumps(options.model_dump()).encode()
+        case "ini":
+            return b"; all\n[config]\ndistribute = true\nsave_checkpoint_path = ./\nseed: 1\n"
+        case "super_pod_table":
+            return json.dumps({"version": "1.2", "server_list": [{"device": []}]}).encode()
         case "rank_table":
             devices = [
                 {"device_id": str(n), "device_ip": f"192.1.0.{n}", "rank_id": str(n)}
@@ -449,6 +544,14 @@ def sound(name: str) -> bytes:
             head = b"centernet-meta 1\ndown_ratio 4\nsoft_nms 1\nboxes 100\ncategory_ids 1 2 -\n"
             images = b"".join(b"image %d 0.5 0 1e-05 0 0.5 3 a%%25_%d\n" % (n, n) for n in range(4))
             return head + b"colour" + b" 0.25" * 12 + b"\n" + images
+        case "written":
+            return b"meta/meta.txt\ndata/images.txt\ndata/eval2017_image_7.bin\n"
+        case "scores":
+            return json.dumps({"images": 4, "numbers": {"AP": 0.5, "AP50": 0.75}}).encode()
+        case "steps":
+            return b"preprocess.py\t1.5\t2\tpreprocess.py --x\npostprocess.py\t\t\tx\n" * 4
+        case "lock":
+            return json.dumps({"process": 7, "host": "a", "since": 1e9}).encode()
         case "detections":
             return np.ones((100, 6), np.float32).tobytes()
         case "results":
@@ -500,7 +603,9 @@ def _peak_megabytes() -> float:
 def main() -> None:
     name, first, count, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
     reader, whole = readers(folder)[name], sound(name)
-    (folder / "a.mind0").write_bytes(b"abc")  # of the manifest
+    if name in ("safetensors", "pth"):
+        with contextlib.suppress(ImportError):  # not in the first input that begins as PyTorch's
+            import torch  # noqa: F401
     now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     limit = now + 4 * MEGABYTES * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import mindspore as ms
 import numpy as np
 import pytest
@@ -21,14 +22,17 @@ from pydantic import ValidationError
 
 from src import visual
 from src.data import coco
+from src.data.images import decoder
 from src.data.loader import create_train_dataset
 from src.data.mindrecord import check_content, load_manifest
-from src.evaluation.detector import detector_of
+from src.deploy.mindir import write_mindir
+from src.evaluation.detector import create_detector, detector_of
+from src.evaluation.predict import Predictor, find_sources, predict_all
 from src.model_utils.config import leaves
 from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
-from src.models.centernet import create_network
+from src.models.centernet import CenterNet, create_network, with_decode
 from src.training import checkpoints, resume
 from src.training.callbacks import CheckpointKeeper, EndTogether
 from src.training.metrics import read_records
@@ -202,6 +206,53 @@ def test_a_score_that_is_not_finite_is_refused():
         detector(np.zeros((64, 64, 3), np.uint8))
 
 
+def overflowing(head: str, *options: str) -> tuple[Config, CenterNet]:
+    """A configuration, and its network with finite weights, by which one head overflows."""
+    values = config("--config_path", str(QUICKSTART), *options)
+    network = create_network(values.net_config, values.dataset_config.num_classes)
+    parameters = dict(network.parameters_and_names())
+    for name in (f"heads.{head}.0.weight", f"heads.{head}.2.weight"):
+        large = np.full(parameters[name].shape, 3e38, np.float32)
+        parameters[name].set_data(ms.Tensor(large))
+    return values, network
+
+
+@pytest.mark.parametrize(
+    ("head", "options"),
+    [
+        ("hm", ()),
+        ("hm", ("--eval_config.flip_test", "true")),
+        ("hm", ("--eval_config.multi_scales", "[1,1.5]")),
+        ("reg", ("--eval_config.SOFT_NMS", "true")),
+        ("wh", ("--eval_config.keep_res", "false")),
+    ],
+)
+def test_finite_weights_whose_heads_overflow_have_no_boxes(
+    head: str, options: tuple[str, ...], tmp_path: Path
+):
+    values, network = overflowing(head, *options)
+    detector = create_detector(values, network)
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    with pytest.raises(UserError, match="the network's boxes are not finite"):
+        detector(image)
+    (tmp_path / "a.mp4").write_bytes(hostile.sound("video"))
+    cv2.imwrite(str(tmp_path / "a.png"), image)
+    predictor = Predictor(detector.detect, values.dataset_config.coco_classes, 0.3)
+    for name in ("a.png", "a.mp4"):
+        sources = find_sources(str(tmp_path / name), tmp_path / "out")
+        with pytest.raises(UserError, match="the network's boxes are not finite"):
+            predict_all(sources, predictor, decoder("cv2"))
+        assert not [path for path in tmp_path.glob("out/*") if path.is_file()]
+
+
+def test_a_model_whose_heads_overflow_is_not_exported(tmp_path: Path):
+    values, network = overflowing("hm")
+    model = with_decode(network, values.net_config, 5, 10, None)
+    with pytest.raises(UserError, match="the network's boxes are not finite"):
+        write_mindir(model, (1, 3, 32, 32), "float32", tmp_path / "a.mindir", 1, 1e-3)
+    assert not list(tmp_path.iterdir())
+
+
 # --- messages ----------------------------------------------------------------------------------
 
 
@@ -296,9 +347,11 @@ def assert_reads_or_refuses(reader: str, first: int, count: int, folder: Path) -
         check=False,
         timeout=60 + count,
     )
-    said = [line for line in done.stdout.splitlines() if not line.startswith("[")]  # MindSpore's
-    assert done.returncode == 0, "\n".join([*said[-40:], done.stderr[-2000:]])
-    assert str(first + count - 1) in said
+    said = done.stdout.splitlines()
+    seeds = [line for line in said if line.isdigit()]
+    found = [line for line in said if not line.startswith("[") and not line.isdigit()]
+    problem = "\n".join([*found[:40], *seeds[-1:], done.stderr[-2000:]])
+    assert done.returncode == 0 and str(first + count - 1) in seeds, problem
 
 
 @pytest.mark.parametrize("reader", hostile.NAMES)

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a script, starte
 from rank_table import Server, read_rank_table, this_server
 
 from src.model_utils.errors import UserError, run_program
+from src.model_utils.files import read_text
 
 COMMON_SH = Path(__file__).resolve().parents[1] / "common.sh"
 SCHEDULER_PORT = 8118  # msrun's default, for servers that cannot agree on a free one
@@ -60,12 +61,12 @@ def read_options(path: Path) -> list[str]:
 
     Raises:
         UserError: the file is not such an ini file.
+        OSError: it cannot be read.
     """
     parser = configparser.ConfigParser(interpolation=None)
     parser.optionxform = str  # names keep their case
     try:
-        with path.open(encoding="utf-8") as file:
-            parser.read_file(file)
+        parser.read_string(read_text(path), str(path))
         return [f"--{name}={value}" for name, value in parser["config"].items()]
     except (configparser.Error, KeyError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())

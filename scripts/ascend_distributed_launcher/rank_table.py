@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from src.model_utils.errors import UserError
+from src.model_utils.files import read_text
 
 _VERSION = "1.0"
 
@@ -43,7 +44,7 @@ def read_rank_table(path: Path) -> list[Server]:
         OSError: it cannot be read.
     """
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(read_text(path))
         return _checked_servers(table)
     except (ValueError, RecursionError) as error:  # of the text, the json, or the content
         reason = " ".join(str(error).split())
@@ -58,7 +59,7 @@ def refuse_super_pods(path: Path) -> None:
     Raises:
         OSError: it cannot be read.
     """
-    version = json.loads(path.read_text(encoding="utf-8"))["version"]
+    version = json.loads(read_text(path))["version"]
     if version != _VERSION:
         raise UserError(
             f"{path}: is of version {version}, whose SuperPoDs a joined table would lose; start "
@@ -143,7 +144,7 @@ def read_hccn_conf(path: Path) -> dict[int, str]:
     """
     addresses: dict[int, str] = {}
     try:
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(read_text(path).splitlines(), 1):
             key, _, value = (part.strip() for part in line.partition("="))
             if not key.startswith("address_"):  # netmask, gateway, a comment
                 continue

@@ -4,6 +4,7 @@
 import contextlib
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,7 @@ from src.data.images import (
 from src.data.mindrecord import FileEntry, Manifest, load_manifest, manifest_path
 from src.data.notes import Notes, note_image
 from src.model_utils.errors import UserError
-from src.model_utils.files import new_file_mode, sha256, sync
+from src.model_utils.files import new_file_mode, read_regular, sha256, sync
 from src.model_utils.locks import held
 from src.model_utils.parameters import DatasetConfig
 from src.model_utils.progress import telling
@@ -298,6 +299,17 @@ def _finished_files(folder: Path, num_workers: int) -> dict[str, FileEntry]:
         return {path.name: entry for path, entry in zip(paths, entries, strict=True)}
 
 
+def earlier_files(path: Path, prefix: str) -> list[str]:
+    """The files of a set of this prefix that a manifest of any version names.
+
+    A damaged one names none: they are overwritten, or stay.
+    """
+    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
+        own = re.compile(rf"{re.escape(prefix)}[0-9]{{1,9}}(\.db)?")
+        return [name for name in json.loads(read_regular(path))["files"] if own.fullmatch(name)]
+    return []
+
+
 def _replace_set(mindrecord_dir: Path, prefix: str, folder: Path, manifest: Manifest) -> None:
     """Puts the finished files of `folder` in the place of an earlier set of this prefix.
 
@@ -305,15 +317,11 @@ def _replace_set(mindrecord_dir: Path, prefix: str, folder: Path, manifest: Mani
     takes no longer than renaming the files, there is no manifest and training takes neither.
     """
     path = manifest_path(mindrecord_dir, prefix)
-    earlier: list[str] = []
-    # A damaged manifest names no files: they are overwritten, or stay.
-    with contextlib.suppress(FileNotFoundError, ValueError, KeyError, TypeError, RecursionError):
-        earlier = [Path(name).name for name in json.loads(path.read_bytes())["files"]]
+    earlier = earlier_files(path, prefix)
     path.unlink(missing_ok=True)
     sync(mindrecord_dir)
     for name in earlier:
-        if name.startswith(prefix):
-            (mindrecord_dir / name).unlink(missing_ok=True)
+        (mindrecord_dir / name).unlink(missing_ok=True)
     for name in manifest.files:
         (folder / name).replace(mindrecord_dir / name)
     sync(mindrecord_dir)

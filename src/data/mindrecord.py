@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tqdm import tqdm
 
 from src.model_utils.errors import UserError
-from src.model_utils.files import check_readable, sha256
+from src.model_utils.files import check_readable, read_regular, sha256
 
 SCHEMA_VERSION = 2
 # Readers pick columns by name and the manifest lists them, so a set with keypoints is one with a
@@ -94,7 +94,7 @@ def load_manifest(mindrecord_dir: Path, prefix: str) -> Manifest:
     """
     path = manifest_path(mindrecord_dir, prefix)
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_regular(path))
         version = content["schema_version"]
         manifest = Manifest.model_validate(content) if version == SCHEMA_VERSION else None
     except FileNotFoundError:

@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from src.model_utils.errors import UserError, run_program
+from src.model_utils.files import read_text
 
 # Category id -> name. The gaps are deliberate.
 CATEGORIES = {1: "circle", 2: "square", 4: "triangle", 7: "star", 9: "ring"}
@@ -273,8 +274,8 @@ def _parameters(train_images: int, val_images: int, seed: int) -> dict[str, int]
 def _is_up_to_date(folder: Path, parameters: dict[str, int]) -> bool:
     """Whether ``folder`` holds a complete set made with exactly these parameters."""
     try:
-        found = json.loads((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read_text(folder / MANIFEST_NAME))
+    except (OSError, ValueError, RecursionError):
         return False
     return found == parameters and all(
         (folder / "annotations" / f"instances_{split}2017.json").is_file()

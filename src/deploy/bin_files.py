@@ -20,7 +20,7 @@ import numpy as np
 
 from src.data.coco import ImageRecord
 from src.model_utils.errors import UserError
-from src.model_utils.files import read_regular, whole_file
+from src.model_utils.files import read_regular, read_text, whole_file
 
 META_NAME = "meta.txt"
 IMAGE_LIST_NAME = "images.txt"
@@ -130,7 +130,7 @@ def start(predict_dir: Path, names: Sequence[str]) -> None:
 def _written(predict_dir: Path) -> set[str]:
     """What earlier runs have written, below `predict_dir`."""
     with contextlib.suppress(OSError):
-        text = (predict_dir / "meta" / _WRITTEN_NAME).read_text(encoding="utf-8", errors="replace")
+        text = read_text(predict_dir / "meta" / _WRITTEN_NAME, errors="replace")
         return {name for name in text.splitlines() if _OURS.fullmatch(name)}
     with contextlib.suppress(UserError):  # of versions that kept no list
         images = read_meta(predict_dir / "meta").images

@@ -13,6 +13,7 @@ from mindspore.train.mind_ir_pb2 import AttributeProto, GraphProto, ModelProto, 
 from src.data.augment import normalise
 from src.deploy import mindir_v1
 from src.model_utils.errors import UserError
+from src.model_utils.files import read_regular
 from src.model_utils.progress import telling
 
 _NUMBERS = {
@@ -44,7 +45,7 @@ def load_mindir(
     """
     content = ModelProto()
     try:
-        content.ParseFromString(path.read_bytes())
+        content.ParseFromString(read_regular(path))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); {_REMEDY}.") from None
     except (DecodeError, UnicodeDecodeError, RecursionError):

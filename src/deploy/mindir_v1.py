@@ -22,7 +22,7 @@ from mindspore.train.mind_ir_pb2 import (
     TensorProto,
 )
 
-from src.model_utils.files import whole_file
+from src.model_utils.files import read_regular, whole_file
 
 # Operator -> its settings, in the order in which version 3 appends them to the inputs, each with
 # the type that the constant must have.
@@ -120,7 +120,7 @@ def write_version_1(source: Path, target: Path) -> None:
         google.protobuf.message.DecodeError: ``source`` is not a MINDIR.
     """
     model = ModelProto()
-    model.ParseFromString(source.read_bytes())
+    model.ParseFromString(read_regular(source))
     downgrade(model)
     with whole_file(target) as partial:
         partial.write_bytes(model.SerializeToString())
@@ -137,7 +137,7 @@ def load(path: Path) -> object:
     MindSpore takes version 1 as it is, but for types.
     """
     model = ModelProto()
-    model.ParseFromString(path.read_bytes())
+    model.ParseFromString(read_regular(path))
     if model.mind_ir_version != 1:
         return ms.load(str(path))
     for node in model.graph.node:

@@ -17,6 +17,7 @@ from src.deploy.bin_files import ImageMeta, Meta, read_detections
 from src.evaluation.coco_results import to_results
 from src.evaluation.postprocess import PostProcessing
 from src.model_utils.errors import UserError
+from src.model_utils.files import read_regular
 
 _IMAGES_AT_ONCE = 64  # to a process
 _WORTH_A_PROCESS = 500  # images: they take as long as a process takes to start
@@ -117,7 +118,7 @@ def of_result_file(
         UserError: it cannot be read or is no result file of these images.
     """
     try:
-        results = json.loads(path.read_bytes())
+        results = json.loads(read_regular(path))
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); run ascend310_infer with --result_json."

@@ -508,7 +508,8 @@ def _frames(path: Path) -> Iterator[np.ndarray]:
 
 def _frame_count(path: Path) -> int:
     """Frames that the video says it has; 0 if it does not say."""
-    return max(0, int(_property(path, cv2.CAP_PROP_FRAME_COUNT)))
+    count = _property(path, cv2.CAP_PROP_FRAME_COUNT)
+    return max(0, int(count)) if math.isfinite(count) else 0
 
 
 def _frame_rate(path: Path) -> float:

@@ -20,6 +20,7 @@ import yaml
 from pydantic import ValidationError
 
 from src.model_utils.errors import UserError
+from src.model_utils.files import read_text
 from src.model_utils.parameters import Config
 
 DEFAULT_CONFIG_PATH = Path(__file__).resolve().parents[2] / "default_config.yaml"
@@ -167,8 +168,7 @@ def _origin(name: str, options: dict[str, str], origin: str) -> str:
 
 def _read_yaml(path: Path, documents: int) -> list[dict[str, Any]]:
     try:
-        with path.open(encoding="utf-8") as file:
-            parts = list(yaml.load_all(file, Loader=_YamlLoader))  # a SafeLoader
+        parts = list(yaml.load_all(read_text(path), Loader=_YamlLoader))  # a SafeLoader
     except OSError as error:
         raise UserError(
             f"{path}: cannot be read ({error.strerror}); check --config_path."

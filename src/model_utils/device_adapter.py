@@ -14,6 +14,7 @@ from pathlib import Path
 
 from src.model_utils import local_adapter, moxing_adapter
 from src.model_utils.errors import UserError
+from src.model_utils.files import read_text
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
 
@@ -114,10 +115,10 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
     return _join_processes(target) if clustered else Device(target, 0, 1)
 
 
-def _check_super_pod_table(path: Path) -> None:
+def check_super_pod_table(path: Path) -> None:
     """Raises UserError unless a 910C's rank table says where each device sits in its SuperPoD."""
     try:
-        version = json.loads(path.read_text(encoding="utf-8"))["version"]
+        version = json.loads(read_text(path))["version"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: is not a usable rank table ({error}).") from None
     if version == "1.0":
@@ -145,7 +146,7 @@ def _join_processes(target: str) -> Device:
     from mindspore import communication
 
     if ascend_chip() == "ascend910_93" and "RANK_TABLE_FILE" in os.environ:
-        _check_super_pod_table(Path(os.environ["RANK_TABLE_FILE"]))
+        check_super_pod_table(Path(os.environ["RANK_TABLE_FILE"]))
     with telling("waiting for the other processes of this training"):
         communication.init()
     rank, rank_size = communication.get_rank(), communication.get_group_size()

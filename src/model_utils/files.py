@@ -153,6 +153,17 @@ def read_regular(path: Path) -> bytes:
         return file.read()
 
 
+def read_text(path: Path, errors: str = "strict") -> str:
+    """The text of a regular file in UTF-8, with plain ends of lines.
+
+    Raises:
+        OSError: as `open_regular`.
+        UnicodeDecodeError: it is no such text; not with other `errors`, as `open` takes them.
+    """
+    with open(open_regular(path), encoding="utf-8", errors=errors) as file:
+        return file.read()
+
+
 def check_readable(path: Path) -> None:
     """Raises OSError, with its name, if a file may not be read; libraries use other words."""
     os.close(open_regular(path))
@@ -178,9 +189,9 @@ def sync(path: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's content in hexadecimal digits."""
+    """The SHA-256 of a regular file in hexadecimal digits; raises OSError as `open_regular`."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with open(open_regular(path), "rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()

@@ -2,15 +2,18 @@
 """A folder that one process at a time writes."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from src.model_utils.errors import UserError
+from src.model_utils.errors import UserError, escaped
 
 
 @contextlib.contextmanager
@@ -49,6 +52,8 @@ def _taken(lock: Path, place: Path, what: str, advice: str) -> int:
     while True:
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file", str(lock))
             owner = _owner(descriptor)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -73,23 +78,26 @@ def _taken(lock: Path, place: Path, what: str, advice: str) -> int:
         os.close(descriptor)  # its owner has just removed it
 
 
-def _owner(descriptor: int) -> dict[str, object]:
-    """What a lock file says; nothing if its owner has not written it yet."""
+def _owner(descriptor: int) -> dict[str, Any]:
+    """What a lock file says; nothing if its owner has not written it yet, or it says nothing."""
     try:
         owner = json.loads(os.pread(descriptor, 4096, 0))
-        return {name: owner[name] for name in ("process", "host", "since")}
-    except (ValueError, TypeError, KeyError):
+        process, host, since = int(owner["process"]), str(owner["host"]), float(owner["since"])
+        time.localtime(since)
+        is_sound = 0 < process < 2**31 and len(host) < 256
+        return {"process": process, "host": host, "since": since} if is_sound else {}
+    except (ValueError, TypeError, KeyError, OverflowError, OSError, RecursionError):
         return {}
 
 
-def _shown(owner: dict[str, object]) -> str:
+def _shown(owner: dict[str, Any]) -> str:
     if not owner:
         return ""
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(str(owner["since"]))))
-    return f" (process {owner['process']} on {owner['host']}, since {since})"
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
+    return f" (process {owner['process']} on {escaped(owner['host'])}, since {since})"
 
 
-def _is_dead(owner: dict[str, object]) -> bool:
+def _is_dead(owner: dict[str, Any]) -> bool:
     return owner["host"] == socket.gethostname() and not Path(f"/proc/{owner['process']}").exists()
 
 

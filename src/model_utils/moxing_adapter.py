@@ -154,7 +154,9 @@ _COPY_BYTE, _PRESENCE_BYTE = 0, 1
 def _lock_file(output_path: Path) -> Iterator[TextIO]:
     output_path.mkdir(parents=True, exist_ok=True)
     path = output_path.resolve()
-    with path.with_name(f".{path.name}.lock").open("a+", encoding="utf-8") as lock:
+    with path.with_name(f".{path.name}.lock").open(
+        "a+", encoding="utf-8", errors="replace"
+    ) as lock:
         yield lock
 
 

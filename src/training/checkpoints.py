@@ -14,7 +14,7 @@ import numpy as np
 from mindspore import nn
 
 from src.model_utils.errors import UserError, sentence
-from src.model_utils.files import whole_file
+from src.model_utils.files import read_regular, whole_file
 from src.model_utils.progress import telling
 from src.training import checkpoint_file
 
@@ -46,11 +46,11 @@ def read(path: Path) -> dict[str, ms.Parameter | str]:
         UserError: the file is missing, damaged or no checkpoint.
         OSError: it may not be read.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{path}: checkpoint not found; check the path.")
     try:
         with telling(f"reading {path}"):
-            return checkpoint_file.parse(path.read_bytes())
+            return checkpoint_file.parse(read_regular(path))
     except MemoryError:
         raise UserError(
             f"{path}: does not fit into memory ({path.stat().st_size:,} bytes); check the file."

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from src.model_utils.errors import UserError
-from src.model_utils.files import whole_file
+from src.model_utils.files import read_text, whole_file
 
 _LARGEST = 1e30  # what curves can be drawn of
 Record = dict[str, Any]
@@ -83,10 +83,10 @@ def read_records(path: Path) -> list[Record]:
 
     Lines that are not whole, or no records, are left out. A number that was not finite is None.
     """
-    if not path.is_file():
+    if not path.exists():
         return []
     records = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in read_text(path, errors="replace").splitlines():
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):

@@ -7,6 +7,7 @@ pickles that call anything.
 """
 
 import io
+import os
 import pickle
 import re
 import zipfile
@@ -23,7 +24,7 @@ import safetensors
 from safetensors.numpy import save
 
 from src.model_utils.errors import UserError
-from src.model_utils.files import whole_file
+from src.model_utils.files import open_regular, read_regular, whole_file
 from src.model_utils.progress import telling
 from src.training import checkpoints
 
@@ -62,9 +63,9 @@ def read(path: Path) -> Stored:
     Raises:
         UserError: the file is missing, damaged, asks for code to be run, or PyTorch is needed.
     """
-    if not path.is_file():
+    if not path.exists():
         raise UserError(f"{path}: checkpoint not found; check the path.")
-    with path.open("rb") as file:
+    with os.fdopen(open_regular(path), "rb") as file:
         start = file.read(9)
     if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, a pickle
         return _read_pytorch(path, start.startswith(b"PK"))
@@ -120,7 +121,7 @@ def _read_mindspore(path: Path) -> Stored:
 
 def _read_safetensors(path: Path) -> Stored:
     try:
-        entries = sorted(safetensors.deserialize(path.read_bytes()), key=itemgetter(0))
+        entries = sorted(safetensors.deserialize(read_regular(path)), key=itemgetter(0))
         with safetensors.safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
     except safetensors.SafetensorError as error:
