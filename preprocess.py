@@ -33,6 +33,7 @@ def main() -> None:
         evaluation.K,
         found.category_ids,
         colour,
+        dataset.take_damaged_jpegs,
         images,
     )
     bin_files.write_meta(predict_dir, meta)

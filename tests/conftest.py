@@ -162,4 +162,4 @@ def input_formats(infer_app: Path) -> list[str]:
 @pytest.fixture
 def reads_images(input_formats: list[str]) -> None:
     if "image" not in input_formats:
-        pytest.skip("the application has no OpenCV; install libopencv-dev")
+        pytest.skip("the application has no OpenCV; install libopencv-dev and libjpeg-dev")

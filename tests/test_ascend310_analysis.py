@@ -17,7 +17,7 @@ from tests.conftest import PROJECT
 SOURCES = PROJECT / "ascend310_infer"
 # The tests of the build script need no sanitizer.
 RUNS = "not build and not mslite_path and not tools and not download and not thousand"
-FUZZ_SECONDS = 200  # for each of three fuzzers
+FUZZ_SECONDS = 200  # for each of four fuzzers
 
 
 def cmake(folder: Path, *options: str) -> None:
@@ -56,7 +56,7 @@ def test_sanitizers_find_nothing(infer_app: Path, tmp_path: Path, sanitizers: st
     }
     if sanitizers != "thread":
         library = subprocess.check_output(["gcc", "-print-file-name=libasan.so"], text=True)
-        selected = RUNS
+        selected = f"{RUNS} and not header_that_lies"  # whose limit of memory has no room for it
         settings = {
             # Lite unloads its plugin, whose leaks would have no name then.
             "LD_PRELOAD": f"{library.strip()} {root}/lib/libmsplugin-ge-litert_python.so",
@@ -71,7 +71,7 @@ def test_sanitizers_find_nothing(infer_app: Path, tmp_path: Path, sanitizers: st
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", selected),
-            *("tests/test_ascend310_app.py", "tests/test_ascend310_detections.py"),
+            *(f"tests/test_ascend310_{name}.py" for name in ("app", "detections", "files")),
         ],
         cwd=PROJECT,
         env={**os.environ, "ASCEND310_APP": str(app)},
@@ -97,7 +97,7 @@ def fuzzers(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["files", "meta", "postprocess"])
+@pytest.mark.parametrize("target", ["files", "image_header", "meta", "postprocess"])
 def test_fuzzers_find_nothing(fuzzers: Path, tmp_path: Path, target: str):
     done = subprocess.run(
         [fuzzers / f"fuzz_{target}", f"-max_total_time={FUZZ_SECONDS}", tmp_path],

@@ -248,7 +248,7 @@ def test_names_of_any_bytes(workspace):
     (folder / "bad\nname.bin").write_bytes(b"")
     result = workspace.run()
     assert result.returncode == 1
-    assert "in/bad\\x0aname.bin: holds 0 bytes" in result.stderr
+    assert "in/bad\\nname.bin: holds 0 bytes" in result.stderr
     workspace.has_results(*workspace.images)
 
 

@@ -75,16 +75,22 @@ def run(infer_app: Path, tmp_path: Path) -> Run:
     return run
 
 
-def meta_text(images: list[str], soft_nms: bool = True, colour: np.ndarray | None = None) -> str:
+def meta_text(
+    images: list[str],
+    soft_nms: bool = True,
+    colour: np.ndarray | None = None,
+    take_damaged: bool = False,
+) -> str:
     colour = np.eye(3, 4) if colour is None else colour
     numbers = " ".join(repr(float(number)) for number in colour.ravel())
     settings = [
-        "centernet-meta 1",
+        "centernet-meta 2",
         "down_ratio 4",
         f"soft_nms {int(soft_nms)}",
         f"boxes {K}",
         f"category_ids {' '.join('-' if i is None else str(i) for i in CATEGORY_IDS)}",
         f"colour {numbers}",
+        f"take_damaged_jpegs {int(take_damaged)}",
     ]
     return "".join(f"{line}\n" for line in [*settings, *images])
 
@@ -198,16 +204,16 @@ GOOD = meta_text([image_line(1, np.eye(2, 3), "a")])
         ("", "ends after line 0"),
         (GOOD[: GOOD.index("image")].replace("colour", "color"), "line 6 is not"),
         (GOOD[: GOOD.index("colour")], "ends after line 5"),
-        (GOOD.replace("meta 1", "meta 2"), "line 1 is not"),
+        (GOOD.replace("meta 2", "meta 1"), "line 1 is not"),
         (GOOD.replace("down_ratio 4", "down_ratio 0"), "line 2 is not"),
         (GOOD.replace("soft_nms 1", "soft_nms 2"), "line 3 is not"),
         (GOOD.replace("category_ids 1", "category_ids 1.5"), "line 5 is not"),
-        (GOOD.replace("image 1 1.0", "image 1 nan"), "line 7 is not"),
-        (GOOD.replace("image 1 1.0", "image 1"), "line 7 is not"),
-        (GOOD.rstrip("\n"), "line 7 is not"),
-        (GOOD + "image 1", "line 8 is not"),
-        (GOOD + image_line(2, np.eye(2, 3), "a") + "\n", "line 8 is not"),
-        (GOOD + image_line(2, np.eye(2, 3), "b%0") + "\n", "line 8 is not"),
+        (GOOD.replace("image 1 1.0", "image 1 nan"), "line 8 is not"),
+        (GOOD.replace("image 1 1.0", "image 1"), "line 8 is not"),
+        (GOOD.rstrip("\n"), "line 8 is not"),
+        (GOOD + "image 1", "line 9 is not"),
+        (GOOD + image_line(2, np.eye(2, 3), "a") + "\n", "line 9 is not"),
+        (GOOD + image_line(2, np.eye(2, 3), "b%0") + "\n", "line 9 is not"),
         (GOOD.replace("boxes 100", "boxes 50"), "is of float32 (1, 50, 6)"),
     ],
 )
@@ -261,6 +267,8 @@ LINES = {
     "colour" + " 1" * 12 + " ": False,
     "colour" + " 1" * 13: False,
     "colour" + " 1e-05" * 12: True,
+    "take_damaged_jpegs 1": True,
+    "take_damaged_jpegs true": False,
 }
 
 
@@ -316,7 +324,7 @@ def test_a_limit_of_the_size_of_files_is_an_error_as_any_other(export_once, infe
         done = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, check=False)
         assert done.returncode == 2
         assert re.search(r"error: .*: cannot be written \(File too large\); free", done.stderr)
-    assert not list(tmp_path.rglob("*.tmp")) and not (tmp_path / "boxes.json").exists()
+    assert not list(tmp_path.rglob(".partial-*")) and not (tmp_path / "boxes.json").exists()
 
 
 def test_numbers_that_are_not_finite_are_no_detections(export, run, tmp_path):
@@ -365,7 +373,7 @@ def test_the_application_believes_no_header_that_lies(export, infer_app, tmp_pat
     assert done.returncode == 1
     assert done.stderr.count("has a side of more than 32766 pixels") == 3
     assert len(re.findall(r"states 20000x20000 pixels, which its \d+ bytes", done.stderr)) == 3
-    assert "pipe.jpg: is a folder, a pipe or a device instead of a file" in done.stderr
+    assert "pipe.jpg: is a folder, a pipe, a socket or a device instead of a file" in done.stderr
     assert len(list((tmp_path / "out").iterdir())) == 3
 
 
@@ -463,10 +471,11 @@ def test_images_that_cannot_be_read_fail_alone(export, run, tmp_path, image_fold
     assert done.returncode == 1
     failed = re.findall(r"^failed: .*/images/(\S+): (.*);", done.stderr, re.MULTILINE)
     assert dict(failed) == {
-        "cut.jpg": "does not decode",
+        "cut.jpg": "is damaged (Premature end of JPEG file; preprocess.py's "
+        "dataset_config.take_damaged_jpegs takes it as it decodes)",
         "empty.jpg": "is no JPEG, PNG, BMP, WebP, TIFF, JPEG 2000 or PNM",
         "text.png": "is no JPEG, PNG, BMP, WebP, TIFF, JPEG 2000 or PNM",
-        "folder.jpg": "is a folder, a pipe or a device instead of a file",
+        "folder.jpg": "is a folder, a pipe, a socket or a device instead of a file",
         "long.png": "has a side of more than 32766 pixels",
     }
     assert len(list((tmp_path / "out").iterdir())) == 13

@@ -38,7 +38,8 @@ def some_meta(names: list[str]) -> Meta:
     affines = random.normal(size=(len(names), 2, 3))
     affines[0] = [[0.1, 0, 1e-7], [0, 1 / 3, 1e22]]
     images = [ImageMeta(name, 7 * i, affines[i]) for i, name in enumerate(names)]
-    return Meta(4, True, 100, [1, None, -90], random.normal(size=(3, 4)).astype(np.float32), images)
+    colour = random.normal(size=(3, 4)).astype(np.float32)
+    return Meta(4, True, 100, [1, None, -90], colour, True, images)
 
 
 def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
@@ -84,14 +85,15 @@ def test_only_inputs_of_earlier_runs_are_removed(tmp_path: Path):
 def test_the_meta_file_is_lines_of_words(tmp_path: Path):
     colour = np.arange(12, dtype=np.float32).reshape(3, 4) / 8
     image = ImageMeta("50% of\nit", 139, np.array([[0.5, 0, -1e-9], [0, 0.5, 12.25]]))
-    bin_files.write_meta(tmp_path, Meta(4, False, 9, [3], colour, [image]))
+    bin_files.write_meta(tmp_path, Meta(4, False, 9, [3], colour, False, [image]))
     assert (tmp_path / "meta" / "meta.txt").read_bytes() == (
-        b"centernet-meta 1\n"
+        b"centernet-meta 2\n"
         b"down_ratio 4\n"
         b"soft_nms 0\n"
         b"boxes 9\n"
         b"category_ids 3\n"
         b"colour 0.0 0.125 0.25 0.375 0.5 0.625 0.75 0.875 1.0 1.125 1.25 1.375\n"
+        b"take_damaged_jpegs 0\n"
         b"image 139 0.5 0.0 -1e-09 0.0 0.5 12.25 50%25 of%0Ait\n"
     )
 
@@ -99,22 +101,23 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        (b"meta 1\n", b"meta 2\n", 1),
+        (b"meta 2\n", b"meta 1\n", 1),
         (b"down_ratio 4", b"down_ratio 0", 2),
         (b"soft_nms 1", b"soft_nms true", 3),
         (b"boxes 100\n", b"", 4),
         (b"ids 1 -", b"ids 1  -", 5),
         (b"colour ", b"colour 0.5 ", 6),
         (b"colour ", b"color ", 6),
-        (b"image 0 0.1", b"image 0 nan", 7),
-        (b"image 0 0.1", b"image 0 0.0", 7),
-        (b"image 7 ", b"image x ", 8),
-        (b"image 7 ", b"image 0 ", 8),
-        (b" two\n", b" one\n", 8),
-        (b" two\n", b" tw%6F\n", 8),
-        (b" two\n", b" two\r\n", 8),
-        (b" two\n", b" two", 8),
-        (b" two\n", b" two\n\n", 9),
+        (b"jpegs 1", b"jpegs 2", 7),
+        (b"image 0 0.1", b"image 0 nan", 8),
+        (b"image 0 0.1", b"image 0 0.0", 8),
+        (b"image 7 ", b"image x ", 9),
+        (b"image 7 ", b"image 0 ", 9),
+        (b" two\n", b" one\n", 9),
+        (b" two\n", b" tw%6F\n", 9),
+        (b" two\n", b" two\r\n", 9),
+        (b" two\n", b" two", 9),
+        (b" two\n", b" two\n\n", 10),
     ],
 )
 def test_another_meta_file_is_refused_by_its_line(
@@ -133,7 +136,7 @@ def test_a_meta_file_without_images_is_refused(tmp_path: Path):
     bin_files.write_meta(tmp_path, some_meta(["one"]))
     path = tmp_path / "meta" / "meta.txt"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
-    with pytest.raises(UserError, match="line 7 "):
+    with pytest.raises(UserError, match="line 8 "):
         bin_files.read_meta(path)
 
 

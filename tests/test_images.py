@@ -182,7 +182,7 @@ def test_damaged_files_raise_nothing_else():
 
 
 def test_the_application_reads_the_same_formats():
-    source = (PROJECT / "ascend310_infer" / "src" / "image.cc").read_text()
+    source = (PROJECT / "ascend310_infer" / "src" / "image_header.cc").read_text()
     assert "is no JPEG, PNG, BMP, WebP, TIFF, JPEG 2000 or PNM" in source
     *names, last = images.FORMATS
     assert f"{', '.join(names)} or {last}" in source

@@ -17,15 +17,19 @@ namespace centernet {
 // "folder/name". REQUIRES: !folder.empty().
 std::string JoinPath(const std::string& folder, const std::string& name);
 
-// A path for a message: control characters, which would break its line, as \xNN.
-std::string Shown(const std::string& path);
+// A text that comes from a file or a name, for a message: with escapes for what is no UTF-8 and for
+// what terminals obey or do not show, as escaped in src/model_utils/errors.py has them.
+std::string Shown(const std::string& text);
+
+// Shown, its middle left out where it is long.
+std::string Sentence(const std::string& text);
 
 bool IsFolder(const std::string& path);
 
 // The names of everything in a folder but . and .., in the order of their bytes.
 Result<std::vector<std::string>> ListFolder(const std::string& folder);
 
-// Fails if it is not a regular file, or a link to one, that may be read.
+// Fails if it is not a regular file, or a link to one, that may be read; opens nothing else.
 Status CheckReadable(const std::string& file);
 
 // Reads a whole file of exactly the given number of bytes to data. Fails if it is anything else
@@ -39,10 +43,22 @@ Result<std::string> ReadAll(const std::string& file, size_t limit);
 // it.
 Status MakeWritableFolder(const std::string& folder);
 
+// Removes files that killed processes of this machine were writing in a folder. Gives the paths of
+// those that may be another machine's.
+std::vector<std::string> ClearLeftOvers(const std::string& folder);
+
+// "folder" of "folder/name"; "." of a name alone.
+std::string FolderOf(const std::string& path);
+
+// Fails if something else than a regular file is there, which a file would take the place of.
+Status CheckReplaceable(const std::string& path);
+
 // Fails if the file system of an existing folder has less space than the given number of bytes.
 Status CheckFreeSpace(const std::string& folder, uint64_t bytes);
 
-// A file that is written beside its place. It appears there whole, by Finish, or not at all.
+// A file that is written beside its place. It appears there whole, by Finish, or not at all. Until
+// then its name is .partial-MACHINE-PROCESS-START-NUMBER, as of whole_file in
+// src/model_utils/files.py.
 class PartialFile {
  public:
   explicit PartialFile(std::string path);

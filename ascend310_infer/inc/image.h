@@ -17,10 +17,11 @@ bool CanReadImages();
 void UseNoFurtherThreads();
 
 // Decodes an image of the formats that preprocess.py reads and warps it, by FixedResolution, to
-// uint8 (3,height,width) BGR at pixels. Sets *affine to the warp. The messages of errors lack the
-// file's name. REQUIRES: CanReadImages(). May be called by several threads at once.
-Status DecodeAndWarp(const std::string& encoded, int height, int width, uint8_t* pixels,
-                     Affine* affine);
+// uint8 (3,height,width) BGR at pixels. Sets *affine to the warp. A JPEG whose pixels are cut off
+// or damaged fails, or with take_damaged is taken as far as it decodes. The messages of errors lack
+// the file's name. REQUIRES: CanReadImages(). May be called by several threads at once.
+Status DecodeAndWarp(const std::string& encoded, bool take_damaged, int height, int width,
+                     uint8_t* pixels, Affine* affine);
 
 }  // namespace centernet
 

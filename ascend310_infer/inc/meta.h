@@ -24,6 +24,7 @@ struct ImageMeta {
 struct Meta {
   double down_ratio;  // Input pixels of an output pixel.
   bool soft_nms;
+  bool take_damaged_jpegs;
   size_t boxes;                                       // That the model gives for an image.
   std::vector<std::optional<int64_t>> category_ids;   // COCO's of each class that the set has.
   std::array<float, 12> colour;                       // (3,4), BGR 0..255 to normalised values.

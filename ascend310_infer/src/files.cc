@@ -8,10 +8,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 #include <memory>
+#include <sstream>
 #include <utility>
 
 namespace centernet {
@@ -43,20 +47,27 @@ Status ReadError(const std::string& file) {
 // Sets *bytes to the size of an opened file. Fails if it is no regular file.
 Status RegularSize(const Descriptor& descriptor, const std::string& file, size_t* bytes) {
   struct stat status{};
-  if (descriptor.value() < 0 || fstat(descriptor.value(), &status) != 0) {
-    return ReadError(file);
-  }
-  if (!S_ISREG(status.st_mode)) {
+  const bool is_open = descriptor.value() >= 0;
+  const int code = is_open ? fstat(descriptor.value(), &status) : stat(file.c_str(), &status);
+  if (code == 0 && !S_ISREG(status.st_mode)) {
     return Status::Error(Shown(file) +
-                         ": is a folder, a pipe or a device instead of a file; "
+                         ": is a folder, a pipe, a socket or a device instead of a file; "
                          "leave it out");
+  }
+  if (code != 0 || !is_open) {
+    return ReadError(file);
   }
   *bytes = static_cast<size_t>(status.st_size);
   return Status::Ok();
 }
 
-// O_NONBLOCK: opening a pipe that nobody writes would wait for ever.
+// Devices may act when they are opened. O_NONBLOCK, if it has become a pipe meanwhile: opening one
+// that nobody writes would wait for ever.
 int OpenToRead(const std::string& file) {
+  struct stat status{};
+  if (stat(file.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    return -1;
+  }
   return open(file.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
@@ -78,24 +89,139 @@ Status ReadBytes(const Descriptor& descriptor, const std::string& file, size_t b
   return Status::Ok();
 }
 
+// The code point of the UTF-8 sequence at a place, and its bytes; none if it is not UTF-8.
+std::pair<uint32_t, size_t> CodePointAt(const std::string& text, size_t place) {
+  const auto first = static_cast<unsigned char>(text[place]);
+  size_t bytes = 1;
+  for (const unsigned least : {0x80U, 0xE0U, 0xF0U}) {
+    bytes += first >= least ? 1 : 0;
+  }
+  if ((first >= 0x80 && first < 0xC2) || first > 0xF4 || place + bytes > text.size()) {
+    return {0, 0};
+  }
+  uint32_t code = bytes == 1 ? first : first & (0x7FU >> bytes);
+  for (size_t i = 1; i < bytes; ++i) {
+    const auto next = static_cast<unsigned char>(text[place + i]);
+    if ((next & 0xC0U) != 0x80) {
+      return {0, 0};
+    }
+    code = code << 6U | (next & 0x3FU);
+  }
+  constexpr uint32_t kFirst[] = {0, 0, 0x80, 0x800, 0x10000};
+  const bool is_good =
+      code >= kFirst[bytes] && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF);
+  return is_good ? std::pair(code, bytes) : std::pair(0U, size_t{0});
+}
+
+// What terminals obey or do not show: controls, marks of direction and width, private characters.
+bool IsHidden(uint32_t code) {
+  static constexpr std::pair<uint32_t, uint32_t> kHidden[] = {
+      {0x00, 0x1F},     {0x7F, 0x9F},     {0xAD, 0xAD},       {0x61C, 0x61C},   {0x180E, 0x180E},
+      {0x200B, 0x200F}, {0x2028, 0x202E}, {0x2060, 0x206F},   {0xE000, 0xF8FF}, {0xFEFF, 0xFEFF},
+      {0xFFF0, 0xFFFB}, {0xFFFE, 0xFFFF}, {0xE0000, 0x10FFFF}};
+  return std::any_of(std::begin(kHidden), std::end(kHidden), [code](const auto& range) {
+    return range.first <= code && code <= range.second;
+  });
+}
+
+std::string Escape(uint32_t code) {
+  switch (code) {
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    default:
+      break;
+  }
+  const char* format = "\\U%08x";
+  if (code < 0x10000) {
+    format = code < 0x100 ? "\\x%02x" : "\\u%04x";
+  }
+  char escape[16];
+  std::snprintf(escape, sizeof(escape), format, static_cast<unsigned>(code));
+  return escape;
+}
+
+constexpr char kPartial[] = ".partial-";
+
+// CRC-32 of the machine's name, as zlib's.
+std::string Machine() {
+  char name[256] = "";
+  gethostname(name, sizeof(name) - 1);
+  uint32_t sum = ~0U;
+  for (const char* letter = name; *letter != '\0'; ++letter) {
+    sum ^= static_cast<unsigned char>(*letter);
+    for (int bit = 0; bit < 8; ++bit) {
+      sum = sum >> 1U ^ ((sum & 1U) != 0 ? 0xEDB88320U : 0U);
+    }
+  }
+  char text[16];
+  std::snprintf(text, sizeof(text), "%08x", static_cast<unsigned>(~sum));
+  return text;
+}
+
+// Machine, id and start of a process, in clock ticks; the last is 0 of one that is gone.
+std::string Maker(const std::string& process) {
+  std::ifstream file("/proc/" + process + "/stat");
+  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  std::istringstream fields(text.substr(text.rfind(')') + 1));
+  std::string state;
+  std::string start = "0";
+  fields >> state;
+  const bool is_gone = state.empty() || state == "Z" || state == "X";
+  for (int i = 0; i < 19 && !is_gone; ++i) {
+    fields >> start;
+  }
+  return Machine() + "-" + process + "-" + start;
+}
+
+std::string PartialName() {
+  static const std::string maker = Maker(std::to_string(getpid()));
+  static std::atomic<uint64_t> count{0};
+  return kPartial + maker + "-" + std::to_string(count++);
+}
+
 }  // namespace
 
 std::string JoinPath(const std::string& folder, const std::string& name) {
   return folder.back() == '/' ? folder + name : folder + "/" + name;
 }
 
-std::string Shown(const std::string& path) {
-  std::string text;
-  for (const char letter : path) {
-    if (static_cast<unsigned char>(letter) >= 0x20 && letter != 0x7F) {
-      text += letter;
+std::string Shown(const std::string& text) {
+  std::string shown;
+  for (size_t place = 0; place < text.size();) {
+    const auto [code, bytes] = CodePointAt(text, place);
+    if (bytes == 0) {  // Python has such bytes as halves of surrogates.
+      shown += Escape(0xDC00U + static_cast<unsigned char>(text[place]));
     } else {
-      char escaped[8];
-      std::snprintf(escaped, sizeof(escaped), "\\x%02x", static_cast<unsigned char>(letter));
-      text += escaped;
+      shown += IsHidden(code) ? Escape(code) : text.substr(place, bytes);
     }
+    place += std::max<size_t>(bytes, 1);
   }
-  return text;
+  return shown;
+}
+
+std::string Sentence(const std::string& text) {
+  constexpr size_t kLongest = 1200;
+  constexpr size_t kEnd = kLongest / 3;  // With the remedy.
+  std::string shown = Shown(text);
+  if (shown.size() <= kLongest) {
+    return shown;
+  }
+  const auto is_inside = [&shown](size_t place) {  // of a character
+    return (static_cast<unsigned char>(shown[place]) & 0xC0U) == 0x80;
+  };
+  size_t begin = kLongest - kEnd - 5;
+  size_t end = shown.size() - kEnd;
+  while (is_inside(begin)) {
+    --begin;
+  }
+  while (is_inside(end)) {
+    ++end;
+  }
+  return shown.substr(0, begin) + " ... " + shown.substr(end);
 }
 
 bool IsFolder(const std::string& path) {
@@ -174,6 +300,40 @@ Status MakeWritableFolder(const std::string& folder) {
   return Status::Ok();
 }
 
+std::vector<std::string> ClearLeftOvers(const std::string& folder) {
+  const std::string ours = kPartial + Machine() + "-";
+  std::vector<std::string> others;
+  Result<std::vector<std::string>> names = ListFolder(folder);
+  for (const std::string& name : names.ok() ? names.value() : std::vector<std::string>()) {
+    const std::string path = JoinPath(folder, name);
+    if (name.rfind(kPartial, 0) != 0 || IsFolder(path)) {  // Folders are of the Python side.
+      continue;
+    }
+    const size_t end = name.rfind(ours, 0) == 0 ? name.find('-', ours.size()) : std::string::npos;
+    const std::string process =
+        end == std::string::npos ? "" : name.substr(ours.size(), end - ours.size());
+    if (process.empty() || process.find_first_not_of("0123456789") != std::string::npos) {
+      others.push_back(path);
+    } else if (name.rfind(kPartial + Maker(process) + "-", 0) != 0) {
+      unlink(path.c_str());
+    }
+  }
+  return others;
+}
+
+std::string FolderOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, std::max<size_t>(slash, 1));
+}
+
+Status CheckReplaceable(const std::string& path) {
+  struct stat status{};
+  if (stat(path.c_str(), &status) != 0 || S_ISREG(status.st_mode)) {
+    return Status::Ok();
+  }
+  return Status::Error(Shown(path) + ": is a folder, a pipe, a socket or a device; choose a file");
+}
+
 Status CheckFreeSpace(const std::string& folder, uint64_t bytes) {
   struct statvfs status{};
   if (statvfs(folder.c_str(), &status) != 0) {
@@ -190,7 +350,7 @@ Status CheckFreeSpace(const std::string& folder, uint64_t bytes) {
 
 PartialFile::PartialFile(std::string path)
     : path_(std::move(path)),
-      beside_(path_ + "." + std::to_string(getpid()) + ".tmp"),
+      beside_(JoinPath(FolderOf(path_), PartialName())),
       descriptor_(open(beside_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {}
 
 PartialFile::~PartialFile() {

@@ -2,14 +2,17 @@
 #include "inc/image.h"
 
 #ifdef WITH_OPENCV
-#include <algorithm>
-#include <cctype>
-#include <cstdint>
+#include <csetjmp>
+#include <cstdio>  // before jpeglib.h, which uses it
 #include <cstdlib>
+#include <new>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <vector>
+
+#include "inc/image_header.h"
+#include "jpeglib.h"
 #endif
 
 namespace centernet {
@@ -18,130 +21,108 @@ namespace centernet {
 
 namespace {
 
-// cv::warpAffine takes no image with a side of SHRT_MAX (32,767) pixels or more.
-constexpr int kLargestSide = 32766;
+// A decoder of libjpeg-turbo that ends at an error and, other than in OpenCV, at the first warning.
+struct JpegDecoder {
+  JpegDecoder() = default;
+  ~JpegDecoder() { jpeg_destroy_decompress(&jpeg); }
+  JpegDecoder(const JpegDecoder&) = delete;
+  JpegDecoder& operator=(const JpegDecoder&) = delete;
 
-bool HasAt(const std::string& text, size_t place, const std::string& part) {
-  return text.compare(std::min(place, text.size()), part.size(), part) == 0;
-}
-
-// The formats of FORMATS in src/data/images.py. Anything else is not given to OpenCV, which tries
-// many formats, by libraries that may open other files for them.
-bool IsOfReadFormat(const std::string& encoded) {
-  static const std::vector<std::string> kStarts = {
-      "\xFF\xD8\xFF",          "\x89PNG\r\n\x1A\n",     "BM",
-      std::string("II*\0", 4), std::string("MM\0*", 4), std::string("\0\0\0\x0CjP  \r\n\x87\n", 12),
-      "\xFF\x4F\xFF\x51",
-  };
-  const bool is_pnm = encoded.size() > 2 && encoded[0] == 'P' && encoded[1] >= '1' &&
-                      encoded[1] <= '6' &&
-                      std::isspace(static_cast<unsigned char>(encoded[2])) != 0;
-  const bool is_webp = HasAt(encoded, 0, "RIFF") && HasAt(encoded, 8, "WEBP");
-  return is_pnm || is_webp || std::any_of(kStarts.begin(), kStarts.end(), [&](const auto& start) {
-           return HasAt(encoded, 0, start);
-         });
-}
-
-// Decoders let a JPEG without its end pass, with a grey rest. Files go on after the end-of-image
-// marker: cameras write padding, phones a film. Where none is in the last kilobyte, it is looked
-// for where a decoder stops, segment by segment; is_truncated_jpeg in src/data/images.py.
-bool IsTruncatedJpeg(const std::string& encoded) {
-  const size_t last = encoded.size() > 1024 ? encoded.size() - 1024 : 0;
-  if (!HasAt(encoded, 0, "\xFF\xD8") || encoded.find("\xFF\xD9", last) != std::string::npos) {
-    return false;
-  }
-  const auto byte = [&encoded](size_t place) {
-    return place < encoded.size() ? static_cast<unsigned char>(encoded[place]) : 0U;
-  };
-  for (size_t place = encoded.find('\xFF', 2); place != std::string::npos;
-       place = encoded.find('\xFF', place)) {
-    const unsigned marker = byte(++place);
-    if (marker == 0xD9) {
-      return false;
-    }
-    // Stuffed, a restart or fill stands among entropy-coded bytes.
-    if (marker != 0x00 && marker != 0xFF && (marker < 0xD0 || marker > 0xD7)) {
-      ++place;
-      place += marker == 0x01 ? 0 : byte(place) << 8U | byte(place + 1);  // TEM has no length.
-    }
-  }
-  return true;
-}
-
-uint64_t BigEndian(const std::string& encoded, size_t place, size_t bytes) {
-  uint64_t number = 0;
-  for (size_t i = place; i < place + bytes; ++i) {
-    number = number << 8U | (i < encoded.size() ? static_cast<unsigned char>(encoded[i]) : 0U);
-  }
-  return number;
-}
-
-struct Size {
-  uint64_t height;
-  uint64_t width;
+  // NOLINTBEGIN(misc-non-private-member-variables-in-classes)
+  jpeg_decompress_struct jpeg{};
+  jpeg_error_mgr errors{};
+  std::jmp_buf end{};
+  char message[JMSG_LENGTH_MAX] = "";
+  // NOLINTEND(misc-non-private-member-variables-in-classes)
 };
 
-// What the frame header of a JPEG states.
-Size JpegSize(const std::string& encoded) {
-  for (size_t place = encoded.find('\xFF', 2); place != std::string::npos;
-       place = encoded.find('\xFF', place)) {
-    const uint64_t marker = BigEndian(encoded, ++place, 1);
-    if (marker == 0x00 || marker == 0xFF || (marker >= 0xD0 && marker <= 0xD7)) {
-      continue;
-    }
-    ++place;
-    if (marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC) {
-      return {BigEndian(encoded, place + 3, 2), BigEndian(encoded, place + 5, 2)};
-    }
-    place += marker == 0x01 ? 0 : BigEndian(encoded, place, 2);
-  }
-  return {0, 0};
+void EndJpeg(j_common_ptr jpeg) {
+  auto* decoder = static_cast<JpegDecoder*>(jpeg->client_data);
+  jpeg->err->format_message(jpeg, decoder->message);
+  // Through C, which no exception may pass.
+  std::longjmp(decoder->end, 1);  // NOLINT(modernize-avoid-setjmp-longjmp)
 }
 
-// What the header states; zero where that is not known.
-Size StatedSize(const std::string& encoded) {
-  if (HasAt(encoded, 0, "\xFF\xD8")) {
-    return JpegSize(encoded);
+void HearMessage(j_common_ptr jpeg, int level) {
+  if (level < 0) {  // Others only tell what it does.
+    EndJpeg(jpeg);
   }
-  if (HasAt(encoded, 0, "\x89PNG")) {
-    return {BigEndian(encoded, 20, 4), BigEndian(encoded, 16, 4)};
-  }
-  if (HasAt(encoded, 0, "BM")) {  // Little-endian; the height may be negative.
-    const auto number = [&encoded](size_t place) {
-      std::string bytes = encoded.substr(std::min(place, encoded.size()), 4);
-      std::reverse(bytes.begin(), bytes.end());
-      const auto value = static_cast<int32_t>(BigEndian(bytes, 0, 4));
-      return static_cast<uint64_t>(std::abs(static_cast<int64_t>(value)));
-    };
-    return {number(22), number(18)};
-  }
-  return {0, 0};
 }
 
-// A header may state any size; see _is_possible in src/data/images.py, which knows more formats.
-bool IsPossible(const Size& size, const std::string& encoded) {
-  constexpr uint64_t kAlwaysBelieved = uint64_t{1} << 26U;
-  const uint64_t of_a_byte = HasAt(encoded, 0, "\xFF\xD8") ? 512 : 10'000;
-  return size.height * size.width <= std::max(kAlwaysBelieved, of_a_byte * encoded.size());
+// Decodes a JPEG to the pixels that OpenCV makes of it. Gives what libjpeg-turbo says if it is
+// damaged, else nothing. *image is empty where OpenCV is to decode it: then, and if it is CMYK.
+std::string DecodeJpeg(const std::string& encoded, cv::Mat* image) {
+  JpegDecoder decoder;
+  jpeg_decompress_struct& jpeg = decoder.jpeg;
+  jpeg.err = jpeg_std_error(&decoder.errors);
+  jpeg.err->error_exit = EndJpeg;
+  jpeg.err->emit_message = HearMessage;
+  jpeg.client_data = &decoder;
+  // What is made below has no destructor, which longjmp would leave out.
+  if (setjmp(decoder.end) != 0) {  // NOLINT(modernize-avoid-setjmp-longjmp)
+    image->release();
+    return decoder.message;
+  }
+  jpeg_create_decompress(&jpeg);
+  jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(encoded.data()), encoded.size());
+  jpeg_read_header(&jpeg, TRUE);
+  jpeg.out_color_space = jpeg.num_components == 4 ? JCS_CMYK : JCS_EXT_BGR;
+  jpeg_start_decompress(&jpeg);
+  image->create(static_cast<int>(jpeg.output_height), static_cast<int>(jpeg.output_width),
+                CV_8UC(jpeg.output_components));
+  while (jpeg.output_scanline < jpeg.output_height) {
+    unsigned char* row = image->ptr(static_cast<int>(jpeg.output_scanline));
+    jpeg_read_scanlines(&jpeg, &row, 1);
+  }
+  jpeg_finish_decompress(&jpeg);
+  if (jpeg.out_color_space == JCS_CMYK) {
+    image->release();
+  }
+  return "";
 }
 
-Status TooLarge() {
-  return Status::Error("has a side of more than " + std::to_string(kLargestSide) +
-                       " pixels; make it smaller or leave it out");
+bool StartsWith(const std::string& text, const std::string& start) {
+  return text.compare(0, start.size(), start) == 0;
 }
 
-// Empty if it is not an image.
-cv::Mat Decode(const std::string& encoded) {
+// What is wrong with the pixels of a JPEG by the message of its decoder; empty if nothing is: some
+// encoders write a few bytes before a marker. As _refuse_damaged in src/data/images.py.
+std::string Damage(const std::string& message) {
+  constexpr int kStrayBytes = 16;
+  const std::string corrupt = "Corrupt JPEG data: ";
+  if (!StartsWith(message, corrupt)) {
+    return StartsWith(message, "Premature end") ? message : "";
+  }
+  const std::string what = message.substr(corrupt.size());
+  const bool is_stray = what.find(" extraneous bytes") != std::string::npos;
+  return is_stray && std::strtol(what.c_str(), nullptr, 10) <= kStrayBytes ? "" : what;
+}
+
+// Throws std::bad_alloc if memory cannot hold it. REQUIRES: CheckImageHeader(encoded).ok().
+Status Decode(const std::string& encoded, bool take_damaged, cv::Mat* image) {
   // COCO's boxes are in stored pixels: an EXIF rotation is not applied.
   constexpr int kFlags = cv::IMREAD_COLOR | cv::IMREAD_IGNORE_ORIENTATION;
   try {
-    // Of unsigned bytes, which WebP asks for.
-    const cv::_InputArray bytes(reinterpret_cast<const unsigned char*>(encoded.data()),
-                                static_cast<int>(encoded.size()));
-    return cv::imdecode(bytes, kFlags);
-  } catch (const cv::Exception&) {  // a header that states more pixels than OpenCV takes
-    return {};
+    const std::string damage = IsJpeg(encoded) ? Damage(DecodeJpeg(encoded, image)) : "";
+    if (!take_damaged && (!damage.empty() || IsTruncatedJpeg(encoded))) {
+      return Status::Error("is damaged (" + (damage.empty() ? "it is cut off" : damage) +
+                           "; preprocess.py's dataset_config.take_damaged_jpegs takes it as it "
+                           "decodes); restore it or leave it out");
+    }
+    if (image->empty()) {
+      // Of unsigned bytes, which WebP asks for.
+      const cv::_InputArray bytes(reinterpret_cast<const unsigned char*>(encoded.data()),
+                                  static_cast<int>(encoded.size()));
+      *image = cv::imdecode(bytes, kFlags);
+    }
+  } catch (const cv::Exception& error) {  // a header that states more pixels than OpenCV takes
+    if (error.code == cv::Error::StsNoMem) {
+      throw std::bad_alloc();
+    }
+    image->release();
   }
+  return image->empty() ? Status::Error("does not decode; restore it or leave it out")
+                        : Status::Ok();
 }
 
 }  // namespace
@@ -150,28 +131,18 @@ bool CanReadImages() { return true; }
 
 void UseNoFurtherThreads() { cv::setNumThreads(1); }
 
-Status DecodeAndWarp(const std::string& encoded, int height, int width, uint8_t* pixels,
-                     Affine* affine) {
-  if (!IsOfReadFormat(encoded)) {
-    return Status::Error(
-        "is no JPEG, PNG, BMP, WebP, TIFF, JPEG 2000 or PNM; convert it or leave it out");
+Status DecodeAndWarp(const std::string& encoded, bool take_damaged, int height, int width,
+                     uint8_t* pixels, Affine* affine) {
+  cv::Mat image;
+  Status status = CheckImageHeader(encoded);
+  if (status.ok()) {
+    status = Decode(encoded, take_damaged, &image);
   }
-  const Size stated = StatedSize(encoded);
-  if (std::max(stated.height, stated.width) > kLargestSide) {
-    return TooLarge();
+  if (status.ok()) {
+    status = CheckSides({static_cast<uint64_t>(image.rows), static_cast<uint64_t>(image.cols)});
   }
-  if (!IsPossible(stated, encoded)) {
-    return Status::Error("states " + std::to_string(stated.width) + "x" +
-                         std::to_string(stated.height) + " pixels, which its " +
-                         std::to_string(encoded.size()) +
-                         " bytes cannot hold; restore it or leave it out");
-  }
-  const cv::Mat image = Decode(encoded);
-  if (image.empty() || IsTruncatedJpeg(encoded)) {
-    return Status::Error("does not decode; restore it or leave it out");
-  }
-  if (std::max(image.rows, image.cols) > kLargestSide) {
-    return TooLarge();
+  if (!status.ok()) {
+    return status;
   }
   *affine = FixedResolution(image.rows, image.cols, height, width);
   cv::Mat warped;
@@ -190,8 +161,8 @@ bool CanReadImages() { return false; }
 
 void UseNoFurtherThreads() {}
 
-Status DecodeAndWarp(const std::string& /*encoded*/, int /*height*/, int /*width*/,
-                     uint8_t* /*pixels*/, Affine* /*affine*/) {
+Status DecodeAndWarp(const std::string& /*encoded*/, bool /*take_damaged*/, int /*height*/,
+                     int /*width*/, uint8_t* /*pixels*/, Affine* /*affine*/) {
   return Status::Error("this program was built without OpenCV");
 }
 

@@ -7,7 +7,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <new>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -58,7 +60,7 @@ void QuietMindSpore(char* const* argv) {
 }
 
 int Fail(const Status& status) {
-  std::cerr << "error: " << status.message() << std::endl;
+  std::cerr << "error: " << Sentence(status.message()) << std::endl;
   return kError;
 }
 
@@ -75,8 +77,9 @@ Status CheckOptions(const Options& options, const Meta& meta, const Model& model
   if (options.input_format == InputFormat::kImage) {
     if (!CanReadImages()) {
       return Status::Error(
-          "--input_format image: this program was built without OpenCV; install its development "
-          "files (Debian: libopencv-dev), run build.sh again, or give .bin files");
+          "--input_format image: this program was built without OpenCV or libjpeg-turbo; install "
+          "their development files (Debian: libopencv-dev and libjpeg-dev), run build.sh again, or "
+          "give .bin files");
     }
     const TensorInfo& input = model.input();
     if (input.shape.size() != 4 || input.shape[1] != 3) {
@@ -105,14 +108,40 @@ Status CheckOptions(const Options& options, const Meta& meta, const Model& model
   return Status::Ok();
 }
 
+// Removes, or names, what killed programs were writing where the results go.
+void CleanFolders(const Options& options) {
+  std::set<std::string> folders = {options.time_path};
+  if (!options.result_path.empty()) {
+    folders.insert(options.result_path);
+  }
+  if (!options.result_json.empty()) {
+    folders.insert(FolderOf(options.result_json));
+  }
+  for (const std::string& folder : folders) {
+    for (const std::string& path : ClearLeftOvers(folder)) {
+      std::cerr << "note: " << Sentence(path)
+                << ": is being written on another machine, or left over from a killed program; if "
+                   "none runs, remove it"
+                << std::endl;
+    }
+  }
+}
+
 // Makes the folders, and finds out whether they take the results.
 Status PrepareFolders(const Options& options, size_t inputs, const Model& model) {
   Status status = MakeWritableFolder(options.time_path);
   if (status.ok() && !options.result_path.empty()) {
     status = MakeWritableFolder(options.result_path);
   }
-  if (!status.ok() || options.result_path.empty()) {
+  if (status.ok()) {
+    status = CheckReplaceable(options.result_json);
+  }
+  if (!status.ok()) {
     return status;
+  }
+  CleanFolders(options);
+  if (options.result_path.empty()) {
+    return Status::Ok();
   }
   uint64_t bytes = 0;
   for (const TensorInfo& output : model.outputs()) {
@@ -128,6 +157,7 @@ class ImageReader {
       : height_(static_cast<int>(input.shape[2])),
         width_(static_cast<int>(input.shape[3])),
         normalises_(input.type == "float32"),
+        take_damaged_(meta.take_damaged_jpegs),
         colour_(meta.colour) {}
 
   Status operator()(const Input& input, char* image, std::optional<Affine>* affine) const {
@@ -139,7 +169,8 @@ class ImageReader {
     std::vector<uint8_t> warped(normalises_ ? 3 * plane : 0);
     uint8_t* pixels = normalises_ ? warped.data() : reinterpret_cast<uint8_t*>(image);
     Affine& warp = affine->emplace();
-    const Status status = DecodeAndWarp(encoded.value(), height_, width_, pixels, &warp);
+    const Status status =
+        DecodeAndWarp(encoded.value(), take_damaged_, height_, width_, pixels, &warp);
     if (!status.ok()) {
       return Status::Error(Shown(input.path) + ": " + status.message());
     }
@@ -165,6 +196,7 @@ class ImageReader {
   const int height_;
   const int width_;
   const bool normalises_;
+  const bool take_damaged_;
   const std::array<float, 12> colour_;
 };
 
@@ -347,5 +379,10 @@ int main(int argc, char** argv) {
     std::cout << centernet::Usage();
     return centernet::kAllDone;
   }
-  return centernet::Run(options.value());
+  try {
+    return centernet::Run(options.value());
+  } catch (const std::bad_alloc&) {
+    return centernet::Fail(centernet::Status::Error(
+        "memory is full; free some, or choose smaller --readers and --writers"));
+  }
 }

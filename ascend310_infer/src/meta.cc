@@ -15,7 +15,7 @@
 namespace centernet {
 namespace {
 
-constexpr char kFirstLine[] = "centernet-meta 1";
+constexpr char kFirstLine[] = "centernet-meta 2";
 
 // The text up to the next separator, which is skipped; the rest if there is none.
 std::string_view Take(std::string_view* text, char separator) {
@@ -153,8 +153,8 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
     return rest.find_last_not_of(' ') + 1 == rest.size() && TakeNumbers(&rest, &meta->colour) &&
            rest.empty();
   }
-  if (keyword == "soft_nms") {
-    meta->soft_nms = rest == "1";
+  if (keyword == "soft_nms" || keyword == "take_damaged_jpegs") {
+    (keyword == "soft_nms" ? meta->soft_nms : meta->take_damaged_jpegs) = rest == "1";
     return rest == "0" || rest == "1";
   }
   const std::optional<int64_t> number = ParseCount(rest);
@@ -170,8 +170,8 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
 
 Result<Meta> ParseMeta(const std::string& text, const std::string& file) {
   // The lines stand in this order, images after them.
-  const std::vector<std::string_view> settings = {"down_ratio", "soft_nms", "boxes", "category_ids",
-                                                  "colour"};
+  const std::vector<std::string_view> settings = {"down_ratio",   "soft_nms", "boxes",
+                                                  "category_ids", "colour",   "take_damaged_jpegs"};
   Meta meta{};
   std::unordered_set<int64_t> ids;
   size_t number = 0;

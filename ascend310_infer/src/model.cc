@@ -81,7 +81,7 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
 }
 
 std::string Describe(const std::string& role, const TensorInfo& tensor) {
-  return role + " " + tensor.name + ": " + tensor.type + " " + ShapeText(tensor.shape);
+  return role + " " + Shown(tensor.name) + ": " + tensor.type + " " + ShapeText(tensor.shape);
 }
 
 Result<bool> IsConverted(const std::string& path) {

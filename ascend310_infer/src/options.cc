@@ -94,7 +94,8 @@ std::vector<Flag> Flags() {
                                        {{"bin", InputFormat::kBin}, {"image", InputFormat::kImage}},
                                        &options->input_format);
        }},
-      PathFlag("--meta_path", "preprocess.py's meta.txt, for --result_json and float32 images",
+      PathFlag("--meta_path",
+               "preprocess.py's meta.txt, for --result_json, float32 images and damaged JPEGs",
                &Options::meta_path),
       PathFlag("--result_path",
                "folder for the outputs (default ./result_Files; none beside --result_json)",

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <iostream>
+#include <new>
 #include <thread>
 #include <utility>
 
@@ -77,7 +78,14 @@ void Pipeline::Read(Batch* batch) {
     bool is_read = false;
     if (i < batch->items.size()) {
       Item& item = batch->items[i];
-      item.status = read_input_(InputOf(*batch, i), image, &item.affine);
+      const Input& input = InputOf(*batch, i);
+      try {
+        item.status = read_input_(input, image, &item.affine);
+      } catch (const std::bad_alloc&) {
+        item.status = Status::Error(Shown(input.path) +
+                                    ": takes more memory than there is; make it smaller or leave "
+                                    "it out");
+      }
       is_read = item.status.ok();
     }
     if (!is_read) {  // Also what lacks to a full last batch.
@@ -188,7 +196,7 @@ void Pipeline::ReportNext(const Batch& batch) {
       ++result_.done;
     } else {
       ++result_.failed;
-      std::cerr << "failed: " << item.status.message() << std::endl;
+      std::cerr << "failed: " << Sentence(item.status.message()) << std::endl;
       ends_ = ends_ || options_.fail_fast;
     }
   }

@@ -36,7 +36,7 @@ _PIXELS_OF_A_BYTE = {"JPEG": 512}
 _PIXELS_OF_A_BYTE_ELSE = 10_000
 
 # The formats that are read, by how their files begin; the application on Ascend 310 has the same
-# list (image.cc). Others are not given to OpenCV: its builds differ in what they take.
+# list (image_header.cc). Others are not given to OpenCV: its builds differ in what they take.
 FORMATS = {
     "JPEG": rb"\xff\xd8\xff",
     "PNG": rb"\x89PNG\r\n\x1a\n",
@@ -68,7 +68,8 @@ _NOT_READ = {
         "packed with gzip": rb"\x1f\x8b",
     }.items()
 }
-_PILLOW_FORMATS = ("BMP", "WEBP", "JPEG2000", "PPM")  # that it is asked about
+# By the names of Pillow, which is asked about these.
+_PILLOW_FORMATS = {"BMP": "BMP", "WebP": "WEBP", "JPEG 2000": "JPEG2000", "PNM": "PPM"}
 _STRAY_BYTES = 16  # before a marker, which some encoders write; more are left by damaged pixels
 _FEW_LEVELS = 16  # of 256: a 16-bit image below holds 12 bits or fewer
 # Between two markers of a JPEG: entropy-coded bytes, in which 0xFF is stuffed, restarts or fill.
@@ -161,9 +162,11 @@ def _opened(encoded: bytes) -> "Image":
     """An image whose header Pillow has read."""
     from PIL import Image  # here and not above: it is seldom needed
 
+    Image.init()
+    read_header, _ = Image.OPEN[_PILLOW_FORMATS[format_of(encoded)]]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # many pixels may be right
-        return Image.open(io.BytesIO(encoded), formats=_PILLOW_FORMATS)
+        warnings.simplefilter("ignore")
+        return read_header(io.BytesIO(encoded), "")  # Image.open hides the size of a large one
 
 
 def is_truncated_jpeg(encoded: bytes) -> bool:
@@ -297,7 +300,7 @@ def _frame_size(encoded: bytes) -> tuple[int, int] | None:
 def _is_possible(size: tuple[int, int] | None, encoded: bytes) -> bool:
     """Whether an image of a size, which its header states, may be in the bytes of the file."""
     if size is None:
-        return True
+        return False
     of_a_byte = _PIXELS_OF_A_BYTE.get(format_of(encoded), _PIXELS_OF_A_BYTE_ELSE)
     return max(size) <= LARGEST_SIDE and (
         size[0] * size[1] <= max(_ALWAYS_BELIEVED, of_a_byte * len(encoded))
@@ -340,8 +343,11 @@ def check_header(
             "convert it to 8 or 16 bits",
         )
     size = header_size(encoded, upright)
-    if size is not None:
-        _check_size(size, stated, encoded, upright)
+    if size is None:
+        raise ImageFault(
+            "image that does not decode", "does not decode, as its header states no size"
+        )
+    _check_size(size, stated, encoded, upright)
 
 
 def _check_size(

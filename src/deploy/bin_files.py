@@ -31,12 +31,13 @@ _INTEGER, _FLOAT = rb"-?[0-9]{1,19}", rb"-?[0-9]+(?:\.[0-9]+)?(?:e[-+][0-9]+)?"
 _SETTINGS = [
     re.compile(pattern)
     for pattern in (
-        rb"centernet-meta 1",
+        rb"centernet-meta 2",
         rb"down_ratio ([1-9][0-9]{0,8})",
         rb"soft_nms ([01])",
         rb"boxes ([1-9][0-9]{0,8})",
         rb"category_ids((?: (?:%b|-))+)" % _INTEGER,
         rb"colour((?: %b){12})" % _FLOAT,
+        rb"take_damaged_jpegs ([01])",
     )
 ]
 _IMAGE = re.compile(rb"image (%b)((?: %b){6}) ((?:[^%%\r]|%%25|%%0A|%%0D)+)" % (_INTEGER, _FLOAT))
@@ -64,6 +65,7 @@ class Meta:
     down_ratio, soft_nms, boxes: net_config.down_ratio, eval_config.SOFT_NMS and eval_config.K.
     category_ids: COCO's category id of each class, None for a class that the data set lacks.
     colour: float32 (3,4), the normalisation, for models that take normalised images.
+    take_damaged_jpegs: dataset_config.take_damaged_jpegs, for an application that decodes.
     images: at least one, each with a name and an id of its own.
     """
 
@@ -72,6 +74,7 @@ class Meta:
     boxes: int
     category_ids: list[int | None]
     colour: np.ndarray
+    take_damaged_jpegs: bool
     images: list[ImageMeta]
 
 
@@ -159,21 +162,23 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
     Lines of words with one blank between them, ended by \n. Numbers read back as the same bits; %,
     \n and \r of a name are %25, %0A and %0D; the ID of a class that the data set lacks is -.
 
-        centernet-meta 1
+        centernet-meta 2
         down_ratio 4
         soft_nms 1
         boxes 100
         category_ids ID ...
         colour C00 C01 ... C23
+        take_damaged_jpegs 0
         image IMAGE_ID A00 A01 A02 A10 A11 A12 NAME
     """
     lines = [
-        "centernet-meta 1",
+        "centernet-meta 2",
         f"down_ratio {meta.down_ratio}",
         f"soft_nms {int(meta.soft_nms)}",
         f"boxes {meta.boxes}",
         f"category_ids {' '.join('-' if i is None else str(i) for i in meta.category_ids)}",
         f"colour {_numbers(meta.colour)}",
+        f"take_damaged_jpegs {int(meta.take_damaged_jpegs)}",
     ]
     for image in meta.images:
         name = image.name
@@ -214,13 +219,13 @@ def read_meta(meta_path: Path) -> Meta:
             wanted = pattern.pattern.split(b"(")[0].decode()
             raise problem(number + 1, f"is not what preprocess.py writes there, {wanted!r}")
         settings += found.groups()
-    down_ratio, soft_nms, boxes, category_ids, colour_words = settings
+    down_ratio, soft_nms, boxes, category_ids, colour_words, take_damaged = settings
     colour = _array(colour_words, 3, np.float32)
     if not np.isfinite(colour).all():
-        raise problem(len(_SETTINGS), "has a number that is not finite")
+        raise problem(len(_SETTINGS) - 1, "has a number that is not finite")
     ids_of_classes = [None if word == b"-" else int(word) for word in category_ids.split()]
     if not all(word is None or word in _INT64 for word in ids_of_classes):
-        raise problem(len(_SETTINGS) - 1, "has an id of more than 64 bits")
+        raise problem(len(_SETTINGS) - 2, "has an id of more than 64 bits")
     images: dict[str, ImageMeta] = {}
     ids = set()
     for number, line in enumerate(lines[len(_SETTINGS) :], len(_SETTINGS) + 1):
@@ -247,6 +252,7 @@ def read_meta(meta_path: Path) -> Meta:
         int(boxes),
         ids_of_classes,
         colour,
+        take_damaged == b"1",
         list(images.values()),
     )
 

@@ -13,6 +13,7 @@ import socket
 import stat
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,10 @@ def clear_left_overs(folder: Path) -> None:
                 flush=True,
             )
         elif _maker(int(maker[2])) != f"{maker[1]}-{maker[2]}-{maker[3]}":
-            shutil.rmtree(left_over, ignore_errors=True)
+            if left_over.is_dir():
+                shutil.rmtree(left_over, ignore_errors=True)
+            else:  # of ascend310_infer
+                left_over.unlink(missing_ok=True)
 
 
 def _maker(process: int) -> str:
@@ -105,7 +109,7 @@ _MAKER = re.compile(rf"{re.escape(PARTIAL_PREFIX)}([0-9a-f]{{8}})-([0-9]+)-([0-9
 
 
 def _machine() -> str:
-    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"  # ascend310_infer has the same
 
 
 def new_file_mode(folder: Path) -> int:
