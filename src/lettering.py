@@ -22,6 +22,8 @@ _UNFIT = ("emoji", "lastresort")
 
 def printable(text: str) -> str:
     """The text with a question mark for each character that is no letter, sign or space."""
+    if text.isprintable():
+        return text
     return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
