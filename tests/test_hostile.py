@@ -20,7 +20,6 @@ import safetensors.numpy
 from mindspore.train.checkpoint_pb2 import Checkpoint
 from pydantic import ValidationError
 
-from src import visual
 from src.data import coco
 from src.data.images import decoder
 from src.data.loader import create_train_dataset
@@ -39,6 +38,7 @@ from src.training.metrics import read_records
 from src.training.optimizer import learning_rates
 from src.training.run import Saver
 from src.training.step import TrainStep, step_options
+from src.visual import curves
 from src.weights import files
 from src.weights import load as weights_of
 from tests import hostile
@@ -376,7 +376,7 @@ def test_curves_are_drawn_of_any_metrics_file(name: str, value: object, tmp_path
     odd = json.dumps({**json.loads(sound[0]), name: value})
     path = tmp_path / "metrics.jsonl"
     path.write_text("\n".join([*sound, odd, '{"step": 9}', '{"step": 9, "AP": 0.5}', "{}"]))
-    assert visual.training_curves(read_records(path)).axes
+    assert curves.training_curves(read_records(path)).axes
 
 
 # --- values ------------------------------------------------------------------------------------

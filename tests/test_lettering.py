@@ -11,8 +11,8 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.ttGlyphPen import TTGlyphPen
 from matplotlib import font_manager
 
-from src import lettering, visual
 from src.evaluation.coco_results import ClassScore, class_table
+from src.visual import curves, lettering, pictures
 
 CHINESE = ["猫", "狗"]
 
@@ -63,9 +63,9 @@ def test_names_are_drawn_by_a_font_that_has_their_letters(
     assert lettering.fonts_of("猫 狗 cat")[1:] == (plain,)
     assert lettering.shown_names(CHINESE) == CHINESE
     image = np.zeros((480, 640, 3), np.uint8)
-    picture = visual.draw_boxes(image, np.array([[100, 100, 500, 400, 0]]), ["猫猫"])
+    picture = pictures.draw_boxes(image, np.array([[100, 100, 500, 400, 0]]), ["猫猫"])
     label = picture[:100, 100:160]
-    is_label = (label == visual.class_colour(0)).all(axis=2)
+    is_label = (label == pictures.class_colour(0)).all(axis=2)
     letters = (label == 0).all(axis=2) & (np.arange(60) > 2)
     # Two squares with a gap of a fifth of a letter between them, on the label's colour.
     row = letters[is_label.any(axis=1).nonzero()[0].mean().round().astype(int)]
@@ -103,8 +103,8 @@ def test_curves_have_letters_without_a_warning(
     give(monkeypatch, *([make_font(tmp_path / "Squares.ttf", "猫狗")] if has_font else []))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of each letter that is missing
-        figure = visual.precision_recall_curves(np.full((10, 101, 2), 0.5), CHINESE)
-        visual.write_figure(tmp_path / "curves.svg", figure)
+        figure = curves.precision_recall_curves(np.full((10, 101, 2), 0.5), CHINESE)
+        curves.write_figure(tmp_path / "curves.svg", figure)
     texts = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
     assert texts[0].startswith("猫: AP" if has_font else "class 0: AP")
 
@@ -116,11 +116,11 @@ def test_long_names_are_cut_so_that_they_stay_apart(tmp_path: Path):
     assert lettering.elided("short", 5) == "short"
     assert lettering.elided("a long one", 6) == "a l…ne"
     narrow = np.zeros((480, 90, 3), np.uint8)
-    picture = visual.draw_boxes(narrow, np.array([[20, 100, 60, 300, 0.5, 0]]), names)
-    label = (picture == visual.class_colour(0)).all(axis=2)[:, 30:50].all(axis=1)
+    picture = pictures.draw_boxes(narrow, np.array([[20, 100, 60, 300, 0.5, 0]]), names)
+    label = (picture == pictures.class_colour(0)).all(axis=2)[:, 30:50].all(axis=1)
     assert label.sum() > 3  # there is one, also where the picture is narrow
-    figure = visual.precision_recall_curves(np.full((10, 101, 2), 0.5), names)
-    visual.write_figure(tmp_path / "curves.png", figure)
+    figure = curves.precision_recall_curves(np.full((10, 101, 2), 0.5), names)
+    curves.write_figure(tmp_path / "curves.png", figure)
     assert all(axes.get_position().width > 0.6 for axes in figure.axes)
     table = class_table(dict.fromkeys(names, ClassScore(0.5, 0.5, 1, 1)))
     assert max(map(len, table.splitlines())) < 80

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from src import visual
 from src.evaluation.run import Evaluation
 from src.model_utils.errors import UserError
 from src.models.centernet import create_network
@@ -28,6 +27,7 @@ from src.training.metrics import (
     print_record,
     read_records,
 )
+from src.visual import curves
 from tests.conftest import QUICKSTART
 from tests.helpers import config, graph_mode, set_seeded_parameters
 
@@ -321,7 +321,7 @@ def test_a_recorder_that_fails_is_told_once_and_the_others_get_their_records(cap
 
 
 def test_a_picture_that_cannot_be_drawn_is_told_in_one_line(tmp_path: Path, capsys, monkeypatch):
-    monkeypatch.delattr(visual, "training_curves")  # half an installation
+    monkeypatch.delattr(curves, "training_curves")  # half an installation
     metrics = tmp_path / "metrics.jsonl"
     callback = TrainingPicture(metrics, tmp_path / "training.png", 1, 4)
     callback.on_train_step_end(context(1))
@@ -363,7 +363,7 @@ def test_the_picture_shows_losses_learning_rate_and_ap_over_steps(tmp_path: Path
     records[3] = step_record(4, loss=None, overflow=True)
     records.insert(3, evaluation_record(3, ap=0.1))
     records.append(evaluation_record(6, ap=0.3))
-    figure = visual.training_curves(records)
+    figure = curves.training_curves(records)
     losses, rate, ap = figure.axes
     steps, values = lines_of(losses)["loss"]
     assert list(steps) == [1, 2, 3, 5, 6]
@@ -377,7 +377,7 @@ def test_the_picture_shows_losses_learning_rate_and_ap_over_steps(tmp_path: Path
     labels = [axes.get_ylabel() for axes in figure.axes]
     assert labels == ["loss", "learning rate", "AP (0 to 1)"]
     assert ap.get_xlabel() == "step"
-    visual.write_figure(tmp_path / "training.png", figure)
+    curves.write_figure(tmp_path / "training.png", figure)
     picture = cv2.imread(str(tmp_path / "training.png"))
     assert picture.shape[:2] == PNG_SIZE
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50  # not blank
@@ -386,7 +386,7 @@ def test_the_picture_shows_losses_learning_rate_and_ap_over_steps(tmp_path: Path
 
 def test_long_curves_are_thinned_out_to_means():
     records = [step_record(step, loss=float(step % 2)) for step in range(1, 30_001)]
-    losses, rate = visual.training_curves(records).axes  # no evaluation, no panel for it
+    losses, rate = curves.training_curves(records).axes  # no evaluation, no panel for it
     steps, values = lines_of(losses)["loss"]
     assert len(steps) == len(rate.get_lines()[0].get_xdata()) == 1000
     assert (steps[0], steps[-1]) == (15.5, 29_985.5)
@@ -395,9 +395,14 @@ def test_long_curves_are_thinned_out_to_means():
 
 
 def test_a_training_without_offsets_or_records_can_be_drawn(tmp_path: Path):
-    figure = visual.training_curves([step_record(1, off_loss=0.0), step_record(2, off_loss=0.0)])
+    figure = curves.training_curves([step_record(1, off_loss=0.0), step_record(2, off_loss=0.0)])
     assert set(lines_of(figure.axes[0])) == {"loss", "hm_loss", "wh_loss"}
-    visual.write_figure(tmp_path / "training.png", visual.training_curves([]))
+    curves.write_figure(tmp_path / "training.png", curves.training_curves([]))
+
+
+def test_the_picture_draws_whatever_parts_the_loss_has():
+    figure = curves.training_curves([{"step": 1, "a_loss": 1.0, "loss": 3.0, "hp_loss": 2.0}])
+    assert list(lines_of(figure.axes[0])) == ["loss", "a_loss", "hp_loss"]
 
 
 def test_the_picture_is_drawn_at_ends_of_epochs_but_not_all_the_time(

@@ -14,8 +14,8 @@ import pycocotools.coco
 import pycocotools.cocoeval
 
 from src.data.coco import class_of_category, is_box, is_id, is_marked, read_annotation_file
-from src.lettering import elided, printable
 from src.model_utils.errors import UserError
+from src.visual.lettering import elided, printable
 
 # pycocotools' order.
 COCO_NUMBERS = (

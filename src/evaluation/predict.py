@@ -25,11 +25,11 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from src import visual
 from src.data.images import LARGEST_SIDE, Decoder, ImageFault, Oddity, examined, read_file
 from src.data.notes import Notes, note_image, note_large_images
 from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name, open_regular, whole_file, write_json
+from src.visual import pictures
 
 VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 
@@ -234,7 +234,7 @@ class Predictor:
     class_names: name of each class.
     score_thresh: smallest score drawn and written.
     largest: pixels beyond which an image is made smaller for the network.
-    keep_size: see `visual.draw_boxes`.
+    keep_size: see `pictures.draw_boxes`.
     """
 
     detect: Callable[[Iterable[Reader]], Iterator[np.ndarray | UserError]]
@@ -279,7 +279,7 @@ class Predictor:
             for box in boxes
         ]
         height, width = reading.image.shape[:2]
-        picture = visual.draw_boxes(
+        picture = pictures.draw_boxes(
             reading.image, boxes, self.class_names, self.score_thresh, keep_size=self.keep_size
         )
         return picture, {"width": width, "height": height, "boxes": entries}
@@ -322,7 +322,7 @@ def predict_all(
                 progress.write(f"not done: {named}{done}", file=sys.stderr)
             else:
                 picture, content = done
-                visual.write_picture(source.picture, picture)
+                pictures.write_picture(source.picture, picture)
                 write_json(source.boxes, {"file": str(source.path), **content})
         for source in videos:
             try:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from src import visual
 from src.data.images import Decoder, decode_with_cv2, read_image
 from src.evaluation.matching import Verdict, judge, match
-from src.lettering import printable
 from src.model_utils.files import whole_file
+from src.visual import curves, pictures
+from src.visual.lettering import printable
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -95,7 +95,7 @@ def write_report(
             there is no ground truth.
         classes: of each class, in the order of class indices, AP, AP50 (None without ground truth),
             images and objects (numbers of those that have it).
-        precision: float (10,101,C), see `visual.precision_recall_curves`.
+        precision: float (10,101,C), see `curves.precision_recall_curves`.
         images: all images of the evaluation.
         score_thresh: smallest score of a box that counts in pictures and their captions; AP and
             curves count all.
@@ -114,7 +114,7 @@ def write_report(
         scores.append(image.predicted[:, 4])
         is_right.append(found >= 0)
     selection = select_images(verdicts, images_of_kind)
-    histogram = visual.score_histogram(
+    histogram = curves.score_histogram(
         np.concatenate([np.empty(0), *scores]), np.concatenate([np.empty(0, bool), *is_right])
     )
 
@@ -127,7 +127,7 @@ def write_report(
         title=title,
         facts={**facts, "images": f"{len(images):,}"},
         numbers=numbers,
-        curves=_svg(visual.precision_recall_curves(precision, class_names)),
+        curves=_svg(curves.precision_recall_curves(precision, class_names)),
         histogram=_svg(histogram),
         worst=shown(selection.worst),
         confusing=shown(selection.confusing),
@@ -160,7 +160,7 @@ def _by_precision(classes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, An
     """The classes with their names and colours, by AP, best first."""
     rows = []
     for index, (name, found) in enumerate(classes.items()):
-        blue, green, red = visual.class_colour(index)
+        blue, green, red = pictures.class_colour(index)
         rows.append({"name": name, "red": red, "green": green, "blue": blue, **found})
     return sorted(rows, key=lambda row: -1 if row["AP"] is None else row["AP"], reverse=True)
 
@@ -177,8 +177,8 @@ def _image(
     counts = image.predicted[:, 4] >= score_thresh
     found = match(image.truth, image.predicted[counts])
     is_missed = ~np.isin(np.arange(len(image.truth)), found)
-    truth = visual.draw_boxes(pixels, image.truth, class_names, wrong=is_missed)
-    predicted = visual.draw_boxes(pixels, image.predicted[counts], class_names, wrong=found < 0)
+    truth = pictures.draw_boxes(pixels, image.truth, class_names, wrong=is_missed)
+    predicted = pictures.draw_boxes(pixels, image.predicted[counts], class_names, wrong=found < 0)
     return {
         "name": image.name or image.path.name,
         "verdict": verdict,

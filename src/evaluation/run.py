@@ -12,7 +12,6 @@ import numpy as np
 from mindspore import nn
 from tqdm import tqdm
 
-from src import visual
 from src.data.coco import BadRecords
 from src.data.images import decoder, read_image
 from src.evaluation.coco_results import Scores, import_backend, score, to_results
@@ -23,6 +22,7 @@ from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
+from src.visual import pictures
 
 
 class Evaluation:
@@ -111,18 +111,18 @@ class Evaluation:
         image = read_image(result.path, self._decode)
         names = self._config.dataset_config.coco_classes
         heat, affine = self._detector.heat_map(image)
-        pictures = [
-            visual.draw_boxes(image, result.truth, names),
-            visual.draw_boxes(
+        parts = [
+            pictures.draw_boxes(image, result.truth, names),
+            pictures.draw_boxes(
                 image, result.predicted, names, self._config.eval_config.score_thresh
             ),
-            visual.heat_map_overlay(image, heat, affine, self._config.net_config.down_ratio),
+            pictures.heat_map_overlay(image, heat, affine, self._config.net_config.down_ratio),
         ]
-        picture = visual.side_by_side(pictures, ["ground truth", "prediction", "heat map"])
+        picture = pictures.side_by_side(parts, ["ground truth", "prediction", "heat map"])
         is_jpeg = result.path.suffix.lower() in (".jpg", ".jpeg")
         target = picture_dir / result.name  # in folders as the images are
         name = fitting_name(target.name, "" if is_jpeg else ".jpg")  # beside a.jpg an a.png
-        visual.write_picture(target.with_name(name), picture)
+        pictures.write_picture(target.with_name(name), picture)
 
     def score(self, results: list[dict[str, Any]]) -> Scores:
         """COCO's numbers of what `detect` gave; raises as `coco_results.score`."""

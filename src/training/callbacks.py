@@ -21,7 +21,6 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 from mindspore.train import Callback, RunContext
 
-from src import visual
 from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
 from src.model_utils.signals import (
@@ -33,6 +32,7 @@ from src.model_utils.signals import (
 from src.training import resume
 from src.training.metrics import Record, Recorder, read_records
 from src.training.step import TrainStep
+from src.visual import curves
 
 
 @contextlib.contextmanager
@@ -275,8 +275,8 @@ class TrainingPicture(Callback):
         is_free = time.monotonic() >= self._drawn + self._pause
         if (is_epoch_end and is_free) or step == self._total_steps:
             with told_if_it_fails("picture of the training"):
-                figure = visual.training_curves(read_records(self._metrics_path))
-                visual.write_figure(self._picture_path, figure)
+                figure = curves.training_curves(read_records(self._metrics_path))
+                curves.write_figure(self._picture_path, figure)
             self._drawn = time.monotonic()
 
 

@@ -15,7 +15,6 @@ import numpy as np
 from mindspore import Parameter, nn
 from mindspore.profiler import tensorboard_trace_handler
 
-from src import visual
 from src.data.mindrecord import reading
 from src.data.objects import table_boxes
 from src.model_utils.device_adapter import Device
@@ -47,6 +46,7 @@ from src.training.metrics import (
 )
 from src.training.step import TrainStep
 from src.training.step_teller import StepTeller
+from src.visual import pictures
 
 BEST = "best.ckpt"  # of the evaluations
 
@@ -288,6 +288,6 @@ def draw_first_batch(
     image, _, objects = next(dataset.create_tuple_iterator(num_epochs=1, output_numpy=True))
     for position, (picture, table) in enumerate(zip(image, objects, strict=True)):
         boxes = table_boxes(table) * [down_ratio, down_ratio, down_ratio, down_ratio, 1]
-        drawn = visual.draw_boxes(picture, boxes, class_names)
-        visual.write_picture(folder / f"train_{position:03d}.jpg", drawn)
+        drawn = pictures.draw_boxes(picture, boxes, class_names)
+        pictures.write_picture(folder / f"train_{position:03d}.jpg", drawn)
     print(f"pictures of the first batch: {folder}", flush=True)

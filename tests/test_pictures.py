@@ -6,9 +6,9 @@ import itertools
 import numpy as np
 import pytest
 
-from src import visual
 from src.evaluation.postprocess import to_image
-from src.lettering import printable
+from src.visual import pictures
+from src.visual.lettering import printable
 
 NAMES = ["person", "bicycle", "a very long name of a class"]
 
@@ -32,7 +32,7 @@ def lab(bgr: tuple[int, int, int]) -> np.ndarray:
 
 
 def test_colours_of_eighty_classes_are_far_apart_and_those_of_the_first_twenty_most():
-    colours = [lab(visual.class_colour(index)) for index in range(80)]
+    colours = [lab(pictures.class_colour(index)) for index in range(80)]
     distance = {
         (i, j): np.linalg.norm(colours[i] - colours[j])
         for i, j in itertools.combinations(range(80), 2)
@@ -43,20 +43,20 @@ def test_colours_of_eighty_classes_are_far_apart_and_those_of_the_first_twenty_m
 
 
 def test_colours_never_change():
-    assert [visual.class_colour(index) for index in (0, 1, 2)] == [
+    assert [pictures.class_colour(index) for index in (0, 1, 2)] == [
         (0, 85, 255), (255, 17, 119), (0, 255, 0),
     ]  # fmt: skip
-    assert visual.class_colour(81) == visual.class_colour(1)
+    assert pictures.class_colour(81) == pictures.class_colour(1)
 
 
 def test_text_can_be_read_on_the_colour_of_every_class():
-    assert visual.text_colour((0, 255, 255)) == (0, 0, 0)  # on yellow
-    assert visual.text_colour((160, 0, 0)) == (255, 255, 255)  # on dark blue
+    assert pictures.text_colour((0, 255, 255)) == (0, 0, 0)  # on yellow
+    assert pictures.text_colour((160, 0, 0)) == (255, 255, 255)  # on dark blue
     for index in range(80):
-        colour = visual.class_colour(index)
+        colour = pictures.class_colour(index)
         lights = [
             0.0722 * linear(blue) + 0.7152 * linear(green) + 0.2126 * linear(red)
-            for blue, green, red in (colour, visual.text_colour(colour))
+            for blue, green, red in (colour, pictures.text_colour(colour))
         ]
         assert (max(lights) + 0.05) / (min(lights) + 0.05) >= 4.5  # WCAG's AA
 
@@ -72,21 +72,21 @@ def test_text_can_be_read_on_the_colour_of_every_class():
     ],
 )
 def test_a_label_stands_above_inside_or_below_its_box(box: tuple[int, ...], place: tuple[int, int]):
-    assert visual.place_labels(np.array([box]), np.array([[30, 10]]), (200, 200)) == [place]
+    assert pictures.place_labels(np.array([box]), np.array([[30, 10]]), (200, 200)) == [place]
 
 
 def test_a_label_gives_way_to_that_of_a_better_box():
     boxes = np.array([[50, 50, 90, 120]] * 3)
-    places = visual.place_labels(boxes, np.array([[30, 10]] * 3), (200, 200))
+    places = pictures.place_labels(boxes, np.array([[30, 10]] * 3), (200, 200))
     assert places == [(50, 40), (50, 50), (50, 120)]
 
 
 def test_a_label_without_a_free_place_is_left_out_and_not_one_of_a_better_box():
     boxes = np.array([[0, 0, 100, 20], [0, 0, 100, 20]])
     sizes = np.array([[100, 20], [10, 10]])
-    assert visual.place_labels(boxes, sizes, (100, 20)) == [(0, 0), None]
-    assert visual.place_labels(boxes, sizes[::-1], (100, 20)) == [(0, 0), None]
-    assert visual.place_labels(boxes[:1], sizes[:1], (99, 20)) == [None]
+    assert pictures.place_labels(boxes, sizes, (100, 20)) == [(0, 0), None]
+    assert pictures.place_labels(boxes, sizes[::-1], (100, 20)) == [(0, 0), None]
+    assert pictures.place_labels(boxes[:1], sizes[:1], (99, 20)) == [None]
 
 
 def test_labels_of_a_crowd_are_apart_in_the_picture_and_at_their_boxes():
@@ -94,7 +94,7 @@ def test_labels_of_a_crowd_are_apart_in_the_picture_and_at_their_boxes():
     corners = rng.uniform(0, (640, 480), (60, 2))
     boxes = np.concatenate([corners, corners + rng.uniform(1, 150, (60, 2))], axis=1)
     sizes = np.stack([rng.integers(20, 90, 60), np.full(60, 16)], axis=1)
-    places = visual.place_labels(boxes, sizes, (640, 480))
+    places = pictures.place_labels(boxes, sizes, (640, 480))
     rectangles = [
         (*place, place[0] + width, place[1] + height, *box)
         for place, (width, height), box in zip(places, sizes, boxes, strict=True)
@@ -110,7 +110,7 @@ def test_labels_of_a_crowd_are_apart_in_the_picture_and_at_their_boxes():
 
 def of_colour(picture: np.ndarray, index: int) -> tuple[np.ndarray, np.ndarray]:
     """Rows and columns of the pixels in the colour of a class."""
-    return np.nonzero((picture == visual.class_colour(index)).all(axis=2))
+    return np.nonzero((picture == pictures.class_colour(index)).all(axis=2))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_pictures_are_enlarged_or_scaled_down_to_what_a_screen_shows(
 ):
     image = np.full((*size, 3), 128, np.uint8)
     box = np.array([[0, 0, size[1], size[0], 0.9, 0]], np.float32)
-    picture = visual.draw_boxes(image, box, NAMES)
+    picture = pictures.draw_boxes(image, box, NAMES)
     assert picture.shape == (*expected, 3) and picture.dtype == np.uint8
     assert len(of_colour(picture, 0)[0])
     assert (image == 128).all()
@@ -138,7 +138,9 @@ def test_pictures_are_enlarged_or_scaled_down_to_what_a_screen_shows(
 @pytest.mark.parametrize(("side", "scale"), [(100, 6), (400, 1), (3200, 0.5)])
 def test_boxes_stand_at_their_place_in_the_scaled_picture(side: int, scale: float):
     box = np.array([0.3, 0.5, 0.8, 0.9]) * side
-    picture = visual.draw_boxes(np.zeros((side, side, 3), np.uint8), [[*box, 0]] @ np.eye(5), [""])
+    picture = pictures.draw_boxes(
+        np.zeros((side, side, 3), np.uint8), [[*box, 0]] @ np.eye(5), [""]
+    )
     rows, columns = of_colour(picture, 0)
     line = max(1, round(side * scale / 200))
     below = rows > 0.6 * side * scale  # without the label
@@ -150,7 +152,7 @@ def test_lines_and_letters_grow_with_the_picture():
     heights, lines = [], []
     for side in (640, 1600):
         box = np.array([[side * 0.2, side * 0.2, side * 0.9, side * 0.9, 0]])
-        picture = visual.draw_boxes(np.zeros((side, side, 3), np.uint8), box, NAMES)
+        picture = pictures.draw_boxes(np.zeros((side, side, 3), np.uint8), box, NAMES)
         rows, columns = of_colour(picture, 0)
         heights.append(round(side * 0.2) - rows.min())
         lines.append((columns[rows == round(side * 0.6)] < side / 2).sum())
@@ -164,31 +166,31 @@ def test_boxes_below_the_threshold_or_outside_are_not_drawn_and_wrong_ones_are_d
         [100, 100, 300, 300, 0.9, 0], [50, 50, 90, 90, 0.1, 1], [700, 10, 800, 50, 0.9, 1],
         [400, 1e9, 500, 2e9, 0.9, 1],
     ])  # fmt: skip
-    solid = visual.draw_boxes(image, boxes, NAMES, 0.3)
+    solid = pictures.draw_boxes(image, boxes, NAMES, 0.3)
     assert len(of_colour(solid, 0)[0]) and not len(of_colour(solid, 1)[0])
-    dashed = visual.draw_boxes(image, boxes, NAMES, 0.3, wrong=np.array([True] * 4))
-    edge = [(picture[200:280, 100] == visual.class_colour(0)).all(axis=1) for picture in
+    dashed = pictures.draw_boxes(image, boxes, NAMES, 0.3, wrong=np.array([True] * 4))
+    edge = [(picture[200:280, 100] == pictures.class_colour(0)).all(axis=1) for picture in
             (solid, dashed)]  # fmt: skip
     assert edge[0].all() and 20 < edge[1].sum() < 60
-    empty = visual.draw_boxes(image, np.empty((0, 6)), NAMES)
+    empty = pictures.draw_boxes(image, np.empty((0, 6)), NAMES)
     np.testing.assert_array_equal(empty, image)
 
 
 def test_any_name_can_be_drawn():
     image = np.zeros((480, 640, 3), np.uint8)
     for name in ("två\nrader", "猫", "\ud800", "", "x" * 1000):
-        picture = visual.draw_boxes(image, np.array([[100, 100, 300, 300, 0]]), [name])
+        picture = pictures.draw_boxes(image, np.array([[100, 100, 300, 300, 0]]), [name])
         assert len(of_colour(picture, 0)[0])
     assert printable("a\nb\ud800") == "a?b?"
 
 
 def test_pictures_stand_in_a_row_or_if_they_are_very_wide_in_a_column():
     photo, wide = np.full((480, 640, 3), 200, np.uint8), np.full((400, 1600, 3), 200, np.uint8)
-    row = visual.side_by_side([photo, photo], ["ground truth", "prediction"])
-    column = visual.side_by_side([wide, wide], ["ground truth", "prediction"])
+    row = pictures.side_by_side([photo, photo], ["ground truth", "prediction"])
+    column = pictures.side_by_side([wide, wide], ["ground truth", "prediction"])
     assert row.shape[0] < 2 * 480 and row.shape[1] > 2 * 640
     assert column.shape[0] > 2 * 400 and column.shape[1] == 1600
-    large = visual.side_by_side([np.full((1200, 1600, 3), 200, np.uint8)], ["ground truth"])
+    large = pictures.side_by_side([np.full((1200, 1600, 3), 200, np.uint8)], ["ground truth"])
     titles = row.shape[0] - 480, large.shape[0] - 1200
     assert 2 < titles[1] / titles[0] < 3  # 1600 over 640 is 2.5
     assert (row[: titles[0]] > 250).any()  # white letters
@@ -201,7 +203,7 @@ def test_a_hot_cell_lies_on_the_pixels_that_the_network_sees_there():
     heat = np.zeros((64, 64), np.float32)
     heat[5, 10] = 1
     image = np.full((480, 480, 3), 100, np.uint8)
-    picture = visual.heat_map_overlay(image, heat, affine, 4)
+    picture = pictures.heat_map_overlay(image, heat, affine, 4)
     rows, columns = np.nonzero((picture != 70).any(axis=2))
     assert (columns.min(), columns.max(), rows.min(), rows.max()) == (60, 75, 28, 43)
     change = np.abs(picture.astype(int) - 70).sum(axis=2)
@@ -218,7 +220,7 @@ def test_the_heat_map_is_scaled_with_its_picture(size: tuple[int, int], scale: f
     affine = np.array([[4 * cells / size[1], 0, 0], [0, 4 * cells / size[0], 0]])
     heat = np.zeros((cells, cells))
     heat[3, 8] = 1
-    picture = visual.heat_map_overlay(np.zeros((*size, 3), np.uint8), heat, affine, 4)
+    picture = pictures.heat_map_overlay(np.zeros((*size, 3), np.uint8), heat, affine, 4)
     rows, columns = np.nonzero(picture.any(axis=2))
     cell = size[0] * scale / cells
     np.testing.assert_allclose(
@@ -231,60 +233,8 @@ def test_cold_places_show_the_image_and_values_beyond_the_range_are_cut():
     image = np.full((480, 640, 3), 100, np.uint8)
     affine = np.array([[1.0, 0, 0], [0, 1, 0]])
     heat = np.zeros((120, 160))
-    assert (visual.heat_map_overlay(image, heat, affine, 4) == 70).all()
-    hot = visual.heat_map_overlay(image, heat + 1, affine, 4)
-    np.testing.assert_array_equal(visual.heat_map_overlay(image, heat + 9, affine, 4), hot)
-    cold = visual.heat_map_overlay(image, heat + np.nan, affine, 4)
+    assert (pictures.heat_map_overlay(image, heat, affine, 4) == 70).all()
+    hot = pictures.heat_map_overlay(image, heat + 1, affine, 4)
+    np.testing.assert_array_equal(pictures.heat_map_overlay(image, heat + 9, affine, 4), hot)
+    cold = pictures.heat_map_overlay(image, heat + np.nan, affine, 4)
     assert (cold == 70).all()
-
-
-def lines_of(axes: object) -> dict[str, np.ndarray]:
-    return {line.get_label(): line.get_ydata() for line in axes.get_lines()}
-
-
-def test_precision_recall_curves_are_means_of_the_classes_that_have_ground_truth():
-    precision = np.full((10, 101, 3), np.nan)
-    precision[:, :, 0] = 1
-    precision[:, :, 2] = 0
-    precision[:6, :51, 2] = 0.5  # IoU 0.50 to 0.75, recall 0 to 0.5
-    means, single = visual.precision_recall_curves(precision, ["a", "b", "$c_$"]).axes
-    curves = lines_of(means)
-    at = [0, 50, 51, 100]
-    half = (1 + 0.5 * 51 / 101) / 2
-    of_all = (1 + 0.6 * 0.5 * 51 / 101) / 2
-    assert set(curves) == {
-        f"IoU 0.50:0.95: AP {of_all:.3f}", f"IoU 0.50: AP {half:.3f}", f"IoU 0.75: AP {half:.3f}",
-    }  # fmt: skip
-    np.testing.assert_allclose(curves[f"IoU 0.75: AP {half:.3f}"][at], [0.75, 0.75, 0.5, 0.5])
-    np.testing.assert_allclose(
-        curves[f"IoU 0.50:0.95: AP {of_all:.3f}"][at], [0.65, 0.65, 0.5, 0.5]
-    )
-    assert list(lines_of(single)) == ["a: AP 1.000", r"\$c_\$: AP 0.252"]
-
-
-def test_curves_of_many_classes_show_the_best_and_the_worst():
-    precision = np.ones((10, 101, 1)) * np.linspace(0, 1, 80)
-    _, single = visual.precision_recall_curves(precision, [f"c{i}" for i in range(80)]).axes
-    names = [label.split(":")[0] for label in lines_of(single)]
-    assert names == ["c79", "c78", "c77", "c76", "c3", "c2", "c1", "c0"]
-
-
-def test_the_histogram_counts_right_and_wrong_boxes_by_score():
-    scores = np.array([0.01, 0.01, 0.9, 0.91, 0.92, 1.0])
-    is_right = np.array([False, False, True, False, True, True])
-    counts, share = visual.score_histogram(scores, is_right).axes
-    assert [text.get_text() for text in counts.get_legend().get_texts()] == ["right: 3", "wrong: 3"]
-    right, wrong = (counts.patches[i].get_data().values for i in (0, 2))
-    assert right[36] == 2 and right[39] == 1 and right.sum() == 3
-    assert wrong[0] == 2 and wrong[36] == 1 and wrong.sum() == 3
-    (line,) = share.get_lines()
-    precision = dict(zip(np.round(line.get_xdata(), 3), line.get_ydata(), strict=True))
-    assert precision[0.0] == 0.5 and precision[0.025] == 0.75 and precision[0.975] == 1
-
-
-def test_an_evaluation_without_ground_truth_or_boxes_can_be_drawn(tmp_path):
-    curves = visual.precision_recall_curves(np.full((10, 101, 2), np.nan), ["a", "b"])
-    histogram = visual.score_histogram(np.empty(0), np.empty(0, bool))
-    for figure, text in ((curves, "no class has ground truth"), (histogram, "no boxes")):
-        assert [axes.texts[0].get_text() for axes in figure.axes] == [text, text]
-        visual.write_figure(tmp_path / "figure.svg", figure)
