@@ -47,10 +47,11 @@ def train_here(config: Config, device: Device) -> None:
     from src.models.centernet import create_network, with_loss
     from src.models.deformable import chosen_form
     from src.training import checkpoints, resume
+    from src.training.evaluating import evaluated_weights
     from src.training.graph_cache import use_graph_cache
     from src.training.mixed_precision import set_precision
     from src.training.optimizer import create_optimizer, learning_rates
-    from src.training.run import draw_first_batch, evaluated_weights, run_training
+    from src.training.run import draw_first_batch, run_training
     from src.training.schedule_check import schedule_problems
     from src.training.step import TrainStep, step_options
     from src.weights.load import load_for_fine_tuning

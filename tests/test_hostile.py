@@ -33,10 +33,10 @@ from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.centernet import CenterNet, create_network, with_decode
 from src.training import checkpoints, resume
-from src.training.callbacks import CheckpointKeeper, EndTogether
+from src.training.counting import Plan
 from src.training.metrics import read_records
 from src.training.optimizer import learning_rates
-from src.training.run import Saver
+from src.training.saving import CheckpointKeeper, EndTogether, Saver
 from src.training.step import TrainStep, step_options
 from src.visual import curves
 from src.weights import files
@@ -169,7 +169,7 @@ def test_a_training_that_diverged_keeps_the_last_finite_checkpoint(
     step = TrainStep(network, ms.nn.SGD(network.trainable_params()), step_options(config()))
     start = resume.Progress(0, 8, 1, 1, 1)
     saver = Saver(config("--save_checkpoint_path", str(tmp_path)), network, step, start)
-    keeper = CheckpointKeeper({resume.NAME: saver.save}, saver.folder, 2, 1, 8, 8)
+    keeper = CheckpointKeeper({resume.NAME: saver.save}, saver.folder, Plan(8, 8, 1, 1), 2, 1)
     keeper.save(2)
     weight = network.weight.asnumpy().copy()
     weight[1, 1] = np.nan

@@ -18,7 +18,8 @@ from src.evaluation import detector
 from src.model_utils import progress
 from src.model_utils.progress import telling
 from src.training import checkpoint_file, checkpoints
-from src.training.step_teller import StepTeller
+from src.training.counting import Plan
+from src.training.log import StepTeller
 from tests.conftest import PROJECT, QUICKSTART, Program
 from tests.helpers import config
 
@@ -92,7 +93,7 @@ def test_a_training_tells_that_it_compiles_and_how_far_it_is(
     returns: list[int], done: str, said: str, impatient: None, capsys
 ):
     with telling("") as teller:
-        steps = StepTeller(teller, 8, steps_per_epoch=4, total_steps=40, line_steps=4)
+        steps = StepTeller(teller, Plan(4, 40, 4, 1))
         steps.on_train_begin(context(8))
         assert set(soon_told(capsys)) == {"reading the first batch"}
         steps.on_train_step_begin(context(8))

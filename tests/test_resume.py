@@ -25,9 +25,10 @@ from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
 from src.models.centernet import create_network
 from src.training import checkpoints, resume
-from src.training.callbacks import CheckpointKeeper, EndTogether
+from src.training.counting import Plan
 from src.training.metrics import MetricsFile, read_records
 from src.training.resume import Beginning, Progress, Stopped
+from src.training.saving import CheckpointKeeper, EndTogether
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import assert_same, config, write_sums_again
 
@@ -433,7 +434,9 @@ def test_what_a_training_goes_on_from_stays_the_newest_when_steps_count_in_anoth
     assert (filled / "centernet-2_6.ckpt").read_text() == "11"
     assert at(filled.with_name("ckpt_0.1"), 14).exists()
     # It goes when the first one of this training is whole, and not before.
-    keeper = CheckpointKeeper({"centernet": refuse, "centernet_ema": refuse}, filled, 1, 1, 4, 9)
+    keeper = CheckpointKeeper(
+        {"centernet": refuse, "centernet_ema": refuse}, filled, Plan(4, 9, 1, 1), 1, 1
+    )
     keeper.on_train_begin(step_context(6))
     keeper.on_train_step_end(step_context(7))
     assert (filled / "centernet-2_6.ckpt").read_text() == "11"
@@ -457,14 +460,16 @@ def test_a_training_of_another_folder_leaves_the_files_here_whole(filled: Path, 
 def test_the_checkpoint_just_written_stays_beside_those_of_later_steps(tmp_path: Path):
     for step in (3, 14):
         at(tmp_path, step).touch()
-    keeper = CheckpointKeeper({"centernet": lambda path, step: path.touch()}, tmp_path, 3, 1, 8, 20)
+    keeper = CheckpointKeeper(
+        {"centernet": lambda path, step: path.touch()}, tmp_path, Plan(8, 20, 1, 1), 3, 1
+    )
     keeper.on_train_begin(step_context(3))
     keeper.on_train_step_end(step_context(6))
     assert names(tmp_path) == ["centernet-1_6.ckpt", "centernet-2_14.ckpt"]
 
 
 def test_the_last_checkpoint_that_is_not_written_is_an_error_when_all_else_is_done(tmp_path: Path):
-    keeper = CheckpointKeeper({"centernet": refuse}, tmp_path, 3, 1, 8, 6)
+    keeper = CheckpointKeeper({"centernet": refuse}, tmp_path, Plan(8, 6, 1, 1), 3, 1)
     for step in range(1, 7):
         keeper.on_train_step_end(step_context(step))
     with pytest.raises(OSError, match="No space left on device"):
@@ -483,7 +488,9 @@ def test_the_newest_checkpoints_are_kept_those_of_an_earlier_run_among_them(tmp_
         path.touch()
         written.append(step)
 
-    keeper = CheckpointKeeper({"centernet": write, "centernet_ema": write}, tmp_path, 3, 2, 8, 20)
+    keeper = CheckpointKeeper(
+        {"centernet": write, "centernet_ema": write}, tmp_path, Plan(8, 20, 1, 1), 3, 2
+    )
     keeper.on_train_begin(step_context(6))
     for step in range(7, 21):
         keeper.on_train_step_end(step_context(step))
@@ -498,7 +505,12 @@ def test_the_newest_checkpoints_are_kept_those_of_an_earlier_run_among_them(tmp_
 def test_with_several_devices_checkpoints_wait_for_the_end_of_an_update(tmp_path: Path):
     written = []
     keeper = CheckpointKeeper(
-        {"centernet": lambda path, step: written.append(step)}, tmp_path, 3, 2, 8, 11, unit=4
+        {"centernet": lambda path, step: written.append(step)},
+        tmp_path,
+        Plan(8, 11, 1, 1),
+        3,
+        2,
+        unit=4,
     )
     keeper.on_train_begin(step_context(0))
     for step in range(1, 12):

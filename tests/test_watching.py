@@ -19,7 +19,10 @@ from mindspore import Tensor
 from src.evaluation.run import Evaluation
 from src.model_utils.errors import UserError
 from src.models.centernet import create_network
-from src.training.callbacks import PeriodicEvaluation, TrainingLog, TrainingPicture
+from src.models.losses import LOSSES
+from src.training.counting import Plan
+from src.training.evaluating import PeriodicEvaluation
+from src.training.log import TrainingLog, TrainingPicture
 from src.training.metrics import (
     MetricsFile,
     TensorBoardLog,
@@ -99,6 +102,21 @@ def test_a_resumed_training_drops_later_records_and_a_half_line_and_goes_on(tmp_
     assert best_average_precision([]) == -math.inf
 
 
+def test_a_step_is_printed_with_whatever_parts_its_loss_has(capsys: pytest.CaptureFixture[str]):
+    print_record(step_record(3))
+    line = "epoch: 1, current epoch percent: 0.500, step: 3, loss: 2.00000, {}, lr: 1.000e-04, "
+    line += "overflow: False, scale: 1024, images/s: 30.0, time left: 1:01:01\n"
+    parts = "hm_loss: 1.00000, wh_loss: 8.00000, off_loss: 0.50000"
+    assert capsys.readouterr().out == line.format(parts)
+    records: list[dict] = []
+    optimizer = SimpleNamespace(global_step=Tensor([1], ms.int32))
+    log = TrainingLog(Plan(4, 8, 1, 16), RATES, optimizer, ("a_loss", "hp_loss"), [records.append])
+    numbers = [Tensor(value, ms.float32) for value in (2.5, 1.0, 8.0)]
+    log.on_train_step_end(context(1, (*numbers, Tensor(False), Tensor(1.0, ms.float32))))
+    print_record(records[0])
+    assert ", loss: 2.50000, a_loss: 1.00000, hp_loss: 8.00000, lr: " in capsys.readouterr().out
+
+
 def test_an_evaluation_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]):
     print_record(evaluation_record(458, ap=0.2))
     expected = (
@@ -112,7 +130,7 @@ def test_an_evaluation_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]
 def make_log(records: list, first_step: int = 0) -> TrainingLog:
     """Four steps an epoch, ten in all, a record every two."""
     optimizer = SimpleNamespace(global_step=Tensor([7], ms.int32))
-    log = TrainingLog(RATES, optimizer, 4, len(RATES), 2, 16, [records.append])
+    log = TrainingLog(Plan(4, len(RATES), 2, 16), RATES, optimizer, LOSSES, [records.append])
     log.on_train_begin(context(first_step))
     return log
 
@@ -216,7 +234,9 @@ class Noted:
                 raise ap
             return None if ap is None else {"AP": ap}
 
-        return PeriodicEvaluation(evaluate, self, every, total, self.saved.append, **options)
+        return PeriodicEvaluation(
+            evaluate, self, Plan(every, total, 1, 1), every, self.saved.append, **options
+        )
 
 
 def test_evaluations_come_each_interval_and_at_the_end_and_the_best_is_saved():
@@ -310,7 +330,9 @@ def test_a_recorder_that_fails_is_told_once_and_the_others_get_their_records(cap
             raise error
 
     optimizer = SimpleNamespace(global_step=Tensor([7], ms.int32))
-    log = TrainingLog(RATES, optimizer, 4, len(RATES), 1, 16, [recorder, records.append])
+    log = TrainingLog(
+        Plan(4, len(RATES), 1, 16), RATES, optimizer, LOSSES, [recorder, records.append]
+    )
     log.on_train_begin(context(0))
     told = []
     for step in (1, 2, 3, 4):
@@ -323,7 +345,7 @@ def test_a_recorder_that_fails_is_told_once_and_the_others_get_their_records(cap
 def test_a_picture_that_cannot_be_drawn_is_told_in_one_line(tmp_path: Path, capsys, monkeypatch):
     monkeypatch.delattr(curves, "training_curves")  # half an installation
     metrics = tmp_path / "metrics.jsonl"
-    callback = TrainingPicture(metrics, tmp_path / "training.png", 1, 4)
+    callback = TrainingPicture(metrics, tmp_path / "training.png", Plan(1, 4, 1, 1))
     callback.on_train_step_end(context(1))
     (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("error: picture of the training: AttributeError: ")
@@ -410,7 +432,7 @@ def test_the_picture_is_drawn_at_ends_of_epochs_but_not_all_the_time(
 ):
     metrics, picture = tmp_path / "metrics.jsonl", tmp_path / "training.png"
     MetricsFile(metrics, 0)(step_record(1))
-    callback = TrainingPicture(metrics, picture, 2, 11, pause=20.0)
+    callback = TrainingPicture(metrics, picture, Plan(2, 11, 1, 1), pause=20.0)
     drawn = []
     for step in range(1, 12):
         clock.now += 4.0

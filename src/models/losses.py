@@ -78,6 +78,10 @@ class RegressionLoss(nn.Cell):
         return difference.sum() / (self.per_coordinate * weight.sum() + 1e-4)
 
 
+# The parts of the loss, in the order in which `CenterNetLoss` gives them.
+LOSSES = ("hm_loss", "wh_loss", "off_loss")
+
+
 class CenterNetLoss(nn.Cell):
     """The network with its training loss: images and object tables in, losses out.
 

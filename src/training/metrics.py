@@ -2,11 +2,12 @@
 """What a training tells of itself: records, and where they go.
 
 A record of the training has step (done so far, from 1), epoch (from 1), epoch_percent (of the epoch
-done, 0..1), loss, hm_loss, wh_loss, off_loss, lr, overflow, scale, images_per_second (on all
-devices), seconds_left and seconds (since this run began). The first step compiles: where nothing
-but it is behind a record, images_per_second and seconds_left are NaN. A record of an evaluation has
-step, epoch, COCO's twelve numbers from AP to AR_large (0..1, -1 where the set has nothing to
-count), of_averages (whether the averaged weights were evaluated), evaluation_seconds and seconds.
+done, 0..1), loss, its parts by the task's names (which end in _loss), lr, overflow, scale,
+images_per_second (on all devices), seconds_left and seconds (since this run began). The first step
+compiles: where nothing but it is behind a record, images_per_second and seconds_left are NaN. A
+record of an evaluation has step, epoch, COCO's twelve numbers from AP to AR_large (0..1, -1 where
+the set has nothing to count), of_averages (whether the averaged weights were evaluated),
+evaluation_seconds and seconds.
 """
 
 import json
@@ -36,10 +37,14 @@ def print_record(record: Record) -> None:
             flush=True,
         )
         return
+    losses = [
+        f"{name}: {value:.5f}"
+        for name, value in record.items()
+        if name == "loss" or name.endswith("_loss")
+    ]
     print(
         f"epoch: {record['epoch']}, current epoch percent: {record['epoch_percent']:.3f}, "
-        f"step: {record['step']}, loss: {record['loss']:.5f}, hm_loss: {record['hm_loss']:.5f}, "
-        f"wh_loss: {record['wh_loss']:.5f}, off_loss: {record['off_loss']:.5f}, "
+        f"step: {record['step']}, {', '.join(losses)}, "
         f"lr: {record['lr']:.3e}, overflow: {record['overflow']}, scale: {record['scale']:g}, "
         f"images/s: {_if_known('{:.1f}'.format, record['images_per_second'])}, "
         f"time left: {_if_known(_clock, record['seconds_left'])}",

@@ -6,13 +6,12 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import mindspore as ms
 import mindspore.dataset as ds
 import numpy as np
-from mindspore import Parameter, nn
+from mindspore import nn
 from mindspore.profiler import tensorboard_trace_handler
 
 from src.data.mindrecord import reading
@@ -21,19 +20,12 @@ from src.model_utils.device_adapter import Device
 from src.model_utils.files import give_usual_modes
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
-from src.training import checkpoints, resume
-from src.training.callbacks import (
-    CheckpointKeeper,
-    CountFrom,
-    EndTogether,
-    PeriodicEvaluation,
-    StopAt,
-    StopAtBadSteps,
-    StopOnSignal,
-    TrainingLog,
-    TrainingPicture,
-    told_if_it_fails,
-)
+from src.models.losses import LOSSES
+from src.training import resume
+from src.training.asides import told_if_it_fails
+from src.training.counting import CountFrom, Plan, steps_between_returns
+from src.training.evaluating import PeriodicEvaluation
+from src.training.log import StepTeller, TrainingLog, TrainingPicture
 from src.training.metrics import (
     MetricsFile,
     Record,
@@ -44,34 +36,13 @@ from src.training.metrics import (
     print_record,
     read_records,
 )
+from src.training.saving import CheckpointKeeper, EndTogether, Saver
 from src.training.step import TrainStep
-from src.training.step_teller import StepTeller
+from src.training.stopping import StopAt, StopAtBadSteps, StopOnSignal
 from src.visual import pictures
-
-BEST = "best.ckpt"  # of the evaluations
 
 # Asks now and then whether to break off; gives COCO's numbers by their names, or None if it did.
 Evaluate = Callable[[Callable[[], bool]], dict[str, float] | None]
-
-
-def steps_between_returns(
-    config: Config, total_steps: int, steps_per_epoch: int, first_step: int = 0
-) -> int:
-    """Steps between two results that Python sees: 1, or the data sink's.
-
-    Those divide the total, and the steps that an earlier run has done.
-    """
-    if not config.enable_data_sink:
-        return 1
-    wanted = config.data_sink_steps if config.data_sink_steps > 0 else steps_per_epoch
-    steps = math.gcd(min(wanted, total_steps), total_steps, first_step)
-    if steps != wanted:
-        done = f" and the {first_step} done" if first_step else ""
-        print(
-            f"data sink: {steps} steps at a time, as {wanted} do not divide {total_steps} steps"
-            f"{done}"
-        )
-    return steps
 
 
 def run_training(
@@ -109,6 +80,7 @@ def run_training(
         print(f"training: all {total_steps} steps are done", flush=True)
         return
     stride = steps_between_returns(config, total_steps, start.steps_per_epoch, start.step)
+    plan = Plan(start.steps_per_epoch, total_steps, stride, start.batch_size * start.rank_size)
     print(
         f"training: {total_steps} steps, {start.steps_per_epoch} an epoch, batch "
         f"{start.batch_size} on each of {device.rank_size} {device.target} device(s)",
@@ -119,7 +91,7 @@ def run_training(
         saver = Saver(config, network, step, start)
         resume.clear(saver.folder)
         resume.set_aside(saver.folder, beginning)
-    callbacks, stopper = _callbacks(config, device, step, rates, start, stride, evaluate, saver)
+    callbacks, stopper = _callbacks(config, device, step, rates, start, plan, evaluate, saver)
     # What MindSpore calls an epoch is, with a data sink, one return from it. A CPU has no sink.
     sinks = config.enable_data_sink and device.target != "CPU"
     round_steps = stride if sinks else start.steps_per_epoch
@@ -130,9 +102,9 @@ def run_training(
             stopper.handling(),
             telling("starting") as teller,
         ):
-            step_teller = StepTeller(teller, start.step, start.steps_per_epoch, total_steps, stride)
+            callbacks.insert(1, StepTeller(teller, plan))
             ms.Model(step).train(
-                math.ceil(total_steps / round_steps), dataset, [step_teller, *callbacks],
+                math.ceil(total_steps / round_steps), dataset, callbacks,
                 dataset_sink_mode=sinks,
                 sink_size=stride if sinks else -1, initial_epoch=start.step // round_steps,
             )  # fmt: skip
@@ -168,67 +140,20 @@ def _profiled(config: Config) -> Iterator[None]:
             profile.stop()
 
 
-def evaluated_weights(network: nn.Cell, step: TrainStep) -> Iterator[tuple[str, Parameter]]:
-    """What a training is evaluated by, by structural names: averages where it keeps them."""
-    if step.averages_weights:
-        return step.ema_weights(network)
-    return network.parameters_and_names()
-
-
-class Saver:
-    """Writes the files that hold a training after a step: with all, or the averaged weights alone.
-
-    Args:
-        config: of the training.
-        network, step: what is trained, and the training step around it.
-        start: where this run begins.
-    """
-
-    def __init__(
-        self, config: Config, network: nn.Cell, step: TrainStep, start: resume.Progress
-    ) -> None:
-        self._config, self._network, self._step, self._start = config, network, step, start
-        self.folder = resume.checkpoint_folder(config)
-
-    def save(self, path: Path, steps: int) -> None:
-        """Raises UserError, and writes nothing, if the training has diverged."""
-        resume.check(path, self._network, self._step)
-        self._write(path, steps)
-
-    def _write(self, path: Path, steps: int) -> None:
-        progress = replace(self._start, step=steps)
-        resume.save(path, self._network, self._step, progress, self._config)
-
-    def save_averages(self, path: Path, steps: int) -> None:
-        checkpoints.save(self._step.ema_weights(self._network), path)
-
-    def save_best(self, steps: int) -> None:
-        """Writes what was evaluated: averages alone, else all."""
-        write, what = self.save, ""
-        if self._step.averages_weights:
-            write, what = self.save_averages, ", averaged weights"
-        write(self.folder / BEST, steps)
-        print(f"best checkpoint so far: {self.folder / BEST}{what}", flush=True)
-
-    def save_bad(self, steps: int) -> None:
-        self._write(self.folder / "bad.ckpt", steps)
-        print(f"checkpoint of the bad state: {self.folder / 'bad.ckpt'}", flush=True)
-
-
 def _callbacks(
     config: Config,
     device: Device,
     step: TrainStep,
     rates: np.ndarray,
     start: resume.Progress,
-    stride: int,
+    plan: Plan,
     evaluate: Evaluate | None,
     saver: Saver | None,
 ) -> tuple[list[ms.Callback], StopOnSignal]:
     """What is configured, in the order in which a step's end calls it; the one that takes signals.
 
     Args:
-        stride: steps between two results that Python sees.
+        plan: of the training.
         saver: where this process writes files.
         config, device, step, rates, start, evaluate: as of `run_training`.
     """
@@ -248,28 +173,25 @@ def _callbacks(
         if recipe.ema_decay > 0:
             files[f"{resume.NAME}_ema"] = saver.save_averages
         keeper = CheckpointKeeper(
-            files, folder, config.save_checkpoint_steps, config.save_checkpoint_num,
-            epoch, total_steps, start.accumulate_steps if start.rank_size > 1 else 1,
+            files, folder, plan, config.save_checkpoint_steps, config.save_checkpoint_num,
+            start.accumulate_steps if start.rank_size > 1 else 1,
         )  # fmt: skip
-        pictures = [TrainingPicture(metrics_path, folder / "training.png", epoch, total_steps)]
+        pictures = [TrainingPicture(metrics_path, folder / "training.png", plan)]
         save, save_best, save_bad = keeper.save, saver.save_best, saver.save_bad
     if config.enable_tensorboard and device.rank == 0:
         recorders.append(TensorBoardLog(folder / "tensorboard", start.step))
-    log = TrainingLog(
-        rates, step.optimizer, epoch, total_steps, stride,
-        start.batch_size * start.rank_size, recorders,
-    )  # fmt: skip
+    log = TrainingLog(plan, rates, step.optimizer, LOSSES, recorders)
     stopper = StopOnSignal(step, total_steps, save)
     keepers = [keeper] if keeper else []
     callbacks: list[ms.Callback] = [CountFrom(start.step), *keepers, log]
     if evaluate:
         interval = config.eval_interval * epoch
         is_done = any(is_evaluation(record) and record["step"] == start.step for record in earlier)
-        best_ap = best_average_precision(earlier) if (folder / BEST).exists() else -math.inf
+        best_ap = best_average_precision(earlier) if saver and saver.best.exists() else -math.inf
         callbacks.append(
             PeriodicEvaluation(
-                lambda: evaluate(stopper.is_requested), log, interval, total_steps, save_best,
-                best_ap, step.averages_weights,
+                lambda: evaluate(stopper.is_requested), log, plan, interval, save_best,
+                best_ap=best_ap, of_averages=step.averages_weights,
                 is_owed=start.step > 0 and start.step % interval == 0 and not is_done,
             )
         )  # fmt: skip
