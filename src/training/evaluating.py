@@ -13,6 +13,9 @@ from src.training.counting import Plan, passes
 from src.training.log import TrainingLog
 from src.training.step import TrainStep
 
+# Asks now and then whether to break off; gives COCO's numbers by their names, or None if it did.
+Evaluate = Callable[[Callable[[], bool]], dict[str, float] | None]
+
 
 def evaluated_weights(network: nn.Cell, step: TrainStep) -> Iterator[tuple[str, Parameter]]:
     """What a training is evaluated by, by structural names: averages where it keeps them."""

@@ -1,23 +1,28 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Keeping the compiled graph of a training for its next start."""
 
+import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import mindspore as ms
 import numpy as np
 
 from src.model_utils.device_adapter import Device, ascend_chip
+from src.model_utils.files import give_usual_modes
 from src.model_utils.parameters import Config
+from src.training.asides import told_if_it_fails
 
 _SOURCES = Path(__file__).resolve().parents[1]
 _SECTIONS = {"dataset_config", "net_config", "train_config"}
 _VALUES = {"enable_lossscale", "enable_data_sink", "data_sink_steps"}
 
 
-def use_graph_cache(config: Config, device: Device, rates: np.ndarray) -> None:
-    """Lets MindSpore take the first graph from `compile_cache_dir`, and leave it there.
+@contextlib.contextmanager
+def graph_cache(config: Config, device: Device, rates: np.ndarray) -> Iterator[None]:
+    """Lets MindSpore take the first graph from `compile_cache_dir`, if given, and leave it there.
 
     MindSpore itself would take a graph whatever has changed since: measured with 2.10, another
     weight of a loss, another network and another option of the step all got the old graph, losses
@@ -29,10 +34,18 @@ def use_graph_cache(config: Config, device: Device, rates: np.ndarray) -> None:
         device: this process.
         rates: learning rate of every update; the graph holds its length.
     """
+    if not config.compile_cache_dir:
+        yield
+        return
     folder = Path(config.compile_cache_dir).absolute() / _digest(config, device, rates)
     folder.mkdir(parents=True, exist_ok=True)  # MindSpore's are for their owner alone
     os.environ |= {"MS_COMPILER_CACHE_ENABLE": "1", "MS_COMPILER_CACHE_PATH": str(folder)}
     print(f"graph cache: {folder}", flush=True)
+    try:
+        yield
+    finally:
+        with told_if_it_fails("file modes", "the training is not touched"):
+            give_usual_modes(folder)
 
 
 def _digest(config: Config, device: Device, rates: np.ndarray) -> str:

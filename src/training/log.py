@@ -1,20 +1,34 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""What a training tells of itself while it runs: lines, records and their picture."""
+"""What a training tells of itself: its first batch, then lines, records and their picture."""
 
 import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import mindspore.dataset as ds
 import numpy as np
 from mindspore import Tensor, nn
 from mindspore.train import Callback, RunContext
 
+from src.data.objects import table_boxes
 from src.model_utils.progress import Teller, say
 from src.training.asides import in_one_line, told_if_it_fails
 from src.training.counting import Plan, passes
 from src.training.metrics import Record, Recorder, read_records
-from src.visual import curves
+from src.visual import curves, pictures
+
+
+def draw_first_batch(
+    dataset: ds.Dataset, class_names: Sequence[str], down_ratio: int, folder: Path
+) -> None:
+    """Writes the images of the first batch, warped as the network gets them, with their boxes."""
+    image, _, objects = next(dataset.create_tuple_iterator(num_epochs=1, output_numpy=True))
+    for position, (picture, table) in enumerate(zip(image, objects, strict=True)):
+        boxes = table_boxes(table) * [down_ratio, down_ratio, down_ratio, down_ratio, 1]
+        drawn = pictures.draw_boxes(picture, boxes, class_names)
+        pictures.write_picture(folder / f"train_{position:03d}.jpg", drawn)
+    print(f"pictures of the first batch: {folder}", flush=True)
 
 
 class StepTeller(Callback):

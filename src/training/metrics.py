@@ -114,6 +114,11 @@ def is_evaluation(record: Record) -> bool:
     return "AP" in record
 
 
+def is_evaluated(records: list[Record], step: int) -> bool:
+    """Whether there is an evaluation after so many steps among records."""
+    return any(is_evaluation(record) and record["step"] == step for record in records)
+
+
 def best_average_precision(records: list[Record]) -> float:
     """The highest AP among records; minus infinity if none of them is an evaluation."""
     found = [record["AP"] for record in records if is_evaluation(record)]
