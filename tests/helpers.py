@@ -19,7 +19,8 @@ from src.model_utils.config import load_config
 from src.model_utils.files import sha256
 from src.model_utils.parameters import Config
 from src.models.centernet import CenterNet
-from src.training import checkpoints, resume
+from src.training import resume
+from src.weights import checkpoints
 from tests import reference
 from tests.oracles.seeded import seeded_array
 

@@ -297,8 +297,8 @@ def readers(folder: Path) -> dict[str, Reader]:
     from src.deploy import bin_files, mindir_reader, results, summary
     from src.evaluation import predict
     from src.model_utils import device_adapter, locks
-    from src.training import checkpoints, metrics, resume
-    from src.weights import files
+    from src.training import metrics, resume
+    from src.weights import checkpoints, files
 
     options = load_config("tests", ["--config_path", str(QUICKSTART)])
     names = options.dataset_config.coco_classes

@@ -12,7 +12,7 @@ import pytest
 from src.evaluation.coco_results import score, to_results
 from src.evaluation.run import Evaluation
 from src.models.centernet import create_network
-from src.training import checkpoints
+from src.weights import checkpoints
 from tests.conftest import COCO128, PROJECT, Program
 from tests.helpers import config, graph_mode
 from tests.test_detector_reference import assert_same_boxes, every_setting, flags_of, plain_boxes

@@ -437,7 +437,7 @@ def write_seeded_checkpoint(path: Path, options: tuple) -> None:
     """
     from src.model_utils.config import load_config
     from src.models.centernet import create_network
-    from src.training import checkpoints
+    from src.weights import checkpoints
     from tests.helpers import set_seeded_parameters
 
     config = load_config("test", [str(option) for option in options])
@@ -456,7 +456,7 @@ def worst_difference(folder: Path, checkpoint: Path, options: tuple) -> float:
     from src.data.augment import colour_statistics, normalisation
     from src.model_utils.config import load_config
     from src.models.centernet import create_network, with_decode
-    from src.training import checkpoints
+    from src.weights import checkpoints
 
     config = load_config("test", [str(option) for option in options])
     dataset, k = config.dataset_config, config.eval_config.K

@@ -18,7 +18,7 @@ import pytest
 from src.deploy.mindir import largest_difference
 from src.model_utils.files import give_usual_modes, whole_file, write_json
 from src.model_utils.workers import worker_count
-from src.training import checkpoints
+from src.weights import checkpoints
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 
 
@@ -72,7 +72,7 @@ def test_files_have_the_modes_of_the_umask_whoever_writes_them(
 # What reads files, called with a file that may not be read.
 READERS = {
     "overlay.yaml": "src.model_utils.config.load_config('', ['--config_path', str(path)])",
-    "weights.ckpt": "src.training.checkpoints.read(path)",
+    "weights.ckpt": "src.weights.checkpoints.read(path)",
     "weights.safetensors": "src.weights.files.read(path)",
     "model.mindir": "src.deploy.mindir_reader.load_mindir(path, (64, 64), None)",
     "instances.json": "src.data.coco.read_annotation_file(path)",

@@ -32,14 +32,14 @@ from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.centernet import CenterNet, create_network, with_decode
-from src.training import checkpoints, resume
+from src.training import resume
 from src.training.counting import Plan
 from src.training.metrics import read_records
 from src.training.optimizer import learning_rates
 from src.training.saving import CheckpointKeeper, EndTogether, Saver
 from src.training.step import TrainStep, step_options
 from src.visual import curves
-from src.weights import files
+from src.weights import checkpoints, files
 from src.weights import load as weights_of
 from tests import hostile
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused

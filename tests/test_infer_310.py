@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from src.evaluation.coco_results import COCO_NUMBERS, score
-from src.training import checkpoints
+from src.weights import checkpoints
 from tests.conftest import PROJECT, QUICKSTART, Program
 from tests.helpers import benchmark
 from tests.test_bin_files import copied

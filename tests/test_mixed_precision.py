@@ -9,10 +9,10 @@ from mindspore import nn
 from src.model_utils.errors import UserError
 from src.models.centernet import CenterNet, create_network, with_loss
 from src.models.deformable import FORMS, DeformableConv
-from src.training import checkpoints
 from src.training.evaluating import evaluated_weights
 from src.training.mixed_precision import set_precision
 from src.training.step import StepOptions, TrainStep
+from src.weights import checkpoints
 from tests.helpers import config, object_rows, run
 
 SMALL = {

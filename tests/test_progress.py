@@ -17,9 +17,9 @@ from mindspore import Tensor
 from src.evaluation import detector
 from src.model_utils import progress
 from src.model_utils.progress import telling
-from src.training import checkpoint_file, checkpoints
 from src.training.counting import Plan
 from src.training.log import StepTeller
+from src.weights import checkpoint_file, checkpoints
 from tests.conftest import PROJECT, QUICKSTART, Program
 from tests.helpers import config
 

@@ -24,11 +24,12 @@ import pytest
 from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
 from src.models.centernet import create_network
-from src.training import checkpoints, resume
+from src.training import resume
 from src.training.counting import Plan
 from src.training.metrics import MetricsFile, read_records
 from src.training.resume import Beginning, Progress, Stopped
 from src.training.saving import CheckpointKeeper, EndTogether
+from src.weights import checkpoints
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import assert_same, config, write_sums_again
 

@@ -24,8 +24,7 @@ from safetensors.numpy import load_file, save_file
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.centernet import CenterNet, create_network
-from src.training import checkpoints
-from src.weights import files
+from src.weights import checkpoints, files
 from src.weights.__main__ import main
 from src.weights.layouts import translate
 from src.weights.load import load, load_for_fine_tuning

@@ -17,7 +17,7 @@ from src.model_utils.progress import telling
 from src.models.centernet import create_network, with_loss
 from src.models.deformable import chosen_form
 from src.models.losses import LOSSES
-from src.training import checkpoints, resume
+from src.training import resume
 from src.training.counting import CountFrom, Plan, steps_between_returns
 from src.training.evaluating import Evaluate, PeriodicEvaluation, evaluated_weights
 from src.training.graph_cache import graph_cache
@@ -39,6 +39,7 @@ from src.training.saving import CheckpointKeeper, EndTogether, Saver
 from src.training.schedule_check import schedule_problems
 from src.training.step import TrainStep, step_options
 from src.training.stopping import StopAt, StopAtBadSteps, StopOnSignal
+from src.weights import checkpoints
 from src.weights.load import load_for_fine_tuning
 
 

@@ -26,8 +26,8 @@ from src.model_utils.errors import UserError, sentence
 from src.model_utils.files import PARTIAL_PREFIX, make_writable
 from src.model_utils.locks import held
 from src.model_utils.parameters import Config
-from src.training import checkpoints
 from src.training.step import TrainStep
+from src.weights import checkpoints
 
 NEWEST = "newest"  # what --resume alone stands for
 PROGRESS = checkpoints.STATE_PREFIX + "progress"

@@ -11,10 +11,11 @@ from mindspore.train import Callback, RunContext
 from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
-from src.training import checkpoints, resume
+from src.training import resume
 from src.training.asides import in_one_line, told_if_it_fails
 from src.training.counting import Plan, passes
 from src.training.step import TrainStep
+from src.weights import checkpoints
 
 
 class Saver:

@@ -39,7 +39,7 @@ def convert(config: Config, source: Path, output: Path) -> None:
     """
     # Here and not above: --help needs no MindSpore.
     from src.models.centernet import create_network
-    from src.training.checkpoints import check_finite
+    from src.weights.checkpoints import check_finite
     from src.weights.files import read, write
     from src.weights.layouts import STEM_POOL, to_original, translate
     from src.weights.load import check_shapes, missing_from, summary, table

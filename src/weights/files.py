@@ -26,7 +26,7 @@ from safetensors.numpy import save
 from src.model_utils.errors import UserError
 from src.model_utils.files import open_regular, read_regular, whole_file
 from src.model_utils.progress import telling
-from src.training import checkpoints
+from src.weights import checkpoints
 
 _LARGEST_HEADER = 100_000_000  # bytes; the safetensors library takes no longer ones
 _NUMPY_TYPES = {

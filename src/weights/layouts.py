@@ -24,7 +24,7 @@ import numpy as np
 
 from src.model_utils.errors import UserError, sentence
 from src.model_utils.parameters import Config
-from src.training.checkpoints import STATE_PREFIX
+from src.weights.checkpoints import STATE_PREFIX
 from src.weights.files import Stored
 
 STEM_POOL = STATE_PREFIX + "stem_pool"  # a fact beside converted weights: net_config.stem_pool

@@ -8,7 +8,7 @@ from mindspore import Tensor, nn
 
 from src.model_utils.errors import UserError, sentence
 from src.model_utils.parameters import Config
-from src.training import checkpoints
+from src.weights import checkpoints
 from src.weights.files import read
 from src.weights.layouts import OURS, Translated, shown, translate
 

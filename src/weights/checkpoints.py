@@ -16,7 +16,7 @@ from mindspore import nn
 from src.model_utils.errors import UserError, sentence
 from src.model_utils.files import read_regular, whole_file
 from src.model_utils.progress import telling
-from src.training import checkpoint_file
+from src.weights import checkpoint_file
 
 STATE_PREFIX = "training."  # of what is not the network's
 
