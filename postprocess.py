@@ -7,8 +7,8 @@ python postprocess.py --result_path DIR --label_path FILE --meta_path DIR --save
 from pathlib import Path
 
 from src.data.coco import BadRecords, class_of_category, read_annotation_file
-from src.deploy import results
 from src.deploy.bin_files import read_meta
+from src.evaluation import app_results
 from src.evaluation.coco_results import category_ids, import_backend, score
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
@@ -31,17 +31,17 @@ def main() -> None:
     meta = read_meta(meta_path)
     content = read_annotation_file(label_path)
     mapping = class_of_category(content, dataset.coco_classes, label_path, dataset.other_classes)
-    results.check_settings(
+    app_results.check_settings(
         *(meta, meta_path, config.net_config.down_ratio, evaluation.SOFT_NMS, evaluation.K),
         category_ids(mapping, dataset.num_classes),
     )
 
     bad_records = BadRecords(config.on_bad_record)
     if config.result_json:
-        found, image_ids = results.of_result_file(Path(config.result_json), meta, bad_records)
+        found, image_ids = app_results.of_result_file(Path(config.result_json), meta, bad_records)
     else:
         workers = worker_count(dataset.num_workers)
-        found, image_ids = results.of_bin_files(
+        found, image_ids = app_results.of_bin_files(
             Path(config.result_path), meta, bad_records, workers
         )
     bad_records.report()

@@ -294,8 +294,8 @@ def readers(folder: Path) -> dict[str, Reader]:
     import rank_table
 
     from src.data import coco, conversion, images, mindrecord, synthetic
-    from src.deploy import bin_files, mindir_reader, results, summary
-    from src.evaluation import predict
+    from src.deploy import bin_files, mindir_reader, summary
+    from src.evaluation import app_results, predict
     from src.model_utils import device_adapter, locks
     from src.training import metrics, resume
     from src.weights import checkpoints, files
@@ -348,7 +348,7 @@ def readers(folder: Path) -> dict[str, Reader]:
 
     def result_file(path: Path) -> None:
         meta = bin_files.read_meta(folder / "meta.txt")
-        results.of_result_file(path, meta, coco.BadRecords("skip"))
+        app_results.of_result_file(path, meta, coco.BadRecords("skip"))
 
     def detections(path: Path) -> None:
         bin_files.read_detections(path.parent, "a", 100, len(names))

@@ -14,8 +14,9 @@ from src.data.augment import colour_statistics, normalisation, normalise
 from src.data.coco import BadRecords, ImageRecord
 from src.data.geometry import InputGeometry
 from src.data.images import decode_with_cv2
-from src.deploy import bin_files, results
+from src.deploy import bin_files
 from src.deploy.bin_files import ImageMeta, Meta
+from src.evaluation import app_results
 from src.model_utils.errors import UserError
 from tests.conftest import QUICKSTART, Program, assert_refused
 from tests.helpers import config, turned_by_exif
@@ -287,11 +288,11 @@ def write_detections(folder: Path, meta: Meta) -> None:
 def test_results_do_not_depend_on_the_number_of_processes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(results, "_WORTH_A_PROCESS", 1)
+    monkeypatch.setattr(app_results, "_WORTH_A_PROCESS", 1)
     meta = some_meta(["one", "two", "three"])
     write_detections(tmp_path, meta)
     bad_records = BadRecords("fail")
-    found = [results.of_bin_files(tmp_path, meta, bad_records, workers) for workers in (1, 2)]
+    found = [app_results.of_bin_files(tmp_path, meta, bad_records, workers) for workers in (1, 2)]
     assert found[0] == found[1]
     assert found[0][1] == [0, 7, 14]
     assert {entry["category_id"] for entry in found[0][0]} == {1, -90}
@@ -318,7 +319,7 @@ def test_results_that_are_missing_or_wrong_are_named_or_left_out(
         (tmp_path / "two_0.bin").write_bytes(change)
     for action in ("skip", "fail"):
         bad_records = BadRecords(action)
-        found, image_ids = results.of_bin_files(tmp_path, meta, bad_records, 1)
+        found, image_ids = app_results.of_bin_files(tmp_path, meta, bad_records, 1)
         assert image_ids == [0, 14]
         assert {entry["image_id"] for entry in found} == {0, 14}
         assert bad_records.count == 1
@@ -337,10 +338,10 @@ def test_images_without_a_result_in_the_file_are_those_that_failed(tmp_path: Pat
     file.write_text(json.dumps(content))
     bad_records = BadRecords("skip")
     # Class 1 is not in the data set: image 7 may have had boxes of that class alone.
-    assert results.of_result_file(file, meta, bad_records) == (content, [0, 7, 14])
+    assert app_results.of_result_file(file, meta, bad_records) == (content, [0, 7, 14])
     assert bad_records.count == 0
     meta.category_ids[1] = 2
-    assert results.of_result_file(file, meta, bad_records) == (content, [0, 14])
+    assert app_results.of_result_file(file, meta, bad_records) == (content, [0, 14])
     assert bad_records.count == 1
 
 
@@ -362,4 +363,4 @@ def test_a_file_that_is_no_result_of_these_images_is_refused(
     file = tmp_path / "result.json"
     file.write_text(content if isinstance(content, str) else json.dumps(content))
     with pytest.raises(UserError, match=words):
-        results.of_result_file(file, some_meta(["one"]), BadRecords("skip"))
+        app_results.of_result_file(file, some_meta(["one"]), BadRecords("skip"))
