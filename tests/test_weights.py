@@ -26,11 +26,14 @@ from src.model_utils.parameters import Config
 from src.models.centernet import CenterNet, create_network
 from src.weights import checkpoints, files
 from src.weights.__main__ import main
-from src.weights.layouts import translate
+from src.weights.layouts import LAYOUTS
+from src.weights.layouts.changes import TAPS_FROM_YX
+from src.weights.layouts.layout import Colours, Layout, Rule
 from src.weights.load import load, load_for_fine_tuning
+from src.weights.translate import translate
 from tests.conftest import COCO128, PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import PYTORCH_NAMES, config, oracle, run
-from tests.oracles.seeded import sample, seeded_array, seeded_image, seeded_rng, weights_array
+from tests.oracles.seeded import sample, seeded_array, seeded_image, weights_array
 
 State = dict[str, np.ndarray]
 RESNET18, RESNET101, MODELZOO = (
@@ -185,14 +188,14 @@ def test_modelzoos_checkpoint_is_known_whatever_cells_stood_around_it(stored: St
     names = []
     for wrapper in ("network.", "", "train_on_step.network.network."):
         made = files.Stored(Path("modelzoo.ckpt"), modelzoo_state(stored, wrapper), [])
-        names.append(sorted(translate(made, config(*MODELZOO)).arrays))
+        names.append(sorted(translate(made).arrays))
     assert len(names[0]) == 547
     assert names[0] == names[1] == names[2]
     made.tensors[f"{wrapper}rpn.weight"] = np.ones(3, np.float32)
     with pytest.raises(
         UserError, match=r"holds 1 tensors \(.*rpn\.weight\) that a network of the l"
     ):
-        translate(made, config(*MODELZOO))
+        translate(made)
 
 
 def test_modelzoos_checkpoint_is_refused_by_a_network_that_pools_otherwise(
@@ -201,12 +204,10 @@ def test_modelzoos_checkpoint_is_refused_by_a_network_that_pools_otherwise(
     path = write_ckpt(tmp_path / "modelzoo.ckpt", modelzoo_state(stored))
     used = config("--net_config.deformable", "none")
     with pytest.raises(UserError, match=r"give --net_config\.stem_pool same\.$"):
-        translate(files.read(path), used)
+        load(network_of(used), path, used)
 
 
 # --- ImageNet's networks -----------------------------------------------------------------------
-
-IMAGENET_MEAN, IMAGENET_STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
 def imagenet_state(stored: State) -> State:
@@ -231,8 +232,9 @@ def modelzoo_imagenet_name(name: str) -> str:
 
 
 @pytest.mark.parametrize("layout", ["torchvision", "mindcv", "modelzoo"])
-def test_a_backbone_sees_a_picture_as_it_did_before(layout: str, stored: State, tmp_path: Path):
-    """The stem of an RGB network, in NumPy, against ours on the same pixels as BGR."""
+def test_a_backbones_first_layer_stays_and_its_colours_are_told(
+    layout: str, stored: State, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     state = imagenet_state(stored)
     if layout == "torchvision":
         path = write_safetensors(tmp_path / "resnet18.safetensors", state)
@@ -242,38 +244,48 @@ def test_a_backbone_sees_a_picture_as_it_did_before(layout: str, stored: State, 
     used = config(*RESNET18)
     network = network_of(used)
     load_for_fine_tuning(network, path, used)
+    said = capsys.readouterr().out
+    assert (
+        "Its pictures were RGB of mean [0.485, 0.456, 0.406] and deviation [0.229, 0.224, 0.225]; "
+        "the configured ones are BGR of mean [0.40789654, 0.44719302, 0.47026115] and deviation "
+        "[0.28863828, 0.27408164, 0.27809835]."
+    ) in said
+    for ours, theirs in (
+        (network.backbone.conv1.weight, "conv1.weight"),
+        (network.backbone.bn1.moving_mean, "bn1.running_mean"),
+    ):
+        np.testing.assert_array_equal(ours.asnumpy(), state[theirs])
 
-    rgb = seeded_rng("picture").uniform(size=(64, 64, 3))
-    x = np.moveaxis((rgb - IMAGENET_MEAN) / IMAGENET_STD, 2, 0)
-    windows = np.lib.stride_tricks.sliding_window_view(
-        np.pad(x, ((0, 0), (3, 3), (3, 3))), (7, 7), (1, 2)
-    )
-    y = np.einsum("cijuv,ocuv->oij", windows[:, ::2, ::2], state["conv1.weight"].astype(np.float64))
-    norm = {key: state[f"bn1.{key}"][:, None, None] for key in PYTORCH_NAMES.values()}
-    y = (y - norm["running_mean"]) / np.sqrt(norm["running_var"] + 1e-5)
-    y = y * norm["weight"] + norm["bias"]
 
-    bgr = (rgb[:, :, ::-1] - used.dataset_config.mean) / used.dataset_config.std
-    image = np.moveaxis(bgr, 2, 0)[None].astype(np.float32)
-    stem = ms.nn.SequentialCell(network.backbone.conv1, network.backbone.bn1).set_train(False)
-    (found,) = run(stem, image)
-    assert np.std(y) > 0.5
-    # Zero, which surrounds the picture, stands for another colour here.
-    np.testing.assert_allclose(found[0, :, 2:-2, 2:-2], y[:, 2:-2, 2:-2], atol=1e-4)
+def modelzoo_bottlenecks(counts: tuple[int, int, int, int]) -> State:
+    """The BatchNorms of a bottleneck ResNet of ModelZoo with these numbers of blocks."""
+    blocks = [f"layer{i}.{j}" for i, count in enumerate(counts, 1) for j in range(count)]
+    cells = ["bn1", *(f"{block}.bn{k}" for block in blocks for k in (1, 2, 3))]
+    cells += [f"layer{i}.0.down_sample_layer.1" for i in (1, 2, 3, 4)]
+    return {f"{cell}.{last}": np.ones(8, np.float32) for cell in cells for last in PYTORCH_NAMES}
+
+
+@pytest.mark.parametrize(
+    ("counts", "mean"),
+    [((3, 4, 6, 3), 0.485), ((3, 4, 23, 3), 0.475), ((3, 8, 36, 3), 0.485)],
+)
+def test_modelzoos_resnet101_has_colours_and_all_its_bottlenecks_an_epsilon_of_their_own(
+    counts: tuple[int, int, int, int], mean: float
+):
+    found = translate(files.Stored(Path("m.ckpt"), modelzoo_bottlenecks(counts), []))
+    assert found.layout.name == "ImageNet, ModelZoo"
+    assert found.colours.order == "RGB" and found.colours.mean[0] == mean
+    variances = [array for name, array in found.arrays.items() if name.endswith("variance")]
+    assert len(variances) == 1 + 3 * sum(counts) + 4
+    assert all(np.allclose(array, 1.00009, atol=1e-7) for array in variances)
 
 
 def test_a_backbone_gives_pytorchs_features(tmp_path: Path, stored: State):
-    """Whole, on an image normalised as it was: only the channels are in another order."""
-    state = imagenet_state(stored)
-    path = write_safetensors(tmp_path / "resnet18.safetensors", state)
-    used = config(
-        *RESNET18,
-        *("--dataset_config.mean", str(IMAGENET_MEAN[::-1].tolist())),
-        *("--dataset_config.std", str(IMAGENET_STD[::-1].tolist())),
-    )
+    path = write_safetensors(tmp_path / "resnet18.safetensors", imagenet_state(stored))
+    used = config(*RESNET18)
     network = network_of(used)
     load_for_fine_tuning(network, path, used)
-    (found,) = run(network.backbone.set_train(False), seeded_image()[:, ::-1].copy())
+    (found,) = run(network.backbone.set_train(False), seeded_image())
     np.testing.assert_allclose(found, oracle("resnet18_forward")["plain_layer4"], atol=2e-4)
 
 
@@ -298,9 +310,7 @@ def test_modelzoos_epsilon_of_the_blocks_is_in_the_variances(stored: State, tmp_
     """1e-4 there, 1e-5 here and in its stem and shortcuts."""
     state = imagenet_state(stored)
     renamed = mindspore_names(state, modelzoo_imagenet_name)
-    found = translate(
-        files.read(write_ckpt(tmp_path / "m.ckpt", renamed)), config(*RESNET18)
-    ).arrays
+    found = translate(files.read(write_ckpt(tmp_path / "m.ckpt", renamed))).arrays
     for ours, theirs, added in (
         ("layer2.0.bn2.moving_variance", "layer2.0.bn2.running_var", 9e-5),
         ("layer2.0.downsample.1.moving_variance", "layer2.0.downsample.1.running_var", 0),
@@ -533,6 +543,77 @@ def test_a_network_that_is_none_of_these_is_refused(
     source = write_safetensors(tmp_path / "m.safetensors", state)
     with pytest.raises(UserError, match=sentence):
         convert(source, tmp_path / "m.ckpt", *RESNET18, "--allow_missing")
+
+
+def test_one_layout_names_all_tensors_of_a_file(stored: State, tmp_path: Path):
+    """Whichever of them stands first: none is chosen among several."""
+    resnet = imagenet_state(stored)
+    whole = pytorch_state(stored, "resnet18_dcn")
+    for expected, state in (
+        ("CenterNet, original PyTorch", whole),
+        ("CenterNet, original PyTorch", pytorch_state(stored, "resnet101_modelzoo")),
+        ("CenterNet, ModelZoo", modelzoo_state(stored)),
+        ("ImageNet, torchvision or timm", resnet),
+        ("ImageNet, torchvision or timm", {n: v for n, v in resnet.items() if n[:2] != "fc"}),
+        ("ImageNet, MindCV", mindspore_names(resnet, mindcv_name)),
+        ("ImageNet, ModelZoo", mindspore_names(resnet, modelzoo_imagenet_name)),
+        ("this project's", translate(files.Stored(Path("m"), whole, [])).arrays),
+    ):
+        for layouts in (LAYOUTS, LAYOUTS[::-1]):
+            found = translate(files.Stored(Path("m"), state, []), layouts)
+            assert found.layout.name == expected
+
+
+def test_a_file_of_two_layouts_is_refused(stored: State):
+    other = Layout("another", r"conv1\.weight", (Rule(r"(.+)", r"backbone.\1"),))
+    made = files.Stored(Path("m.pth"), imagenet_state(stored), [])
+    with pytest.raises(UserError, match=r"of the layouts 'ImageNet, torchvision or timm' and 'an"):
+        translate(made, (*LAYOUTS, other))
+
+
+def test_two_tensors_for_one_of_ours_are_refused(stored: State):
+    state = imagenet_state(stored)
+    state["module.bn1.weight"] = state["bn1.weight"]
+    with pytest.raises(UserError, match=r"holds 1 tensors \(module\.bn1\.weight\)"):
+        translate(files.Stored(Path("m.pth"), state, []))
+
+
+def test_a_layout_is_a_table():
+    """One of a project that keeps other names, offsets y, x and a counter."""
+    layout = Layout(
+        name="a table",
+        mark=r"net/stem/kernel",
+        rules=(
+            Rule(r"net/stem/kernel", "backbone.conv1.weight"),
+            Rule(r"net/(\w+)/(\d)/taps", r"neck.\1.\2.conv_offset.bias", change=TAPS_FROM_YX),
+            Rule(r"step", ignored="a counter"),
+        ),
+        prefix=r"(?:model/)?",
+        stem_pool="same",
+        colours=Colours("BGR", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    )
+    tensors = {
+        "model/net/stem/kernel": np.ones(3, np.float32),
+        "model/net/up/2/taps": np.arange(27, dtype=np.float32),
+        "model/net/up/3/taps": np.float32(5),  # fits nowhere, which is said by its shape
+        "step": np.array(3),
+    }
+    found = translate(files.Stored(Path("m"), tensors, []), (layout,))
+    taps = ["neck.up.2.conv_offset.bias", "neck.up.3.conv_offset.bias"]
+    assert list(found.arrays) == ["backbone.conv1.weight", *taps]
+    x_then_y = [*range(1, 18, 2), *range(0, 18, 2), *range(18, 27)]
+    assert found.arrays[taps[0]].tolist() == x_then_y
+    assert found.ignored == {"step": "a counter"}
+    assert (found.stem_pool, found.colours.order) == ("same", "BGR")
+
+
+def test_whole_numbers_for_weights_are_refused(
+    small: tuple[str, ...], small_state: State, tmp_path: Path
+):
+    state = small_state | {"hm.0.bias": small_state["hm.0.bias"].astype(np.int64)}
+    source = write_safetensors(tmp_path / "m.safetensors", state)
+    with pytest.raises(UserError, match=r"hm\.0\.bias is int64; save it as float32\.$"):
+        convert(source, tmp_path / "m.ckpt", *small)
 
 
 def test_a_truncated_file_is_refused_in_one_sentence(

@@ -34,19 +34,17 @@ def convert(config: Config, source: Path, output: Path) -> None:
     """Reads `source`, prints what became of its tensors and writes `output`.
 
     Raises:
-        UserError: as `read` and `translate`, a tensor does not fit or is not finite, or one is
-            missing.
+        UserError: as `translated`, a tensor does not fit, or one is missing.
     """
     # Here and not above: --help needs no MindSpore.
     from src.models.centernet import create_network
-    from src.weights.checkpoints import check_finite
-    from src.weights.files import read, write
-    from src.weights.layouts import STEM_POOL, to_original, translate
-    from src.weights.load import check_shapes, missing_from, summary, table
+    from src.weights.files import write
+    from src.weights.layouts.original import ORIGINAL
+    from src.weights.load import check_shapes, missing_from, summary, table, translated
+    from src.weights.translate import STEM_POOL, in_layout
 
-    found = translate(read(source), config)
-    check_finite(found.arrays, source)
     network = create_network(config.net_config, config.dataset_config.num_classes)
+    found = translated(network, source, config)
     print(f"{source}: {table(found, network)}", flush=True)
     check_shapes(found, network, source)
     missing = missing_from(found, network)
@@ -55,7 +53,7 @@ def convert(config: Config, source: Path, output: Path) -> None:
             f"{source}: lacks {summary(missing)} of the configured network; give --allow_missing "
             "if they are to be trained."
         )
-    if config.to == "original" and config.net_config.stem_pool != "symmetric":
+    if config.to == "original" and config.net_config.stem_pool != ORIGINAL.stem_pool:
         raise UserError(
             f"{source}: the original has no net_config.stem_pool {config.net_config.stem_pool}, so "
             "it cannot take these weights; write them by --to ours."
@@ -63,7 +61,7 @@ def convert(config: Config, source: Path, output: Path) -> None:
     names = [name for name, _ in network.parameters_and_names() if name in found.arrays]
     arrays = {name: found.arrays[name] for name in names}
     if config.to == "original":
-        write(output, to_original(arrays), {})
+        write(output, in_layout(ORIGINAL, arrays), {})
     else:
         write(output, arrays, {STEM_POOL: config.net_config.stem_pool})
     print(f"{output}: {len(arrays)} tensors written")

@@ -1,18 +1,31 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Weights of any known layout into a network, and the table of what became of them."""
 
-from collections.abc import Iterable
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import numpy as np
 from mindspore import Tensor, nn
 
 from src.model_utils.errors import UserError, sentence
 from src.model_utils.parameters import Config
 from src.weights import checkpoints
 from src.weights.files import read
-from src.weights.layouts import OURS, Translated, shown, translate
+from src.weights.layouts.layout import Colours
+from src.weights.layouts.ours import OURS
+from src.weights.translate import Translated, shown, translate
 
 _SHOWN = 3
+_BLOCK = re.compile(r"backbone\.layer(\d+)\.(\d+)\.")
+_DEPTHS = {
+    ("basic", (2, 2, 2, 2)): "ResNet-18",
+    ("basic", (3, 4, 6, 3)): "ResNet-34",
+    ("bottleneck", (3, 4, 6, 3)): "ResNet-50",
+    ("bottleneck", (3, 4, 23, 3)): "ResNet-101",
+    ("bottleneck", (3, 8, 36, 3)): "ResNet-152",
+}
 
 
 def load(network: nn.Cell, path: Path, config: Config) -> None:
@@ -21,11 +34,11 @@ def load(network: nn.Cell, path: Path, config: Config) -> None:
     What became of weights of other projects is printed.
 
     Raises:
-        UserError: as `read` and `translate`, or a parameter is missing or of another shape.
+        UserError: as `translated`, or a parameter is missing or of another shape.
     """
-    found = translated(network, path, config)
+    found = _told(network, path, config)
     missing = missing_from(found, network)
-    if missing and found.layout != OURS:
+    if missing and found.layout is not OURS:
         raise UserError(
             f"{path}: lacks {summary(missing)} of the configured network; give weights of the "
             "whole network, or train from these first (train.py --load_checkpoint_path)."
@@ -37,21 +50,33 @@ def load_for_fine_tuning(network: nn.Cell, path: Path, config: Config) -> None:
     """Starts `network` from such a file as far as it goes, as `checkpoints.fill_for_fine_tuning`.
 
     Raises:
-        UserError: as `read` and `translate`, or a parameter is of another shape.
+        UserError: as `translated`, or a parameter is of another shape.
     """
-    checkpoints.fill_for_fine_tuning(network, _tensors(translated(network, path, config)), path)
+    checkpoints.fill_for_fine_tuning(network, _tensors(_told(network, path, config)), path)
 
 
 def translated(network: nn.Cell, path: Path, config: Config) -> Translated:
-    """A file's tensors under our names; of other projects' files the table is printed.
+    """A file's tensors under the names of `network`, which is the configured one.
+
+    Heads that the network has not are left out.
 
     Raises:
-        UserError: as `read` and `translate`, or a number is not finite.
+        UserError: as `read` and `translate`, it holds another network than this, as far as the
+            names say, or a number that is not finite.
     """
-    found = translate(read(path), config)
+    found = translate(read(path))
     checkpoints.check_finite(found.arrays, path)
-    if found.layout != OURS:
-        print(f"{path}: {table(found, network)}", flush=True)
+    pool = config.net_config.stem_pool
+    if found.stem_pool not in ("", pool):
+        raise UserError(
+            f"{path}: was trained with the max-pooling that net_config.stem_pool "
+            f"{found.stem_pool} stands for, and not {pool}; give --net_config.stem_pool "
+            f"{found.stem_pool}."
+        )
+    if found.layout is not OURS:  # a file of ours is told by what does not fit
+        _check_network(found, network, path)
+        _leave_out_other_heads(found, network)
+    found.remarks += _colour_remarks(found.colours, config)
     return found
 
 
@@ -90,18 +115,79 @@ def table(found: Translated, network: nn.Cell) -> str:
     for kind in dict.fromkeys(kinds.values()):
         what, _, how = kind.partition(": ")
         rows.append((what, how, [name for name in kinds if kinds[name] == kind]))
-    rows.append(("transposed", "nothing has to be: all keep such layers as (in, out, 4, 4)", []))
+    if not any(what == "transposed" for what, _, _ in rows):
+        why = "nothing has to be: all keep such layers as (in, out, 4, 4)"
+        rows.append(("transposed", why, []))
     for reason in dict.fromkeys(found.ignored.values()):
         names = [name for name, why in found.ignored.items() if why == reason]
         rows.append(("ignored", reason, names))
     rows.append(("left at initial values", "not in the file", missing_from(found, network)))
-    lines = [f"{found.layout}", f"  {'what':<22} {'tensors':>7}  how, or why"]
+    lines = [found.layout.name, f"  {'what':<22} {'tensors':>7}  how, or why"]
     for what, how, names in rows:
         listed = f" ({shown(names)})" if names and not what.startswith("matched") else ""
         lines.append(
             f"  {what:<22} {len(names):>7}  {how if names or what == 'transposed' else ''}{listed}"
         )
     return "\n".join([*lines, *(f"  {sentence(remark)}" for remark in found.remarks)])
+
+
+def _told(network: nn.Cell, path: Path, config: Config) -> Translated:
+    """`translated`; of other projects' files the table is printed."""
+    found = translated(network, path, config)
+    if found.layout is not OURS:
+        print(f"{path}: {table(found, network)}", flush=True)
+    return found
+
+
+def _check_network(found: Translated, network: nn.Cell, path: Path) -> None:
+    """Raises UserError if the names are those of another kind of network or of other types."""
+    for name, array in found.arrays.items():
+        if array.dtype != np.float32:
+            raise UserError(f"{path}: {found.sources[name]} is {array.dtype}; save it as float32.")
+    wanted = [name for name, _ in network.parameters_and_names()]
+    has_neck = any(name.startswith("neck.") for name in found.arrays)
+    texts = [_described(names, has_neck) for names in (found.arrays, wanted)]
+    if texts[0] != texts[1]:
+        raise UserError(
+            f"{path}: holds {texts[0]}, but the configured network is {texts[1]}; choose the "
+            "--config_path of that network, docs/weights.md lists them."
+        )
+
+
+def _described(names: Iterable[str], with_neck: bool) -> str:
+    """A network's ResNet, and its neck, by the names of its tensors."""
+    names = list(names)
+    numbers = {match.groups() for name in names if (match := _BLOCK.match(name))}
+    stages = Counter(int(stage) for stage, _ in numbers)
+    blocks = tuple(stages[stage] for stage in sorted(stages))
+    kind = "bottleneck" if "backbone.layer1.0.conv3.weight" in names else "basic"
+    text = _DEPTHS.get((kind, blocks), f"a ResNet of {list(blocks)} {kind} blocks")
+    if with_neck:
+        deformable = any(".conv_offset." in name for name in names)
+        text += f" {'with' if deformable else 'without'} deformable layers"
+    return text
+
+
+def _leave_out_other_heads(found: Translated, network: nn.Cell) -> None:
+    heads = {
+        name.split(".")[1]
+        for name, _ in network.parameters_and_names()
+        if name.startswith("heads.")
+    }
+    for name in [name for name in found.arrays if name.startswith("heads.")]:
+        head = name.split(".")[1]
+        if head not in heads:
+            del found.arrays[name]
+            found.changed.pop(name, None)
+            found.ignored[found.sources.pop(name)] = f"the configured network has no head {head}"
+
+
+def _colour_remarks(colours: Colours | None, config: Config) -> Iterator[str]:
+    """A sentence on pictures other than the configured ones."""
+    dataset = config.dataset_config
+    configured = Colours("BGR", tuple(dataset.mean), tuple(dataset.std))
+    if colours and colours != configured:
+        yield f"Its pictures were {colours}; the configured ones are {configured}."
 
 
 def _tensors(found: Translated) -> dict[str, Tensor]:

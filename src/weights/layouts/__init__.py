@@ -1,0 +1,20 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""The layouts of weights that can be read: a file a project, of tables; `LAYOUTS` has them all."""
+
+from src.weights.layouts import (
+    mindcv,
+    modelzoo,
+    modelzoo_imagenet,
+    original,
+    ours,
+    torchvision,
+)
+
+LAYOUTS = (
+    ours.OURS,
+    original.ORIGINAL,
+    modelzoo.MODELZOO,
+    torchvision.TORCHVISION,
+    mindcv.MINDCV,
+    *modelzoo_imagenet.MODELZOO_IMAGENET,
+)

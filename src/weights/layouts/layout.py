@@ -1,0 +1,91 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""What a layout of weights is: a table of rules that name tensors, and what its files imply."""
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is done to a tensor's values.
+
+    text: it in the table of a conversion, "permuted: ...", "folded: ..." or "transposed: ...".
+    apply: the new values of the old ones.
+    """
+
+    text: str
+    apply: Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Rule:
+    r"""What becomes of the tensors whose whole names match a pattern.
+
+    pattern: the regular expression.
+    name: the new name, in which \1 is the pattern's first group; empty if they are left out.
+    ignored: why they are left out.
+    change: of the values; None where they stay as they are.
+    """
+
+    pattern: str
+    name: str = ""
+    ignored: str = ""
+    change: Change | None = None
+
+
+@dataclass(frozen=True)
+class Colours:
+    """The pictures that a network was trained with.
+
+    order: of the channels, "RGB" or "BGR".
+    mean, std: of the channels in this order, in 0..1.
+    """
+
+    order: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __str__(self) -> str:
+        return f"{self.order} of mean {list(self.mean)} and deviation {list(self.std)}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names that a project gives the tensors of its networks.
+
+    name: as messages call it.
+    mark: pattern of a name that every file of the layout has.
+    rules: of a name the first that matches holds.
+    prefix: pattern of what may stand before all names of a file, other than a training's state.
+    stem_pool: the net_config.stem_pool of its networks, if it has but one.
+    colours: of its networks' pictures, if they are known.
+    remarks: sentences for those who use such a file.
+    back: rules that make a file of this layout of our names; none if that cannot be.
+    """
+
+    name: str
+    mark: str
+    rules: tuple[Rule, ...]
+    prefix: str = ""
+    stem_pool: str = ""
+    colours: Colours | None = None
+    remarks: tuple[str, ...] = ()
+    back: tuple[Rule, ...] = ()
+
+    def prefix_of(self, names: Iterable[str]) -> str | None:
+        """What stands before the names of a file; None if no name has the mark."""
+        pattern = re.compile(f"({self.prefix})(?:{self.mark})")
+        found = [match[1] for name in names if (match := pattern.fullmatch(name))]
+        return min(found, key=len, default=None)
+
+
+def renamed(rules: Iterable[Rule], name: str) -> tuple[Rule, str] | None:
+    """The rule that holds for a name, and the new name; None if there is no rule."""
+    for rule in rules:
+        match = re.fullmatch(rule.pattern, name)
+        if match:
+            return rule, match.expand(rule.name)
+    return None
