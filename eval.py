@@ -33,17 +33,20 @@ def evaluate(config: Config) -> None:
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it. What
     # imports NumPy, which starts threads, comes after run_program has seen to SIGINT.
     from src.evaluation.coco_results import class_table
+    from src.evaluation.evaluation_set import with_classes
     from src.evaluation.run import Evaluation
-    from src.models.centernet import create_network
-    from src.weights.load import load
+    from src.models.network import create_network
+    from src.weights.load import configured, load, read_weights
 
-    network = create_network(config.net_config, config.dataset_config.num_classes)
+    checkpoint_path = Path(config.load_checkpoint_path)
+    weights = read_weights(checkpoint_path)
+    digest = sha256(checkpoint_path)  # now: a training may remove the file meanwhile
+    config = with_classes(configured(config, weights), Path(config.data_dir))
+    network = create_network(config)
+    load(network, weights)
     evaluation = Evaluation(config, network, config.run_mode)
     result_dir = Path(config.save_result_dir)
     make_writable(result_dir)  # before the work, not after it
-    checkpoint_path = Path(config.load_checkpoint_path)
-    load(network, checkpoint_path, config)
-    digest = sha256(checkpoint_path)  # now: a training may remove the file meanwhile
 
     start = time.monotonic()
     results = evaluation.detect(result_dir / "pictures" if config.visual_image else None)

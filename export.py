@@ -27,15 +27,17 @@ def export(config: Config) -> None:
     from src.data.augment import colour_statistics, normalisation
     from src.deploy import mindir_v1
     from src.deploy.mindir import write_mindir
-    from src.models.centernet import create_network, with_decode
-    from src.weights.load import load
+    from src.model_utils.facts import write_facts
+    from src.models.network import create_network, with_decode
+    from src.weights.load import configured, load, read_weights
 
+    weights = read_weights(Path(config.export_load_ckpt))
+    config = configured(config, weights)
     dataset, options = config.dataset_config, config.export_config
-    network = create_network(config.net_config, dataset.num_classes, options.deformable)
-    load(network, Path(config.export_load_ckpt), config)
+    network = create_network(config, options.deformable)
+    load(network, weights)
     colour = normalisation(colour_statistics(dataset)) if options.input_dtype == "uint8" else None
-    k = config.eval_config.K
-    model = with_decode(network, config.net_config, dataset.num_classes, k, colour)
+    model = with_decode(network, config, colour)
     path = Path(f"{config.export_name.removesuffix('.mindir')}.mindir")
     height, width = dataset.input_res_test
     # On a CPU both are the same float32 graph; elsewhere half-precision units may round apart.
@@ -44,16 +46,22 @@ def export(config: Config) -> None:
     shape = (batch, 3, height, width)
     try:
         difference = write_mindir(
-            model, shape, options.input_dtype, path, config.mindir_version, tolerance
+            model,
+            shape,
+            options.input_dtype,
+            path,
+            version=config.mindir_version,
+            tolerance=tolerance,
         )
     except mindir_v1.UnsupportedGraphError as error:
         raise UserError(
             f"{path}: cannot be written as MINDIR version 1 ({error}); choose "
             "--export_config.deformable gather or --mindir_version 0."
         ) from None
+    write_facts(path, config)
     print(
         f"{path}: {options.input_dtype} images ({batch},3,{height},{width}) to detections "
-        f"({batch},{k},6); "
+        f"({batch},{config.eval_config.K},6); "
         f"loaded back, it gives the network's boxes to {difference:.1e} pixels"
     )
 

@@ -14,6 +14,7 @@ from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable
 from src.model_utils.parameters import Config
+from src.tasks import TASKS
 
 if TYPE_CHECKING:
     from src.evaluation.detector import Detector
@@ -36,7 +37,8 @@ def main() -> None:
     make_writable(output_dir)  # before the work, not after it
     set_up_device(config)
 
-    detector = mindir_detector(config) if config.load_mindir_path else checkpoint_detector(config)
+    of_model = of_mindir if config.load_mindir_path else of_checkpoint
+    config, detector = of_model(config)
     dataset, options = config.dataset_config, config.eval_config
     predictor = Predictor(detector.detect, dataset.coco_classes, options.score_thresh)
     keep_res = options.keep_res and not config.load_mindir_path
@@ -56,21 +58,27 @@ def main() -> None:
 # MindSpore is imported below and not above: --help needs none, and set_up_device comes before it.
 
 
-def checkpoint_detector(config: Config) -> "Detector":
+def of_checkpoint(config: Config) -> tuple[Config, "Detector"]:
+    """The configuration with what the model was made with, and the detector."""
     from src.evaluation.detector import create_detector
-    from src.models.centernet import create_network
-    from src.weights.load import load
+    from src.models.network import create_network
+    from src.weights.load import configured, load, read_weights
 
-    network = create_network(config.net_config, config.dataset_config.num_classes)
-    load(network, Path(config.load_checkpoint_path), config)
-    return create_detector(config, network)
+    weights = read_weights(Path(config.load_checkpoint_path))
+    config = configured(config, weights)
+    network = create_network(config)
+    load(network, weights)
+    return config, create_detector(config, network)
 
 
-def mindir_detector(config: Config) -> "Detector":
+def of_mindir(config: Config) -> tuple[Config, "Detector"]:
+    """As `of_checkpoint`; a model of an earlier version needs the configuration that it had."""
     from src.data.augment import colour_statistics, normalisation
     from src.deploy.mindir_reader import load_mindir
     from src.evaluation.detector import detector_of
+    from src.model_utils.facts import with_exported_facts
 
+    config = with_exported_facts(config, Path(config.load_mindir_path))
     dataset, options = config.dataset_config, config.eval_config
     if options.multi_scales != [1.0] or options.flip_test:
         raise UserError(
@@ -79,8 +87,10 @@ def mindir_detector(config: Config) -> "Detector":
         )
     size = (dataset.input_res_test[0], dataset.input_res_test[1])
     colour = normalisation(colour_statistics(dataset))
-    model, batch_size = load_mindir(Path(config.load_mindir_path), size, colour)
-    return detector_of(config, model, keep_res=False, batch_size=batch_size)
+    model, batch_size = load_mindir(
+        Path(config.load_mindir_path), size, colour, TASKS[config.task].points
+    )
+    return config, detector_of(config, model, keep_res=False, batch_size=batch_size)
 
 
 if __name__ == "__main__":

@@ -10,31 +10,39 @@ from src.data.augment import colour_statistics, normalisation
 from src.data.coco import BadRecords
 from src.deploy import bin_files
 from src.deploy.inputs import write_inputs
-from src.evaluation.evaluation_set import read_evaluation_set
+from src.evaluation.evaluation_set import read_evaluation_set, with_classes
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
+from src.model_utils.facts import with_exported_facts
 
 
 def main() -> None:
     config = load_config("Prepare the images of a validation set for an exported model.")
     if not config.val_data_dir or not config.predict_dir:
         raise UserError("command line: give --val_data_dir and --predict_dir.")
+    if config.load_mindir_path:
+        config = with_exported_facts(config, Path(config.load_mindir_path))
+    config = with_classes(config, Path(config.val_data_dir))
     dataset, evaluation = config.dataset_config, config.eval_config
     bad_records = BadRecords(config.on_bad_record)
     found = read_evaluation_set(
-        *(dataset, Path(config.val_data_dir), "val", evaluation.num_images),
-        *(bad_records, evaluation.K),
+        dataset,
+        Path(config.val_data_dir),
+        "val",
+        evaluation.num_images,
+        bad_records=bad_records,
+        boxes=evaluation.K,
     )
     predict_dir, colour = Path(config.predict_dir), normalisation(colour_statistics(dataset))
     images = write_inputs(config, found.records, colour, predict_dir, bad_records)
     meta = bin_files.Meta(
-        config.net_config.down_ratio,
-        evaluation.SOFT_NMS,
-        evaluation.K,
-        found.category_ids,
-        colour,
-        dataset.take_damaged_jpegs,
-        images,
+        down_ratio=config.net_config.down_ratio,
+        soft_nms=evaluation.SOFT_NMS,
+        boxes=evaluation.K,
+        category_ids=found.category_ids,
+        colour=colour,
+        take_damaged_jpegs=dataset.take_damaged_jpegs,
+        images=images,
     )
     bin_files.write_meta(predict_dir, meta)
     left_out = found.left_out + len(found.records) - len(images)

@@ -137,12 +137,11 @@ def export_model(config_path: str, side: int, batch_size: int, path: Path) -> No
 
     from src.data.augment import colour_statistics, normalisation
     from src.deploy.mindir import write_mindir
-    from src.models.centernet import create_network, with_decode
+    from src.models.network import create_network, with_decode
 
-    classes, k = config.dataset_config.num_classes, config.eval_config.K
-    network = create_network(config.net_config, classes, config.export_config.deformable)
+    network = create_network(config, config.export_config.deformable)
     colour = normalisation(colour_statistics(config.dataset_config))
-    model = with_decode(network, config.net_config, classes, k, colour)
+    model = with_decode(network, config, colour)
     write_mindir(model, (batch_size, 3, side, side), "uint8", path, version=1, tolerance=1e-3)
 
 

@@ -101,18 +101,18 @@ def graphs(config: Config) -> dict[str, "ModelProto"]:
     import export
     from benchmarks.float16_rounding import exported, read
     from src.data.augment import colour_statistics, normalisation
-    from src.models.centernet import create_network, with_decode
-    from src.weights.load import load
+    from src.models.network import create_network, with_decode
+    from src.weights.load import configured, load, read_weights
 
+    weights = read_weights(Path(config.load_checkpoint_path))
+    config = configured(config, weights)
     dataset, evaluation = config.dataset_config, config.eval_config
     # These chips evaluate deformable convolutions by gathers, unless the configuration says else.
-    form = "gather" if config.net_config.deformable == "auto" else None
-    network = create_network(config.net_config, dataset.num_classes, form)
-    load(network, Path(config.load_checkpoint_path), config)
+    form = "gather" if config.net_config.deformable == "auto" else ""
+    network = create_network(config, form)
+    load(network, weights)
     colour = normalisation(colour_statistics(dataset))
-    model = with_decode(
-        network, config.net_config, dataset.num_classes, evaluation.K, colour, evaluation.flip_test
-    )
+    model = with_decode(network, config, colour, evaluation.flip_test)
     shape = (evaluation.batch_size, 3, *dataset.input_res_test)
     found = {"evaluation": exported(model, ms.Tensor(np.zeros(shape, np.uint8)))}
     for dtype in ("float32", "uint8"):

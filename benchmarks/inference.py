@@ -54,9 +54,9 @@ def measure(
     set_up_device(config)
 
     from src.evaluation.detector import create_detector
-    from src.models.centernet import create_network
+    from src.models.network import create_network
 
-    detector = create_detector(config, create_network(config.net_config, 80))
+    detector = create_detector(config, create_network(config))
     first = {}  # of each shape; compiled, and in caches
     for prepared in map(detector.prepare, images):
         first.setdefault(prepared.inputs[0].shape, prepared)

@@ -38,7 +38,8 @@ from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable, write_json
 from src.model_utils.parameters import Config, DatasetConfig
 from src.model_utils.workers import worker_count
-from src.models.targets import Targets
+from src.models.tasks.boxes import Targets
+from src.tasks.boxes import TASK
 
 PREFIX = "benchmark"
 SEED = 1
@@ -61,7 +62,9 @@ class Measurement:
 
 
 def loader(config: DatasetConfig, mindrecord_dir: Path, batch_size: int) -> ds.Dataset:
-    return create_train_dataset(config, mindrecord_dir, PREFIX, batch_size, True, SEED)
+    return create_train_dataset(
+        config, TASK, mindrecord_dir, PREFIX, batch_size=batch_size, shuffle=True, seed=SEED
+    )
 
 
 def decode_only(config: DatasetConfig, mindrecord_dir: Path, batch_size: int) -> ds.Dataset:
@@ -82,7 +85,9 @@ def decode_only(config: DatasetConfig, mindrecord_dir: Path, batch_size: int) ->
 
 
 def plain(config: DatasetConfig, mindrecord_dir: Path, batch_size: int) -> ds.Dataset:
-    return create_plain_dataset(config, mindrecord_dir, PREFIX, batch_size, True, SEED)
+    return create_plain_dataset(
+        config, mindrecord_dir, PREFIX, batch_size=batch_size, shuffle=True, seed=SEED
+    )
 
 
 PIPELINES: dict[str, Pipeline] = {"loader": loader, "decode_only": decode_only, "plain": plain}
@@ -204,7 +209,7 @@ def measure_target_drawing(
     dataset = config.dataset_config
     batch = next(loader(dataset, mindrecord_dir, batch_size).create_dict_iterator(num_epochs=1))
     objects = batch["objects"]
-    targets = Targets(dataset.num_classes, (dataset.output_res[0], dataset.output_res[1]))
+    targets = Targets(config.net_config, dataset.num_classes, tuple(dataset.output_res))
 
     def run() -> float:
         start = time.perf_counter()

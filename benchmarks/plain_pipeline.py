@@ -27,6 +27,7 @@ def create_plain_dataset(
     config: DatasetConfig,
     mindrecord_dir: Path,
     prefix: str,
+    *,
     batch_size: int,
     shuffle: bool,
     seed: int,
@@ -69,12 +70,8 @@ class PlainSample:
         config = self.config
         decoded = self.decode(mindrecord.as_bytes(encoded))
         input_size = (config.input_res_train[0], config.input_res_train[1])
-        augmentation = augment.GeometryAugmentation(
-            config.rand_crop, config.shift, config.scale, config.aug_rot, config.rotate,
-            config.flip_prop,
-        )  # fmt: skip
         size = np.array([decoded.shape[:2]])
-        (affine,) = augment.random_affines(random, size, input_size, augmentation)
+        (affine,) = augment.random_affines(random, size, input_size, config)
         warped = cv2.warpAffine(decoded, affine, input_size[::-1], flags=cv2.INTER_LINEAR)
         image = normalised_image(random, warped, config)
         ratio = np.array([config.output_res[1], config.output_res[0]]) / input_size[::-1]

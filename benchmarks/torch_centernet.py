@@ -59,7 +59,7 @@ class Block(nn.Module):
 
 
 class CenterNet(nn.Module):
-    """`src.models.centernet.CenterNet` without deformable layers, under the same names.
+    """`src.models.network.Network` without deformable layers, under the same names.
 
     Args:
         network: block, block_class, stage_channels, up_channels and head_conv of net_config, and

@@ -77,7 +77,8 @@ def random_batch(config: Config, images: int) -> tuple[np.ndarray, np.ndarray, n
     boxes = np.concatenate([corners.min(axis=0), corners.max(axis=0)], axis=1)
     objects = object_tables(
         boxes.astype(np.float32), random.integers(0, dataset.num_classes, count),
-        np.repeat(np.arange(images), OBJECTS_PER_IMAGE), images, (height, width), dataset.max_objs,
+        np.repeat(np.arange(images), OBJECTS_PER_IMAGE),
+        images=images, grid_size=(height, width), max_objs=dataset.max_objs,
     )  # fmt: skip
     return image, colour, objects
 
@@ -86,16 +87,15 @@ def create_step(config: Config, device: Device, steps: int) -> "TrainStep":
     """The configured training step of `steps` steps, as train.py builds it."""
     import mindspore as ms
 
-    from src.models.centernet import create_network, with_loss
+    from src.models.network import create_network, with_loss
     from src.training.mixed_precision import set_precision
     from src.training.optimizer import create_optimizer, learning_rates
     from src.training.step import TrainStep, step_options
 
     ms.set_seed(config.seed)
-    classes, (height, width) = config.dataset_config.num_classes, config.dataset_config.output_res
-    network = create_network(config.net_config, classes)
+    network = create_network(config)
     set_precision(network, config.train_config.amp_level, device.target)
-    loss = with_loss(network, config.net_config, classes, (height, width))
+    loss = with_loss(network, config)
     rates = learning_rates(config.train_config, steps, steps, device.rank_size)
     optimizer = create_optimizer(config.train_config, loss, rates)
     return TrainStep(loss, optimizer, step_options(config), device.rank_size).set_train()
@@ -114,7 +114,7 @@ def measure_step(config: Config, steps: int, cache_dir: str) -> Measurement:
     seconds, losses = [], []
     for _ in range(steps + 1):
         start = time.perf_counter()
-        losses.append(step(*batch)[0].asnumpy().item())  # waits
+        losses.append(step(*batch)[0].asnumpy()[0].item())  # waits
         seconds.append(time.perf_counter() - start)
     compiling = seconds[0] - min(seconds[1:])
     return Measurement(compiling, seconds[1:], peak_memory() / MB, losses)
@@ -164,7 +164,7 @@ def write_pytorch_inputs(config: Config, steps: int, folder: Path) -> None:
     network = create_step(config, device, steps + 1).network.network
     weights = {}
     for name, parameter in network.parameters_and_names():
-        *cells, last = name.split(".")
+        *cells, last = name.removeprefix("features.").split(".")
         weights[".".join([*cells, last_names.get(last, last)])] = parameter.asnumpy()
     np.savez(folder / "weights.npz", **weights)
     image, colour, objects = random_batch(config, config.train_config.batch_size)

@@ -41,8 +41,12 @@ def convert(config: Config) -> None:
     with telling("loading MindSpore"):  # here and not above: --help needs none
         from src.data import coco, conversion, notes
 
-    dataset, root = config.dataset_config, Path(config.coco_data_dir)
-    annotation_path, image_dir = root / dataset.train_annotation, root / dataset.train_images
+    root = Path(config.coco_data_dir)
+    annotation_path = root / config.dataset_config.train_annotation
+    if not config.dataset_config.coco_classes:
+        config = coco.with_named_classes(config, annotation_path)
+    dataset = config.dataset_config
+    image_dir = root / dataset.train_images
     mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
     source = hashlib.sha256()
     odd = notes.Notes()

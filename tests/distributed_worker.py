@@ -2,7 +2,7 @@
 """One process of a distributed test: python distributed_worker.py [FOLDER].
 
 Prints the weights after each of two steps of a product; with a folder it then trains a small
-CenterNet and writes its weights to FOLDER/RANK.npz. Launchers give options instead.
+Network and writes its weights to FOLDER/RANK.npz. Launchers give options instead.
 """
 
 import sys
@@ -58,24 +58,24 @@ def take_two_steps(device: Device) -> None:
 
 
 def train_on_halves(halves: list[int], rank_size: int) -> dict[str, np.ndarray]:
-    """Weights, by name, of a small CenterNet with frozen BatchNorm after STEPS updates.
+    """Weights, by name, of a small Network with frozen BatchNorm after STEPS updates.
 
     Each update has a batch in two halves; this process takes the given ones, one after the other.
     """
     import mindspore as ms
     from mindspore import Tensor, nn
 
-    from src.models.centernet import create_network, with_loss
+    from src.models.network import create_network, with_loss
     from src.training.optimizer import create_optimizer
     from src.training.step import StepOptions, TrainStep
-    from tests.helpers import config, object_rows
+    from tests.helpers import changed, config, object_rows
 
     small = {"block": "basic", "block_class": [1, 1, 1], "stage_channels": [8, 8, 16]}
     small |= {"up_channels": [8, 8], "head_conv": 8, "deformable": "none"}
-    net_config = config().net_config.model_copy(update=small)
+    used = changed(config("--dataset_config.input_res_train", "[32, 32]"), 3, **small)
     ms.set_seed(0)
-    network = create_network(net_config, 3)
-    loss = with_loss(network, net_config, 3, (8, 8))
+    network = create_network(used)
+    loss = with_loss(network, used)
     optimizer = create_optimizer(config().train_config, loss, np.full(STEPS, 1e-3, np.float32))
     options = StepOptions(1024.0, True, accumulate_steps=len(halves), clip_norm=2.0)
     step = TrainStep(loss, optimizer, options, rank_size).set_train()

@@ -19,7 +19,7 @@ from mindspore import Tensor
 
 from src.data.augment import normalisation
 from src.deploy.mindir_v1 import write_version_1
-from src.models.centernet import create_network, with_decode
+from src.models.network import create_network, with_decode
 from tests.conftest import QUICKSTART
 from tests.helpers import config, graph_mode, statistics
 from tests.test_ascend310_app import converted_model
@@ -114,12 +114,11 @@ def blank(batch: int, dtype: str) -> np.ndarray:
 
 def exported(folder: Path, image: np.ndarray, *options: str, flip: bool = False) -> Path:
     """A version-1 MINDIR of the quick start's network with decode."""
-    settings = config("--config_path", str(QUICKSTART), *options)
-    classes = settings.dataset_config.num_classes
+    settings = config("--config_path", str(QUICKSTART), "--eval_config.K", str(ROWS), *options)
     colour = normalisation(statistics()) if image.dtype == np.uint8 else None
     with graph_mode():
-        network = create_network(settings.net_config, classes, "gather")
-        model = with_decode(network, settings.net_config, classes, ROWS, colour, flip)
+        network = create_network(settings, "gather")
+        model = with_decode(network, settings, colour, flip)
         file = str(folder / "v3")
         ms.export(model.set_train(False), Tensor(image), file_name=file, file_format="MINDIR")
     write_version_1(folder / "v3.mindir", folder / "model.mindir")

@@ -18,9 +18,9 @@ from mindspore.train.mind_ir_pb2 import ModelProto
 
 from benchmarks.ascend_types import OPERATORS
 from benchmarks.float16_rounding import exported, operators
-from src.models.centernet import create_network, with_decode
+from src.models.network import create_network, with_decode
 from tests.conftest import QUICKSTART
-from tests.helpers import config
+from tests.helpers import changed, config
 
 LIBRARY = (
     Path(ms.__file__).parent / "lib" / "plugin" / "ascend" / "libmindspore_ascend_res_manager.so"
@@ -76,9 +76,9 @@ def test_every_operator_of_exported_models_has_an_adapter(variant: str, dtype: s
 def exported_detector(
     flags: tuple[str, ...], dtype: str, batch: int, flip: bool = False
 ) -> ModelProto:
-    used = config(*SMALL, *flags).net_config
+    used = changed(config(*SMALL, "--eval_config.K", "10", *flags), 5)
     colour = np.eye(3, 4, dtype=np.float32) if dtype == "uint8" else None
-    model = with_decode(create_network(used, 5), used, 5, 10, colour, flip)
+    model = with_decode(create_network(used), used, colour, flip)
     return exported(model, Tensor(np.zeros((batch, 3, 64, 64), dtype)))
 
 

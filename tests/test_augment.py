@@ -7,18 +7,21 @@ import numpy as np
 import pytest
 
 from src.data import geometry
-from src.data.augment import (
-    GeometryAugmentation,
-    normalisation,
-    normalise,
-)
+from src.data.augment import normalisation, normalise
+from src.model_utils.parameters import DatasetConfig
 from src.models.layers import ApplyColour
 from tests import reference
 from tests.helpers import random_affine, random_colour, run, statistics
 
+
+def augmentation(*values: float) -> DatasetConfig:
+    names = ("rand_crop", "shift", "scale", "aug_rot", "rotate", "flip_prop")
+    return DatasetConfig(**dict(zip(names, values, strict=True)))
+
+
 STEPS = ("brightness", "contrast", "saturation")
-STILL = GeometryAugmentation(False, 0.0, 0.0, 0.0, 0.0, 0.0)
-CROP = GeometryAugmentation(True, 0.1, 0.4, 0.0, 0.0, 0.0)
+STILL = augmentation(False, 0.0, 0.0, 0.0, 0.0, 0.0)
+CROP = augmentation(True, 0.1, 0.4, 0.0, 0.0, 0.0)
 
 
 def test_statistics_are_those_of_coco():
@@ -84,7 +87,9 @@ def test_without_randomness_an_image_is_fitted_to_fixed_resolution(size):
 
 def test_a_certain_flip_mirrors_the_fitted_image():
     image = np.random.default_rng(3).integers(0, 256, (61, 81, 3), np.uint8)
-    flip = GeometryAugmentation(False, 0.0, 0.0, 0.0, 0.0, 1.0)
+    flip = DatasetConfig(
+        rand_crop=False, shift=0.0, scale=0.0, aug_rot=0.0, rotate=0.0, flip_prop=1.0
+    )
     affine = random_affine(np.random.default_rng(0), (61, 81), (81, 81), flip)
     # At its own scale; the middle 40.5 is 39.5 after the flip, so all moves one pixel right.
     np.testing.assert_allclose(affine, [[-1, 0, 81], [0, 1, 10]], atol=1e-9)
@@ -134,7 +139,9 @@ def test_crops_stay_a_border_from_the_edges_and_use_every_scale(size, borders):
 
 def test_a_flipped_crop_is_the_mirrored_image_cropped_around_the_mirrored_centre():
     size, output_size = (300, 401), (128, 128)
-    flip = GeometryAugmentation(True, 0.1, 0.4, 0.0, 0.0, 1.0)
+    flip = DatasetConfig(
+        rand_crop=True, shift=0.1, scale=0.4, aug_rot=0.0, rotate=0.0, flip_prop=1.0
+    )
     for seed in range(10):
         plain = random_affine(np.random.default_rng(seed), size, output_size, CROP)
         flipped = random_affine(np.random.default_rng(seed), size, output_size, flip)
@@ -148,7 +155,9 @@ def test_a_flipped_crop_is_the_mirrored_image_cropped_around_the_mirrored_centre
 
 def test_shift_scale_and_rotation_are_clipped_normals():
     size, output_size = (300, 400), (128, 128)
-    augmentation = GeometryAugmentation(False, 0.1, 0.4, 1.0, 20.0, 0.0)
+    augmentation = DatasetConfig(
+        rand_crop=False, shift=0.1, scale=0.4, aug_rot=1.0, rotate=20.0, flip_prop=0.0
+    )
     clipped = 0
     for seed in range(60):
         affine = random_affine(np.random.default_rng(seed), size, output_size, augmentation)
@@ -166,6 +175,8 @@ def test_shift_scale_and_rotation_are_clipped_normals():
 @pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
 def test_flips_are_as_frequent_as_configured(probability):
     random = np.random.default_rng(9)
-    flip = GeometryAugmentation(True, 0.0, 0.0, 0.0, 0.0, probability)
+    flip = DatasetConfig(
+        rand_crop=True, shift=0.0, scale=0.0, aug_rot=0.0, rotate=0.0, flip_prop=probability
+    )
     flips = [random_affine(random, (99, 99), (64, 64), flip)[0, 0] < 0 for _ in range(800)]
     assert np.mean(flips) == pytest.approx(probability, abs=0.05)

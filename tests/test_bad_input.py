@@ -87,8 +87,8 @@ def test_a_foreign_checkpoint_is_refused_with_the_first_mismatches(
     assert_refused(
         done,
         checkpoint,
-        "checkpoint of another model",
-        "backbone.layer3.0.conv1.weight is (96, 64, 3, 3) instead of (128, 64, 3, 3)",
+        "was made with net_config.stage_channels [32, 64, 96], but command line says "
+        "[32, 64, 128]; leave it out there",
     )
     assert not list(tmp_path.iterdir())
 

@@ -16,8 +16,9 @@ from mindspore import Tensor, nn, ops
 from benchmarks.check_ascend import checks, report, seeded
 from benchmarks.check_ascend.report import FAILED, NOT_COMPARED, PASSED, Chip, Row
 from src.model_utils.errors import UserError
-from src.models.decode import Decode
+from src.model_utils.networks import ResNetConfig
 from src.models.deformable import DeformableConv
+from src.models.tasks.boxes import Decode
 from tests.conftest import PROJECT, Program, assert_refused
 from tests.helpers import graph_mode
 
@@ -62,7 +63,7 @@ BROKEN = """
 import sys
 from mindspore import nn, ops, float16, float32
 from benchmarks.check_ascend import __main__, checks
-from src.models import decode
+from src.models.tasks import boxes
 
 class HalfPrecisionPool(nn.Cell):
     def __init__(self):
@@ -72,7 +73,7 @@ class HalfPrecisionPool(nn.Cell):
     def construct(self, x):
         return ops.cast(self.pool(ops.cast(ops.cast(x, float16), float32)), float32)
 
-decode.Largest3x3 = HalfPrecisionPool
+boxes.Largest3x3 = HalfPrecisionPool
 everything = checks.all_checks
 checks.all_checks = lambda *arguments: everything(*arguments)[2:3]  # decode, to be quick
 __main__.main(sys.argv[1:])
@@ -132,7 +133,7 @@ class InHalfPrecision(nn.Cell):
 
 
 def decode() -> Decode:
-    return Decode(checks.MAP_CLASSES, checks.MAP_ROWS, True, False)
+    return Decode(ResNetConfig(), checks.MAP_CLASSES, checks.MAP_ROWS)
 
 
 def test_peaks_are_compared_in_one_type_or_it_is_reported():

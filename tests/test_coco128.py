@@ -11,7 +11,7 @@ import pytest
 
 from src.evaluation.coco_results import score, to_results
 from src.evaluation.run import Evaluation
-from src.models.centernet import create_network
+from src.models.network import create_network
 from src.weights import checkpoints
 from tests.conftest import COCO128, PROJECT, Program
 from tests.helpers import config, graph_mode
@@ -208,8 +208,7 @@ def test_a_trained_network_finds_what_the_plain_detector_does_and_scores_the_sam
     setting = (keep_res, scales, soft_nms, flip)
     flags = (*map(str, overfitted.config), *flags_of(setting, 256), "--eval_config.pad", str(pad))
     used = config(*flags, "--data_dir", str(overfitted.data))
-    names = used.dataset_config.coco_classes
-    network = create_network(used.net_config, len(names))
+    network = create_network(used)
     checkpoints.fill(network, checkpoints.read(overfitted.checkpoint), overfitted.checkpoint)
     with graph_mode():
         evaluation = Evaluation(used, network.set_train(False), "val")

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from src.model_utils.config import DEFAULT_CONFIG_PATH, load_config
+from src.model_utils import describe
+from src.model_utils.config import DEFAULT_CONFIG_PATH, load_config, parameters
 from src.model_utils.errors import UserError
+from src.model_utils.networks import NETWORKS
 
 PROJECT = DEFAULT_CONFIG_PATH.parent
 
@@ -26,11 +28,16 @@ def names(group: dict, prefix: str = "") -> set[str]:
     return found
 
 
-def test_every_parameter_has_a_help_text_and_choices_belong_to_parameters():
-    values, helps, choices = yaml.safe_load_all(DEFAULT_CONFIG_PATH.read_text(encoding="utf-8"))
-    assert names(values) == names(helps)
-    assert names(choices) <= names(values)
-    assert all(choices)
+def test_the_default_file_and_the_table_of_parameters_are_made_from_the_parameters():
+    advice = "run PYTHONPATH=. python -m src.model_utils.describe"
+    assert DEFAULT_CONFIG_PATH.read_text(encoding="utf-8") == describe.default_config(), advice
+    assert describe.DOCUMENT_PATH.read_text(encoding="utf-8") == describe.parameter_table(), advice
+
+
+def test_the_default_file_gives_nothing_that_is_not_so_anyway():
+    values = yaml.safe_load(DEFAULT_CONFIG_PATH.read_text(encoding="utf-8"))
+    assert names(values) == set(parameters("resnet"))
+    assert load().origins == {}
 
 
 def test_defaults_are_the_documents():
@@ -90,9 +97,9 @@ def test_text_that_looks_like_a_number_stays_text():
         (["--device_target", "TPU"], "choose one of auto, Ascend, GPU, CPU"),
         (["--dataset_config.mean", "[1, 2]"], "dataset_config.mean"),
         (["--train_config.Adam.decay_filter", "lambda x: x"], "decay_filter"),
-        (["--net_config.down_ratio", 8], "give a down_ratio of 4, not 8"),
-        (["--dataset_config.num_classes", 3], "coco_classes names 80 categories"),
-        (["--dataset_config.output_res", "[64, 64]"], "divided by net_config.down_ratio"),
+        (["--net_config.down_ratio", 8], "net_config.down_ratio is 8, but network resnet"),
+        (["--dataset_config.num_classes", 3], "num_classes is 3, but dataset_config.coco_classes"),
+        (["--dataset_config.output_res", "[64, 64]"], "makes it [128, 128]; leave out one"),
         (["--seed", 2**32], "seed is 4294967296: input should be less than 4294967296"),
         (["--train_steps", 0], "train_steps is 0: should be at least 1, or -1"),
         (["--train_steps", 2**62], "train_steps is 4611686018427387904"),
@@ -105,17 +112,17 @@ def test_text_that_looks_like_a_number_stays_text():
         (["--eval_config.multi_scales", "[1, 1e308]"], "eval_config.multi_scales is 1e+308"),
         (["--eval_config.multi_scales", "[.nan]"], "eval_config.multi_scales is nan"),
         (["--eval_config.multi_scales", "[]"], "eval_config.multi_scales is []"),
-        (["--eval_config.K", 10**7], "eval_config.K 10000000 is more than the 2312000 cells"),
+        (["--eval_config.K", 10**7], "eval_config.K 10000000 is more than the 2478080 cells"),
         (
             ["--eval_config.keep_res", "false", "--eval_config.multi_scales", "[1, 14.0]"],
             "[680, 680] at scale 14 has a side of more than 8192 pixels; leave that scale out",
         ),
         (
             [
-                *("--eval_config.keep_res", "false", "--eval_config.K", 6000),
+                *("--eval_config.keep_res", "false", "--eval_config.K", 30000),
                 *("--eval_config.multi_scales", "[0.05]"),
             ],
-            "K 6000 is more than the 5120 cells of the heat maps at dataset_config.input_res_test",
+            "K 30000 is more than the 20480 cells of the heat maps at dataset_config.input_res",
         ),
         (["stray"], "'stray' belongs to no --parameter"),
         (["--config_path", "absent.yaml"], "absent.yaml: cannot be read"),
@@ -136,7 +143,7 @@ def test_a_wrong_command_line_is_refused_in_one_sentence(arguments: list, senten
         ("train_config: {batch_size: 1.5}", "train_config.batch_size is 1.5"),
         ("epoch_size: [", "is not YAML"),
         ("!!python/object/apply:os.system ['true']", "is not YAML"),
-        ("- 1", "should hold 1 YAML mapping"),
+        ("- 1", "should hold one YAML mapping"),
         ("seed: 1\nepoch_size: 2\nseed: 3", "seed stands twice in"),
         ("train_config: {batch_size: 1, batch_size: 2}", "batch_size stands twice in"),
         ("seed: " + 3000 * "[" + 3000 * "]", "is nested too deeply"),
@@ -209,6 +216,6 @@ def test_help_lists_every_parameter_without_importing_mindspore(script: str):
         check=False,
     )
     assert shown.returncode == 0
-    (values, _, _) = yaml.safe_load_all(DEFAULT_CONFIG_PATH.read_text(encoding="utf-8"))
-    assert all(f"--{name} " in shown.stdout for name in names(values))
+    known = set().union(*map(parameters, NETWORKS))
+    assert all(f"--{name} " in shown.stdout for name in known)
     assert " mindspore" not in shown.stderr  # the list of imports

@@ -34,6 +34,7 @@ from src.model_utils.config import load_config
 from src.model_utils.errors import UserError
 from src.model_utils.locks import held
 from src.model_utils.parameters import DatasetConfig
+from src.tasks.boxes import TASK
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import turned_by_exif
 
@@ -111,7 +112,9 @@ def verify(target: Path) -> None:
 def training_batches(target: Path, *options: str) -> list[dict[str, np.ndarray]]:
     """What training gets from the set, one image a batch, in the set's order."""
     config = load_config("test", ["--config_path", str(QUICKSTART), *options]).dataset_config
-    batches = create_train_dataset(config, target, PREFIX, 1, shuffle=False, seed=0)
+    batches = create_train_dataset(
+        config, TASK, target, PREFIX, batch_size=1, shuffle=False, seed=0
+    )
     return list(batches.create_dict_iterator(num_epochs=1, output_numpy=True))
 
 

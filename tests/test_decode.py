@@ -4,12 +4,15 @@
 import numpy as np
 import pytest
 
-from src.models.centernet import CenterNetDetector
-from src.models.decode import Decode, Largest3x3, TopPeaks
+from src.model_utils.networks import ResNetConfig
+from src.models.network import WithDecode
+from src.models.peaks import Largest3x3, TopPeaks
+from src.models.tasks.boxes import Decode
 from tests import reference
 from tests.helpers import GivenHeads, run
 
 CLASSES, HEIGHT, WIDTH = 3, 9, 11
+PLAIN = ResNetConfig()
 
 
 def heads(batch: int, wh_channels: int = 2) -> list[np.ndarray]:
@@ -34,10 +37,14 @@ def check(found: np.ndarray, expected: np.ndarray) -> None:
     np.testing.assert_array_equal(found[count:, 4], 0)
 
 
+def decode(net: ResNetConfig, k: int, *maps: np.ndarray) -> list[np.ndarray]:
+    return run(Decode(net, CLASSES, k), *maps)
+
+
 @pytest.mark.parametrize(("batch", "k"), [(1, 12), (2, 12), (2, 99)])
 def test_boxes_are_the_best_peaks_of_each_image(batch, k):
     hm, wh, reg = heads(batch)
-    (found,) = run(Decode(CLASSES, k, True, False), hm, wh, reg)
+    (found,) = decode(PLAIN, k, hm, wh, reg)
     assert found.dtype == np.float32 and found.shape == (batch, k, 6)
     for b in range(batch):
         check(found[b], reference.decode(sigmoid(hm[b]), wh[b], reg[b], k))
@@ -68,14 +75,14 @@ def test_top_peaks_are_the_largest_of_all_classes(shape, k):
 
 def test_heads_in_float16_are_decoded_in_float32():
     heads_16 = [head.astype(np.float16) for head in heads(1)]
-    (found,) = run(Decode(CLASSES, 12, True, False), *heads_16)
+    (found,) = decode(PLAIN, 12, *heads_16)
     hm, wh, reg = (head[0].astype(np.float64) for head in heads_16)
     check(found[0], reference.decode(sigmoid(hm), wh, reg, 12))
 
 
 def test_without_offsets_a_box_sits_in_the_middle_of_its_cell():
     hm, wh, _ = heads(2)
-    (found,) = run(Decode(CLASSES, 15, True, False), hm, wh)
+    (found,) = decode(PLAIN, 15, hm, wh)
     middle = np.full((2, HEIGHT, WIDTH), 0.5)
     for b in range(2):
         check(found[b], reference.decode(sigmoid(hm[b]), wh[b], middle, 15))
@@ -83,7 +90,7 @@ def test_without_offsets_a_box_sits_in_the_middle_of_its_cell():
 
 def test_category_specific_sizes_are_read_from_the_channels_of_the_class():
     hm, wh, reg = heads(2, 2 * CLASSES)
-    (found,) = run(Decode(CLASSES, 15, True, True), hm, wh, reg)
+    (found,) = decode(ResNetConfig(cat_spec_wh=True), 15, hm, wh, reg)
     for b in range(2):
         # Decoded once for the sizes of each class; rows of that class are then right.
         own = [
@@ -100,7 +107,7 @@ def test_heat_maps_trained_by_mean_squares_are_clipped_instead_of_squashed():
     hm = random.uniform(-0.5, 0.9, (1, CLASSES, HEIGHT, WIDTH)).astype(np.float32)
     hm[0, 1, 4, 4] = 1.7
     _, wh, reg = heads(1)
-    (found,) = run(Decode(CLASSES, 20, False, False), hm, wh, reg)
+    (found,) = decode(ResNetConfig(mse_loss=True), 20, hm, wh, reg)
     assert found[0, 0, 4] == 1.0
     check(found[0], reference.decode(hm[0].clip(0, 1), wh[0], reg[0], 20))
 
@@ -108,7 +115,7 @@ def test_heat_maps_trained_by_mean_squares_are_clipped_instead_of_squashed():
 @pytest.mark.parametrize("flip_test", [False, True])
 def test_one_number_that_is_not_finite_in_any_head_leaves_its_image_no_score(flip_test: bool):
     """Not beside a peak: a sigmoid makes 1 of infinity, and TopK may pass over NaN."""
-    decode = Decode(CLASSES, 12, True, False, flip_test)
+    decode = Decode(PLAIN, CLASSES, 12, flip_test)
     sound = heads(4)
     for head, place in enumerate(((1, 0, 0, 0), (3 if flip_test else 1, 1, 8, 10), (1, 0, 4, 4))):
         for value in (np.nan, np.inf, -np.inf):
@@ -126,13 +133,13 @@ def test_one_box_by_hand():
     hm[0, 2, 3, 6] = hm[0, 2, 2, 4] = -1  # its neighbours are no peaks
     wh, reg = np.zeros((2, 1, 2, HEIGHT, WIDTH), np.float32)
     wh[0, :, 3, 5], reg[0, :, 3, 5] = (4, 2), (0.25, 0.5)
-    (found,) = run(Decode(CLASSES, 4, True, False), hm, wh, reg)
+    (found,) = decode(PLAIN, 4, hm, wh, reg)
     np.testing.assert_allclose(found[0, 0], [3.25, 2.5, 7.25, 4.5, 0.5, 2], atol=1e-6)
     assert found[0, 1, 4] < 1e-6
 
 
 def test_the_detector_decodes_what_its_network_puts_out_in_one_graph():
     hm, wh, reg = heads(1)
-    detector = CenterNetDetector(GivenHeads(hm, wh, reg), Decode(CLASSES, 12, True, False), None)
+    detector = WithDecode(GivenHeads(hm, wh, reg), Decode(PLAIN, CLASSES, 12), None)
     (found,) = run(detector, np.zeros((1, 3, 36, 44), np.float32))
     check(found[0], reference.decode(sigmoid(hm[0]), wh[0], reg[0], 12))

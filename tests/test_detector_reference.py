@@ -14,7 +14,7 @@ from mindspore import Tensor
 from src.evaluation.detector import create_detector, detector_of
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
-from src.models.centernet import CenterNet, create_network
+from src.models.network import Network, create_network
 from tests.conftest import COCO128, PROJECT
 from tests.helpers import config, graph_mode, set_seeded_parameters
 from tests.oracles.seeded import with_calm_offsets
@@ -31,13 +31,13 @@ every_setting = pytest.mark.parametrize(
 
 
 @pytest.fixture(scope="module")
-def network() -> CenterNet:
+def network() -> Network:
     """ResNet-18 with seeded weights: boxes large enough to overlap, scores well below 1.
 
     Random layers make of a rounding by 2e-7 in the input 1e-4 in the heads. Calm offsets of the
     deformable layers and small last layers keep that below what is compared.
     """
-    made = create_network(config(*RESNET18).net_config, 80)
+    made = create_network(config(*RESNET18))
     set_seeded_parameters(made)
     for name, parameter in made.parameters_and_names():
         values = with_calm_offsets(name, parameter.asnumpy())
@@ -66,7 +66,7 @@ def flags_of(setting: Setting, side: int) -> list[str]:
 
 
 def plain_boxes(
-    network: CenterNet, image: np.ndarray, setting: Setting, side: int, used: Config
+    network: Network, image: np.ndarray, setting: Setting, side: int, used: Config
 ) -> np.ndarray:
     """What the plain detector finds in an image by the network's heads."""
     keep_res, scales, soft_nms, flip = setting
@@ -92,7 +92,7 @@ def plain_boxes(
 
 
 def assert_as_the_plain_detector(
-    network: CenterNet, images: list[np.ndarray], setting: Setting, side: int
+    network: Network, images: list[np.ndarray], setting: Setting, side: int
 ) -> None:
     used = config(*RESNET18, *flags_of(setting, side))
     detect = create_detector(used, network)
@@ -124,7 +124,7 @@ def assert_same_boxes(found: np.ndarray, expected: np.ndarray) -> None:
 
 @every_setting
 def test_boxes_of_drawn_images_are_the_plain_detectors(
-    keep_res: bool, scales: list[float], soft_nms: bool, flip: bool, network: CenterNet
+    keep_res: bool, scales: list[float], soft_nms: bool, flip: bool, network: Network
 ):
     # Not compiled: the three scales of sixteen settings would take minutes, and their boxes are the
     # same.
@@ -142,7 +142,7 @@ def test_boxes_of_drawn_images_are_the_plain_detectors(
 @pytest.mark.skipif(not COCO128.is_dir(), reason=f"no COCO images at {COCO128}")
 @every_setting
 def test_boxes_of_photographs_are_the_plain_detectors(
-    keep_res: bool, scales: list[float], soft_nms: bool, flip: bool, network: CenterNet
+    keep_res: bool, scales: list[float], soft_nms: bool, flip: bool, network: Network
 ):
     with graph_mode():
         setting = (keep_res, scales, soft_nms, flip)

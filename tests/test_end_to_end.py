@@ -18,6 +18,7 @@ from pycocotools.coco import COCO
 from src.deploy.mindir import largest_difference
 from src.evaluation.coco_results import COCO_NUMBERS
 from src.model_utils.parameters import Config
+from src.tasks.boxes import TASK
 from src.training.metrics import read_records
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import assert_same
@@ -42,7 +43,13 @@ def test_training_batches_hold_the_images_of_the_set(mindrecord: Path, shapes: P
 
     config = load_config("test", ["--config_path", str(QUICKSTART)])
     dataset = create_train_dataset(
-        config.dataset_config, mindrecord, config.mindrecord_prefix, 5, shuffle=False, seed=3
+        config.dataset_config,
+        TASK,
+        mindrecord,
+        config.mindrecord_prefix,
+        batch_size=5,
+        shuffle=False,
+        seed=3,
     )
     batches = list(dataset.create_dict_iterator(num_epochs=1, output_numpy=True))
     assert len(batches) == 6  # 32 images, the last two dropped
@@ -53,7 +60,13 @@ def test_training_batches_hold_the_images_of_the_set(mindrecord: Path, shapes: P
     classes = np.concatenate([batch["objects"][:, :, 7].ravel() for batch in batches])
     assert set(classes[classes >= 0]) == {0, 1, 2, 3, 4}
     again = create_train_dataset(
-        config.dataset_config, mindrecord, config.mindrecord_prefix, 5, shuffle=False, seed=3
+        config.dataset_config,
+        TASK,
+        mindrecord,
+        config.mindrecord_prefix,
+        batch_size=5,
+        shuffle=False,
+        seed=3,
     )
     first = next(again.create_dict_iterator(num_epochs=1, output_numpy=True))
     assert all(np.array_equal(first[name], batches[0][name]) for name in first)
@@ -93,7 +106,7 @@ def test_averaged_weights_are_written_beside_and_load_like_others(
         *("centernet-1_2.ckpt", "centernet-2_3.ckpt"),
         *("centernet_ema-1_2.ckpt", "centernet_ema-2_3.ckpt"),
     ]
-    name = "backbone.conv1.weight"
+    name = "features.backbone.conv1.weight"
     before, after = (
         [ms.load_checkpoint(str(folder / f"{kind}-{end}.ckpt"))[name].asnumpy()
          for kind in ("centernet", "centernet_ema")]
@@ -436,12 +449,12 @@ def write_seeded_checkpoint(path: Path, options: tuple) -> None:
     input changed by 1e-7 of its value moves the logits by 2e-3, and no two runtimes can agree.
     """
     from src.model_utils.config import load_config
-    from src.models.centernet import create_network
+    from src.models.network import create_network
     from src.weights import checkpoints
     from tests.helpers import set_seeded_parameters
 
     config = load_config("test", [str(option) for option in options])
-    network = create_network(config.net_config, config.dataset_config.num_classes)
+    network = create_network(config)
     set_seeded_parameters(network)
     for name, parameter in network.parameters_and_names():
         if name.endswith((".2.weight", "conv_offset.weight")):
@@ -455,16 +468,16 @@ def worst_difference(folder: Path, checkpoint: Path, options: tuple) -> float:
 
     from src.data.augment import colour_statistics, normalisation
     from src.model_utils.config import load_config
-    from src.models.centernet import create_network, with_decode
+    from src.models.network import create_network, with_decode
     from src.weights import checkpoints
 
     config = load_config("test", [str(option) for option in options])
-    dataset, k = config.dataset_config, config.eval_config.K
+    dataset = config.dataset_config
     uint8 = config.export_config.input_dtype == "uint8"
     colour = normalisation(colour_statistics(dataset)) if uint8 else None
-    network = create_network(config.net_config, dataset.num_classes)
+    network = create_network(config)
     checkpoints.fill(network, checkpoints.read(checkpoint), checkpoint)
-    model = with_decode(network, config.net_config, dataset.num_classes, k, colour)
+    model = with_decode(network, config, colour)
     worst = 0.0
     inputs = sorted((folder / "preprocess" / "data").glob("*.bin"))
     assert inputs

@@ -28,9 +28,10 @@ from src.data.objects import object_tables
 from src.deploy.mindir import write_mindir
 from src.deploy.mindir_v1 import downgrade
 from src.evaluation.evaluation_set import read_evaluation_set
+from src.model_utils.networks import ResNetConfig
 from src.model_utils.parameters import Config
-from src.models.centernet import CenterNet, create_network, with_decode, with_loss
-from src.models.decode import Decode
+from src.models.network import Network, create_network, with_decode, with_loss
+from src.models.tasks.boxes import Decode
 from src.training.optimizer import create_optimizer
 from src.training.step import StepOptions, TrainStep
 from tests.conftest import QUICKSTART, Program, assert_refused
@@ -168,7 +169,7 @@ def heads() -> list[np.ndarray]:
 @pytest.mark.parametrize("chip", CHIPS)
 def test_decode_keeps_the_peaks_of_float32(chip: str):
     inputs = [Tensor(values) for values in heads()]
-    graph = exported(Decode(3, 60, True, False), *inputs)
+    graph = exported(Decode(ResNetConfig(), 3, 60), *inputs)
     expected = runnable(graph)(*inputs).asnumpy()
     round_operators(graph, float16_operators(chip))
     found = runnable(graph)(*inputs).asnumpy()
@@ -208,14 +209,15 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         *("--net_config.up_channels", "[16]", "--net_config.head_conv", "16"),
         *("--net_config.deformable", "gather"),
         *("--dataset_config.input_res_test", f"[{SIDE}, {SIDE}]"),
+        *("--dataset_config.input_res_train", f"[{SIDE}, {SIDE}]"),
     )
     network = learned(used)
     colour = normalisation(colour_statistics(used.dataset_config))
     image = Tensor(np.zeros((BATCH, 3, SIDE, SIDE), np.uint8))
-    evaluated = with_decode(network, used.net_config, 5, 100, colour)
+    evaluated = with_decode(network, used, colour)
     graphs = {"evaluation": exported(evaluated, image)}
     path = folder / "model.mindir"
-    plain = with_decode(network, used.net_config, 5, 100, None)
+    plain = with_decode(network, used, None)
     write_mindir(plain, (1, 3, SIDE, SIDE), "float32", path, version=1, tolerance=1e-3)
     graphs["MINDIR"] = read(path)
     scored = {name: evaluate(used, graph, ())[1:] for name, graph in graphs.items()}
@@ -223,7 +225,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return Trained(used, graphs, numbers, boxes)
 
 
-def learned(used: Config) -> CenterNet:
+def learned(used: Config) -> Network:
     """The configured network after some steps on the pictures that it will be evaluated on."""
     dataset, grid = used.dataset_config, (SIDE // 4, SIDE // 4)
     records = read_evaluation_set(dataset, Path(used.data_dir), "val", -1, "fail").records
@@ -241,12 +243,14 @@ def learned(used: Config) -> CenterNet:
         rows = slice(i, i + BATCH)
         of_image = np.repeat(np.arange(BATCH), [len(found) for found in boxes[rows]])
         classes = np.concatenate([record.classes for record in records[rows]])
-        tables = object_tables(np.concatenate(boxes[rows]), classes, of_image, BATCH, grid, 8)
+        tables = object_tables(
+            np.concatenate(boxes[rows]), classes, of_image, images=BATCH, grid_size=grid, max_objs=8
+        )
         batches.append([Tensor(values) for values in (images[rows], colours, tables)])
 
     ms.set_seed(1)
-    network = create_network(used.net_config, dataset.num_classes)
-    loss = with_loss(network, used.net_config, dataset.num_classes, grid)
+    network = create_network(used)
+    loss = with_loss(network, used)
     rates = np.interp(np.arange(STEPS), [0, 10, STEPS], [0, 1e-2, 2e-4]).astype(np.float32)
     optimizer = create_optimizer(used.train_config, loss, rates)
     step = TrainStep(loss, optimizer, StepOptions(1.0, False)).set_train()

@@ -31,7 +31,8 @@ from src.model_utils.config import leaves
 from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
-from src.models.centernet import CenterNet, create_network, with_decode
+from src.models.network import Network, create_network, with_decode
+from src.tasks.boxes import TASK
 from src.training import resume
 from src.training.counting import Plan
 from src.training.metrics import read_records
@@ -186,14 +187,13 @@ def test_a_training_that_diverged_keeps_the_last_finite_checkpoint(
 
 def test_one_weight_that_is_not_finite_is_refused(tmp_path: Path):
     options = config("--config_path", str(QUICKSTART))
-    network = create_network(options.net_config, options.dataset_config.num_classes)
+    network = create_network(options)
     weights = {name: p.asnumpy().copy() for name, p in network.parameters_and_names()}
     weights["heads.hm.2.bias"][0] = np.nan
     path = tmp_path / "one.safetensors"
     path.write_bytes(safetensors.numpy.save(weights))
-    for load in (weights_of.load, weights_of.load_for_fine_tuning):
-        with pytest.raises(UserError, match=r"1 of \d+ tensors .* \(heads.hm.2.bias\)"):
-            load(network, path, options)
+    with pytest.raises(UserError, match=r"1 of \d+ tensors .* \(heads.hm.2.bias\)"):
+        weights_of.read_weights(path)
 
 
 def test_a_score_that_is_not_finite_is_refused():
@@ -206,10 +206,10 @@ def test_a_score_that_is_not_finite_is_refused():
         detector(np.zeros((64, 64, 3), np.uint8))
 
 
-def overflowing(head: str, *options: str) -> tuple[Config, CenterNet]:
+def overflowing(head: str, *options: str) -> tuple[Config, Network]:
     """A configuration, and its network with finite weights, by which one head overflows."""
     values = config("--config_path", str(QUICKSTART), *options)
-    network = create_network(values.net_config, values.dataset_config.num_classes)
+    network = create_network(values)
     parameters = dict(network.parameters_and_names())
     for name in (f"heads.{head}.0.weight", f"heads.{head}.2.weight"):
         large = np.full(parameters[name].shape, 3e38, np.float32)
@@ -247,9 +247,11 @@ def test_finite_weights_whose_heads_overflow_have_no_boxes(
 
 def test_a_model_whose_heads_overflow_is_not_exported(tmp_path: Path):
     values, network = overflowing("hm")
-    model = with_decode(network, values.net_config, 5, 10, None)
+    model = with_decode(network, values, None)
     with pytest.raises(UserError, match="the network's boxes are not finite"):
-        write_mindir(model, (1, 3, 32, 32), "float32", tmp_path / "a.mindir", 1, 1e-3)
+        write_mindir(
+            model, (1, 3, 32, 32), "float32", tmp_path / "a.mindir", version=1, tolerance=1e-3
+        )
     assert not list(tmp_path.iterdir())
 
 
@@ -305,7 +307,9 @@ def test_training_does_not_open_changed_mindrecord_files(
     (copy / name).write_bytes(content)
     options = config("--config_path", str(QUICKSTART)).dataset_config
     with pytest.raises(UserError, match=f"{name}: its content is not what was written"):
-        create_train_dataset(options, copy, "coco_det.train.mind", 4, False, 1)
+        create_train_dataset(
+            options, TASK, copy, "coco_det.train.mind", batch_size=4, shuffle=False, seed=1
+        )
     # Each of two processes looks at one half of the files.
     found = []
     for part in range(2):

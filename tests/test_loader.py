@@ -18,6 +18,7 @@ from src.data import augment, loader
 from src.data.images import decode_with_cv2
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
+from src.tasks.boxes import TASK
 from tests import helpers, reference
 from tests.conftest import QUICKSTART, Program
 
@@ -80,7 +81,12 @@ def create(folder: Path, batch_size: int = 2, *options: str, **arguments: object
     config = settings(*options)
     arguments = {"shuffle": True, "seed": 5, **arguments}
     return loader.create_train_dataset(
-        config.dataset_config, folder, config.mindrecord_prefix, batch_size, **arguments
+        config.dataset_config,
+        TASK,
+        folder,
+        config.mindrecord_prefix,
+        batch_size=batch_size,
+        **arguments,
     )
 
 
@@ -182,11 +188,10 @@ class Info:
 
 
 def sample_maker(seed: int = 1, rank: int = 0) -> loader.SampleMaker:
-    config = settings().dataset_config
-    crop = augment.GeometryAugmentation(True, 0.1, 0.4, 0.2, 10.0, 0.5)
+    crop = {"rand_crop": True, "scale": 0.4, "aug_rot": 0.2, "rotate": 10.0, "max_objs": 4}
     return loader.SampleMaker(
-        decode_with_cv2, augment.colour_statistics(config), crop, True, (SIDE, SIDE),
-        (SIDE // 4, SIDE // 4), 4, seed, rank, "set", 0, 0, ThreadPoolExecutor(3),
+        settings().dataset_config.model_copy(update=crop), TASK, decode_with_cv2, "set",
+        seed=seed, rank=rank, first_epoch=0, first_batch=0, pool=ThreadPoolExecutor(3),
     )  # fmt: skip
 
 
@@ -322,5 +327,11 @@ def test_a_damaged_head_of_a_file_is_one_sentence(damaged: Path, name: str):
     config = helpers.config("--config_path", str(QUICKSTART))
     with pytest.raises(UserError, match="the files are damaged"):
         loader.create_train_dataset(
-            config.dataset_config, damaged, config.mindrecord_prefix, 4, shuffle=True, seed=1
+            config.dataset_config,
+            TASK,
+            damaged,
+            config.mindrecord_prefix,
+            batch_size=4,
+            shuffle=True,
+            seed=1,
         )

@@ -7,13 +7,14 @@ import pytest
 from mindspore import nn
 
 from src.model_utils.errors import UserError
-from src.models.centernet import CenterNet, create_network, with_loss
+from src.model_utils.parameters import Config
 from src.models.deformable import FORMS, DeformableConv
+from src.models.network import Network, create_network, with_loss
 from src.training.evaluating import evaluated_weights
 from src.training.mixed_precision import set_precision
 from src.training.step import StepOptions, TrainStep
 from src.weights import checkpoints
-from tests.helpers import config, object_rows, run
+from tests.helpers import changed, config, object_rows, run
 
 SMALL = {
     "block": "basic", "block_class": [1, 1, 1, 1], "stage_channels": [8, 8, 8, 8],
@@ -21,10 +22,14 @@ SMALL = {
 }  # fmt: skip
 
 
-def small_network(deformable: str) -> CenterNet:
+def small_config(deformable: str) -> Config:
+    sizes = config("--dataset_config.input_res_train", "[64, 64]")
+    return changed(sizes, 3, **SMALL, deformable=deformable)
+
+
+def small_network(deformable: str) -> Network:
     ms.set_seed(0)
-    changed = {**SMALL, "deformable": deformable}
-    return create_network(config().net_config.model_copy(update=changed), 3).set_train()
+    return create_network(small_config(deformable)).set_train()
 
 
 @pytest.mark.parametrize("level", ["O2", "O3"])
@@ -76,7 +81,7 @@ def test_the_network_computes_in_float16_and_its_losses_in_float32(level, deform
     heads = run(network, random.normal(size=(2, 3, 64, 64)).astype(np.float32))
     assert {head.dtype for head in heads} == {np.dtype(np.float16)}
     expected, found = (
-        run(with_loss(cell, config().net_config, 3, (16, 16)), image, colour, objects)
+        run(with_loss(cell, small_config(deformable)), image, colour, objects)
         for cell in (exact, network)
     )
     assert {loss.dtype for loss in found} == {np.dtype(np.float32)}
@@ -90,7 +95,7 @@ def test_what_a_training_evaluates_is_float32_and_its_averages(level, ema_decay)
     network = small_network("gather")
     set_precision(network, level, "Ascend")
     step = TrainStep(
-        with_loss(network, config().net_config, 3, (16, 16)),
+        with_loss(network, small_config("gather")),
         nn.Adam(network.trainable_params()),
         StepOptions(ema_decay=ema_decay),
     )

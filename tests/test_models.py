@@ -6,13 +6,14 @@ import pytest
 from mindspore import Tensor, nn
 
 from src.data.augment import normalisation, normalise
-from src.models.centernet import CenterNet, create_network
 from src.models.deformable import FORMS, DeformableConv
+from src.models.features.up_sampling import UpSampling
 from src.models.layers import ApplyColour, RowsAt, StemPool
-from src.models.necks.up_sampling import UpSampling
+from src.models.network import Network, create_network
 from tests import reference
 from tests.helpers import (
     X_THEN_Y,
+    changed,
     config,
     oracle,
     run,
@@ -117,17 +118,17 @@ def test_a_new_deformable_convolution_is_half_a_plain_one():
 # --- whole networks --------------------------------------------------------------------------
 
 
-def seeded_network(depth: int, deformable: str) -> CenterNet:
+def seeded_network(depth: int, deformable: str) -> Network:
     """The network whose outputs are stored, with the same parameters; 20 classes."""
     return set_seeded_parameters(resnet(depth, deformable, 20)).set_train(False)
 
 
-def resnet(depth: int, deformable: str, num_classes: int) -> CenterNet:
+def resnet(depth: int, deformable: str, num_classes: int) -> Network:
     block, block_class = RESNETS[depth]
-    net_config = config().net_config.model_copy(
-        update={"block": block, "block_class": block_class, "deformable": deformable}
+    used = changed(
+        config(), num_classes, block=block, block_class=block_class, deformable=deformable
     )
-    return create_network(net_config, num_classes)
+    return create_network(used)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +154,7 @@ def test_training_mode_uses_and_averages_the_statistics_of_the_batch_as_pytorch(
     heads = run(network, seeded_image((2, 3, 64, 96), "batch"))
     for name, found in zip(("hm", "wh", "reg"), heads, strict=True):
         np.testing.assert_allclose(found, arrays[f"train_{name}"], atol=2e-4, err_msg=name)
-    norm = network.backbone.bn1
+    norm = network.features.backbone.bn1
     np.testing.assert_allclose(
         norm.moving_mean.asnumpy(), arrays["train_bn1_running_mean"], atol=1e-5
     )
@@ -174,9 +175,9 @@ def test_networks_have_as_many_parameters_as_published(depth, deformable, millio
 
 
 def test_the_exported_form_of_a_plain_network_stays_plain():
-    net_config = config("--net_config.deformable", "none").net_config
-    small = net_config.model_copy(update={"block": "basic", "block_class": [1, 1, 1, 1]})
-    names = [p.name for p in create_network(small, 2, "gather").get_parameters()]
+    plain = config("--net_config.deformable", "none")
+    small = changed(plain, 2, block="basic", block_class=[1, 1, 1, 1])
+    names = [p.name for p in create_network(small, "gather").get_parameters()]
     assert names and not any("conv_offset" in name for name in names)
 
 
@@ -188,10 +189,10 @@ def test_a_new_heat_map_expects_an_object_in_a_tenth_of_the_cells():
 
 
 def test_options_of_the_heads_change_their_number_and_channels():
-    net_config = config("--net_config.reg_offset", "false").net_config
+    without_offsets = config("--net_config.reg_offset", "false")
     small = {"block": "basic", "block_class": [1, 1, 1, 1], "stage_channels": [4, 4, 4, 4]}
     small |= {"up_channels": [4, 4, 4], "head_conv": 4, "deformable": "none", "cat_spec_wh": True}
-    network = create_network(net_config.model_copy(update=small), 5).set_train(False)
+    network = create_network(changed(without_offsets, 5, **small)).set_train(False)
     heads = run(network, np.zeros((1, 3, 64, 32), np.float32))
     assert [head.shape for head in heads] == [(1, 5, 16, 8), (1, 10, 16, 8)]
 
@@ -273,9 +274,9 @@ def test_stem_pool_is_max_pooling_padded_with_minus_infinity(size):
 @pytest.mark.parametrize("size", [(64, 96), (62, 70)])
 def test_stem_pool_same_pads_even_sides_at_the_end_alone(size):
     """As ModelZoo's stem: of the rows 0, 1, 2, 3 the first window has 0 to 2, the last 2 and 3."""
-    net_config = config("--net_config.stem_pool", "same").net_config
+    same = config("--net_config.stem_pool", "same")
     small = {"block": "basic", "block_class": [1, 1, 1, 1], "stage_channels": [4, 4, 4, 4]}
-    backbone = create_network(net_config.model_copy(update=small), 2).backbone
+    backbone = create_network(changed(same, 2, **small)).features.backbone
     height, width = (side // 2 for side in size)
     x = np.random.default_rng(0).normal(size=(2, 3, height, width)).astype(np.float32).clip(0)
     before = ((0, 0), (0, 0), (height % 2, 1), (width % 2, 1))

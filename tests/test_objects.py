@@ -141,7 +141,7 @@ def test_the_tables_of_a_batch_are_those_of_its_images():
     low = random.uniform(-10, 40, (sum(counts), 2))
     boxes = np.concatenate([low, low + random.uniform(-1, 30, (sum(counts), 2))], axis=1)
     classes, image = random.integers(0, 9, sum(counts)), np.repeat(np.arange(5), counts)
-    tables = object_tables(boxes, classes, image, 5, (32, 40), 6)
+    tables = object_tables(boxes, classes, image, images=5, grid_size=(32, 40), max_objs=6)
     assert tables.shape == (5, 6, 8) and tables.dtype == np.float32
     for index in range(5):
         own = image == index

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn
 
-from src.models.centernet import create_network, with_loss
+from src.models.network import create_network, with_loss
 from src.training.optimizer import create_optimizer
 from src.training.step import StepOptions, TrainStep
 from tests.helpers import (
     X_THEN_Y,
+    changed,
     config,
     object_rows,
     oracle,
@@ -39,14 +40,14 @@ Arrays = dict[str, np.ndarray]
 
 def train(batches: list[int], fixed_statistics: bool) -> tuple[np.ndarray, Arrays, Arrays]:
     """Losses of each step, gradients of the first, and how far all steps moved the weights."""
-    net_config = config().net_config.model_copy(
-        update={"block": "basic", "block_class": [2, 2, 2, 2], "deformable": "gather"}
+    sizes = config("--dataset_config.input_res_train", f"[{ADAM_SIZE}, {ADAM_SIZE}]")
+    used = changed(
+        sizes, ADAM_CLASSES, block="basic", block_class=[2, 2, 2, 2], deformable="gather"
     )
-    network = set_seeded_parameters(create_network(net_config, ADAM_CLASSES))
+    network = set_seeded_parameters(create_network(used))
     for name, parameter in network.parameters_and_names():
         parameter.set_data(Tensor(with_calm_offsets(name, parameter.asnumpy())))
-    side = ADAM_SIZE // 4
-    loss = with_loss(network, net_config, ADAM_CLASSES, (side, side))
+    loss = with_loss(network, used)
     recipe = config("--train_config.MultiDecay.eps", str(ADAM_EPS)).train_config
     optimizer = create_optimizer(recipe, loss, np.full(ADAM_STEPS, ADAM_RATE, np.float32))
     step = TrainStep(loss, optimizer, StepOptions(1024.0, True)).set_train()
@@ -63,7 +64,7 @@ def train(batches: list[int], fixed_statistics: bool) -> tuple[np.ndarray, Array
     for batch in batches:
         images, objects = seeded_batch(batch, ADAM_BATCH, ADAM_SIZE, ADAM_CLASSES)
         tables = np.stack([object_rows(rows, 4) for rows in objects])
-        losses.append(run(step, images, np.tile(colour, (ADAM_BATCH, 1, 1)), tables)[:4])
+        losses.append(run(step, images, np.tile(colour, (ADAM_BATCH, 1, 1)), tables)[0])
         if not gradients:  # after one step Adam's first moment is a tenth of the gradient
             moments = zip(weights, optimizer.moment1, strict=True)
             gradients = {name: moment.asnumpy() * 10 for name, moment in moments}

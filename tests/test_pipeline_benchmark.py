@@ -10,7 +10,9 @@ import pytest
 from benchmarks.plain_pipeline import create_plain_dataset, normalised_image
 from src.data.augment import normalise
 from src.data.loader import create_train_dataset
-from src.models.targets import Targets
+from src.model_utils.networks import ResNetConfig
+from src.models.tasks.boxes import Targets
+from src.tasks.boxes import TASK
 from tests.conftest import QUICKSTART
 from tests.helpers import benchmark, config, graph_mode, random_colour, statistics
 
@@ -60,14 +62,18 @@ def test_plain_targets_are_those_drawn_on_the_device(mindrecord: Path):
         *("--config_path", str(QUICKSTART), "--dataset_config.num_workers", "1"),
         *(text for name, value in pairs for text in (f"--dataset_config.{name}", value)),
     ).dataset_config
-    arguments = (dataset, mindrecord, "coco_det.train.mind", 8, False, 1)
-    ours = next(create_train_dataset(*arguments).create_dict_iterator(num_epochs=1))
+    place, how = (mindrecord, "coco_det.train.mind"), {"batch_size": 8, "shuffle": False, "seed": 1}
+    ours = next(
+        create_train_dataset(dataset, TASK, *place, **how).create_dict_iterator(num_epochs=1)
+    )
     plain = next(
-        create_plain_dataset(*arguments).create_dict_iterator(num_epochs=1, output_numpy=True)
+        create_plain_dataset(dataset, *place, **how).create_dict_iterator(
+            num_epochs=1, output_numpy=True
+        )
     )
     with graph_mode():
         objects = ours["objects"]
-        hm = Targets(5, (32, 32))(objects)[0].asnumpy()
+        hm = Targets(ResNetConfig(), 5, (32, 32))(objects)[0].asnumpy()
     table = objects.asnumpy()
     there = table[:, :, 7] >= 0
     assert np.count_nonzero(there) > 8

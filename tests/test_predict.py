@@ -196,6 +196,10 @@ def test_a_mindir_gives_the_boxes_of_its_checkpoint(
 
     other_size = ("--dataset_config.input_res_test", "[192, 160]")
     done = program("predict.py", *options, *mindir, *other_size, "--output", "o", cwd=tmp_path)
+    sentence = "input_res_test [160, 160], but command line says [192, 160]; leave it out there"
+    assert_refused(done, "model.json", sentence)
+    (tmp_path / "model.json").unlink()  # as of an earlier version
+    done = program("predict.py", *options, *mindir, *other_size, "--output", "o", cwd=tmp_path)
     assert_refused(done, "model.mindir", f"({batch}, 3, 160, 160)", f"({batch}, 3, 192, 160)")
 
 

@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
-from src.model_utils.config import DEFAULT_CONFIG_PATH, leaves, shown
+from src.model_utils.config import DEFAULT_CONFIG_PATH
 from tests.conftest import PROJECT
 
 README = (DEFAULT_CONFIG_PATH.parent / "README.md").read_text(encoding="utf-8")
@@ -19,13 +18,6 @@ DOCUMENTS = [
     for pattern in ("*.md", "docs/**/*.md", "configs/**/*.md", "tests/**/*.md", "benchmarks/*.md")
     for path in sorted(PROJECT.glob(pattern))
 ]
-
-
-def test_every_parameter_stands_in_the_readme_with_its_default():
-    values, _, _ = yaml.safe_load_all(DEFAULT_CONFIG_PATH.read_text(encoding="utf-8"))
-    rows = dict(re.findall(r"^\| `--([\w.]+)` \| `([^|]*)` \|", README, flags=re.MULTILINE))
-    expected = {name: shown(value) for name, value in leaves(values)}
-    assert rows == expected
 
 
 def test_every_file_that_the_readme_links_to_exists():

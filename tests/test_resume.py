@@ -23,7 +23,7 @@ import pytest
 
 from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
-from src.models.centernet import create_network
+from src.models.network import create_network
 from src.training import resume
 from src.training.counting import Plan
 from src.training.metrics import MetricsFile, read_records
@@ -31,7 +31,7 @@ from src.training.resume import Beginning, Progress, Stopped
 from src.training.saving import CheckpointKeeper, EndTogether
 from src.weights import checkpoints
 from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
-from tests.helpers import assert_same, config, write_sums_again
+from tests.helpers import assert_same, changed, config, write_sums_again
 
 # 20 steps of 8 an epoch, two batches an update, with all that a step may have to remember.
 STEPS = 20
@@ -528,8 +528,7 @@ def step_context(step: int) -> SimpleNamespace:
 
 
 def small_network(classes: int, **changes: object) -> ms.nn.Cell:
-    base = config("--config_path", str(QUICKSTART)).net_config
-    return create_network(base.model_copy(update=changes), classes)
+    return create_network(changed(config("--config_path", str(QUICKSTART)), classes, **changes))
 
 
 def test_fine_tuning_takes_what_fits_and_lists_what_does_not(
@@ -554,7 +553,7 @@ def test_fine_tuning_takes_what_fits_and_lists_what_does_not(
         f"fine-tuning: {len(before) - 3} of {len(before)} parameters are from {path}\n"
         "  of another number of classes, trained anew: heads.hm.2.weight, heads.hm.2.bias\n"
         "  missing there, trained anew: heads.reg.0.bias\n"
-        "  only there, ignored: neck.unknown.weight\n"
+        "  only there, ignored: features.neck.unknown.weight\n"
     )
 
 

@@ -8,14 +8,15 @@ import cv2
 import numpy as np
 import pytest
 
-from src.data.augment import GeometryAugmentation
 from src.data.images import decoder
-from src.data.loader import SampleMaker
-from tests.helpers import random_affine, statistics
+from src.data.loader import SOURCE_COLUMNS, SampleMaker
+from src.model_utils.parameters import DatasetConfig
+from src.tasks.boxes import TASK
+from tests.helpers import random_affine
 
-STILL = GeometryAugmentation(False, 0.0, 0.0, 0.0, 0.0, 0.0)
-FLIP = GeometryAugmentation(False, 0.0, 0.0, 0.0, 0.0, 1.0)
-CROP = GeometryAugmentation(True, 0.1, 0.4, 0.0, 0.0, 0.5)
+STILL = DatasetConfig(rand_crop=False, shift=0.0, scale=0.0, aug_rot=0.0, rotate=0.0, flip_prop=0.0)
+FLIP = DatasetConfig(rand_crop=False, shift=0.0, scale=0.0, aug_rot=0.0, rotate=0.0, flip_prop=1.0)
+CROP = DatasetConfig(rand_crop=True, shift=0.1, scale=0.4, aug_rot=0.0, rotate=0.0, flip_prop=0.5)
 
 
 def sample(
@@ -23,19 +24,25 @@ def sample(
     encoded: bytes,
     boxes: list[list[float]],
     side: int,
-    augmentation: GeometryAugmentation,
+    augmentation: DatasetConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Image (side,side,3) and object table (8,8) of classes 0, 1, ... on a grid of side / 4."""
+    sizes = {"input_res_train": [side, side], "output_res": [side // 4, side // 4]}
     maker = SampleMaker(
-        decoder("cv2"), statistics(), augmentation, False, (side, side), (side // 4, side // 4),
-        8, seed=0, rank=0, name="set", first_epoch=0, first_batch=0,
+        augmentation.model_copy(update={**sizes, "color_aug": False, "max_objs": 8}),
+        TASK, decoder("cv2"), "set", seed=0, rank=0, first_epoch=0, first_batch=0,
         pool=ThreadPoolExecutor(2),
     )  # fmt: skip
     size = np.array(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR).shape[:2])
-    images, _, tables = maker.samples(
-        random, [np.int64(1)], [size], [np.bytes_(encoded)], [np.array(boxes, np.float32)],
-        [np.arange(len(boxes))],
-    )  # fmt: skip
+    columns = (
+        np.int64(1),
+        size,
+        np.bytes_(encoded),
+        np.array(boxes, np.float32),
+        np.arange(len(boxes)),
+    )
+    columns = dict(zip(SOURCE_COLUMNS, ([column] for column in columns), strict=True))
+    images, _, tables = maker.samples(random, columns)
     return images[0], tables[0]
 
 

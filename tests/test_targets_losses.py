@@ -9,9 +9,12 @@ import pytest
 from mindspore import Tensor, nn, ops
 
 from src.data.augment import normalisation, normalise
+from src.model_utils.networks import ResNetConfig
+from src.models.gaussians import Gaussians
 from src.models.layers import RowsAt
-from src.models.losses import CenterNetLoss, FocalLoss, LossOptions, RegressionLoss
-from src.models.targets import Gaussians, Targets
+from src.models.losses import FocalLoss, RegressionLoss
+from src.models.network import WithLoss
+from src.models.tasks.boxes import Loss, Targets
 from tests import reference
 from tests.helpers import (
     GivenHeads,
@@ -96,10 +99,9 @@ def tables() -> list[Objects]:
 @pytest.mark.parametrize("kind", ["umich", "msra"])
 def test_targets_of_a_thousand_random_tables_are_those_of_plain_numpy(tables, kind, variant):
     drawn = run(
-        Targets(CLASSES, (HEIGHT, WIDTH), kind == "msra", variant == "dense_wh",
-                variant == "cat_spec_wh"),
+        Targets(variant_of(variant, kind == "msra"), CLASSES, (HEIGHT, WIDTH)),
         np.stack([object_rows(objects, ROWS) for objects in tables]),
-    )  # fmt: skip
+    )
     for objects, hm, cell, mask, reg, wh, weight in zip(tables, *drawn, strict=True):
         expected = reference.draw_targets(objects, CLASSES, HEIGHT, WIDTH, kind)
         np.testing.assert_allclose(hm, expected.hm, rtol=0, atol=1e-5)
@@ -122,6 +124,12 @@ def test_targets_of_a_thousand_random_tables_are_those_of_plain_numpy(tables, ki
             np.testing.assert_allclose(wh[:count], expected.wh, atol=1e-5)
             np.testing.assert_array_equal(weight, mask)
             assert not wh[count:].any()
+
+
+def variant_of(name: str, msra: bool = False) -> ResNetConfig:
+    return ResNetConfig(
+        mse_loss=msra, dense_wh=name == "dense_wh", cat_spec_wh=name == "cat_spec_wh"
+    )
 
 
 def check_dense_sizes(
@@ -155,7 +163,7 @@ def test_a_table_of_the_recipes_size(msra):
         (random.integers(80), *random.uniform(0, 128, 2), *np.exp(random.uniform(0, 4.85, 2)))
         for _ in range(128)
     ]
-    drawn = run(Targets(80, (128, 128), msra), object_rows(objects, 128)[None])
+    drawn = run(Targets(variant_of("plain", msra), 80, (128, 128)), object_rows(objects, 128)[None])
     expected = reference.draw_targets(objects, 80, 128, 128, "msra" if msra else "umich")
     np.testing.assert_allclose(drawn[0][0], expected.hm, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(drawn[0][0] == 1, expected.hm == 1)
@@ -166,7 +174,7 @@ def test_a_table_of_the_recipes_size(msra):
 def test_one_object_of_one_class_in_one_image(variant):
     # Where batch, classes and rows are all 1, MindSpore's shared one-element constants would show.
     drawn = run(
-        Targets(1, (3, 4), False, variant == "dense_wh", variant == "cat_spec_wh"),
+        Targets(variant_of(variant), 1, (3, 4)),
         np.array([[[2, 1, 0.5, 0.25, 1.5, 0.75, 0, 0]]], np.float32),
     )
     single = np.zeros((1, 1, 3, 4))
@@ -234,7 +242,7 @@ class Alone(nn.Cell):
 
 
 class LossAtCells(nn.Cell):
-    """A regression loss of a map (B,2,h,w) at cells, as `CenterNetLoss` reads it."""
+    """A regression loss of a map (B,2,h,w) at cells, as `Loss` reads it."""
 
     def __init__(self, kind: str, norm: str) -> None:
         super().__init__()
@@ -271,26 +279,31 @@ def test_regression_loss_and_gradient_are_pytorchs(kind, norm):
 
 # --- the whole loss --------------------------------------------------------------------------
 
-OPTIONS = LossOptions(1.0, 0.1, 1.0, False, "l1", "object", False, False)
+OPTIONS = ResNetConfig()
 
 
 def losses(
-    options: LossOptions, heads: Sequence[np.ndarray], tables: list[np.ndarray]
+    options: ResNetConfig, heads: Sequence[np.ndarray], tables: list[np.ndarray]
 ) -> list[np.ndarray]:
-    """total, hm, wh and off of `CenterNetLoss` over given heads, and the total's gradients."""
+    """total, hm, wh and off of `Loss` over given heads, and the total's gradients."""
     batch, classes, height, width = heads[0].shape
-    cell = CenterNetLoss(GivenHeads(*heads), classes, (height, width), options)
+    cell = WithLoss(GivenHeads(*heads), Loss(options, classes, (height, width)))
     image = np.zeros((batch, 4 * height, 4 * width, 3), np.uint8)
     colour = np.tile(normalisation(statistics()), (batch, 1, 1))
     inputs = [Tensor(value) for value in (image, colour, np.stack(tables))]
     with graph_mode():
-        function = ops.value_and_grad(cell, None, list(cell.trainable_params()), has_aux=True)
-        found, gradients = function(*inputs)
-        return [value.asnumpy() for value in (*found, *gradients)]
+
+        def total(*inputs: Tensor) -> tuple[Tensor, Tensor]:
+            found = cell(*inputs)
+            return found[0], found
+
+        function = ops.value_and_grad(total, None, list(cell.trainable_params()), has_aux=True)
+        (_, found), gradients = function(*inputs)
+        return [*found.asnumpy(), *(gradient.asnumpy() for gradient in gradients)]
 
 
-def changed(**changes: object) -> LossOptions:
-    return LossOptions(**{**vars(OPTIONS), **changes})
+def changed(**changes: object) -> ResNetConfig:
+    return OPTIONS.model_copy(update=changes)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +351,7 @@ def test_each_variant_of_the_loss_is_the_plain_sum_of_its_parts(options, has_reg
 
 
 def plain_losses(
-    options: LossOptions, heads: Sequence[np.ndarray], objects: list[Objects]
+    options: ResNetConfig, heads: Sequence[np.ndarray], objects: list[Objects]
 ) -> list[float]:
     """total, hm, wh and off, from the references."""
     hm, wh = heads[0], heads[1]
@@ -395,8 +408,8 @@ class ImageAsSizes(nn.Cell):
         super().__init__()
         self.hm = Tensor(np.zeros((2, 1, 4, 6)), ms.float32)
 
-    def construct(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        return self.hm, image[:, :2, ::4, ::4]
+    def all_maps(self, image: Tensor) -> tuple[tuple[Tensor, Tensor]]:
+        return ((self.hm, image[:, :2, ::4, ::4]),)
 
 
 def test_the_network_sees_each_image_normalised_by_its_own_colour_and_channels_first():
@@ -404,8 +417,8 @@ def test_the_network_sees_each_image_normalised_by_its_own_colour_and_channels_f
     image = random.integers(0, 256, (2, 16, 24, 3), np.uint8)
     colour = random.normal(0, 0.01, (2, 3, 4)).astype(np.float32)
     tables = [object_rows([(0, 5.5, 2.5, 3, 4)], 2), object_rows([(0, 1.5, 3.5, 7, 2)], 2)]
-    cell = CenterNetLoss(ImageAsSizes(), 1, (4, 6), OPTIONS)
-    found = run(cell, image, colour, np.stack(tables))[2]
+    cell = WithLoss(ImageAsSizes(), Loss(OPTIONS, 1, (4, 6)))
+    found = run(cell, image, colour, np.stack(tables))[0][2]
     seen = np.stack(
         [normalise(image[b].transpose(2, 0, 1).copy(), colour[b])[:2, ::4, ::4] for b in range(2)]
     )

@@ -18,8 +18,8 @@ from mindspore import Tensor
 
 from src.evaluation.run import Evaluation
 from src.model_utils.errors import UserError
-from src.models.centernet import create_network
-from src.models.losses import LOSSES
+from src.models.network import create_network
+from src.tasks.boxes import TASK
 from src.training.counting import Plan
 from src.training.evaluating import PeriodicEvaluation
 from src.training.log import TrainingLog, TrainingPicture
@@ -111,8 +111,8 @@ def test_a_step_is_printed_with_whatever_parts_its_loss_has(capsys: pytest.Captu
     records: list[dict] = []
     optimizer = SimpleNamespace(global_step=Tensor([1], ms.int32))
     log = TrainingLog(Plan(4, 8, 1, 16), RATES, optimizer, ("a_loss", "hp_loss"), [records.append])
-    numbers = [Tensor(value, ms.float32) for value in (2.5, 1.0, 8.0)]
-    log.on_train_step_end(context(1, (*numbers, Tensor(False), Tensor(1.0, ms.float32))))
+    losses = Tensor([2.5, 1.0, 8.0], ms.float32)
+    log.on_train_step_end(context(1, (losses, Tensor(False), Tensor(1.0, ms.float32))))
     print_record(records[0])
     assert ", loss: 2.50000, a_loss: 1.00000, hp_loss: 8.00000, lr: " in capsys.readouterr().out
 
@@ -130,14 +130,14 @@ def test_an_evaluation_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]
 def make_log(records: list, first_step: int = 0) -> TrainingLog:
     """Four steps an epoch, ten in all, a record every two."""
     optimizer = SimpleNamespace(global_step=Tensor([7], ms.int32))
-    log = TrainingLog(Plan(4, len(RATES), 2, 16), RATES, optimizer, LOSSES, [records.append])
+    log = TrainingLog(Plan(4, len(RATES), 2, 16), RATES, optimizer, TASK.losses, [records.append])
     log.on_train_begin(context(first_step))
     return log
 
 
 def outputs(overflow: bool = False) -> tuple[Tensor, ...]:
-    numbers = [Tensor(value, ms.float32) for value in (2.5, 1.0, 8.0, 0.5)]
-    return (*numbers, Tensor(overflow), Tensor(1024.0, ms.float32))
+    losses = Tensor([2.5, 1.0, 8.0, 0.5], ms.float32)
+    return losses, Tensor(overflow), Tensor(1024.0, ms.float32)
 
 
 def test_a_record_has_the_numbers_of_its_step(clock: SimpleNamespace):
@@ -331,7 +331,7 @@ def test_a_recorder_that_fails_is_told_once_and_the_others_get_their_records(cap
 
     optimizer = SimpleNamespace(global_step=Tensor([7], ms.int32))
     log = TrainingLog(
-        Plan(4, len(RATES), 1, 16), RATES, optimizer, LOSSES, [recorder, records.append]
+        Plan(4, len(RATES), 1, 16), RATES, optimizer, TASK.losses, [recorder, records.append]
     )
     log.on_train_begin(context(0))
     told = []
@@ -358,7 +358,7 @@ def test_an_evaluation_sees_the_weights_of_its_moment_in_inference_mode(shapes: 
         *("--eval_config.num_images", "2", "--eval_config.keep_res", "false"),
     )
     with graph_mode():
-        network = set_seeded_parameters(create_network(settings.net_config, 5))
+        network = set_seeded_parameters(create_network(settings))
         evaluation = Evaluation(settings, network, "val")
         first = evaluation.detect()
         asked = iter([False, True])
@@ -369,7 +369,7 @@ def test_an_evaluation_sees_the_weights_of_its_moment_in_inference_mode(shapes: 
         for parameter in network.get_parameters():
             parameter.set_data(parameter * 0.9)
         later = evaluation.detect()
-        other = create_network(settings.net_config, 5)
+        other = create_network(settings)
         for mine, source in zip(other.get_parameters(), network.get_parameters(), strict=True):
             mine.set_data(source.value())
         assert later == Evaluation(settings, other, "val").detect()

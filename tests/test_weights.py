@@ -21,15 +21,22 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from src.data.augment import colour_statistics, normalisation, normalise
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
-from src.models.centernet import CenterNet, create_network
+from src.models.network import Network, create_network
 from src.weights import checkpoints, files
 from src.weights.__main__ import main
 from src.weights.layouts import LAYOUTS
 from src.weights.layouts.changes import TAPS_FROM_YX
 from src.weights.layouts.layout import Colours, Layout, Rule
-from src.weights.load import load, load_for_fine_tuning
+from src.weights.load import (
+    configured,
+    configured_to_train,
+    load,
+    load_for_fine_tuning,
+    read_weights,
+)
 from src.weights.translate import translate
 from tests.conftest import COCO128, PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import PYTORCH_NAMES, config, oracle, run
@@ -107,11 +114,11 @@ def tensors_of(path: Path) -> State:
     return {n: value.asnumpy() for n, value in stored.items() if not isinstance(value, str)}
 
 
-def network_of(used: Config) -> CenterNet:
-    return create_network(used.net_config, used.dataset_config.num_classes).set_train(False)
+def network_of(used: Config) -> Network:
+    return create_network(used).set_train(False)
 
 
-def assert_heads_are_pytorchs(network: CenterNet, stored: State, name: str) -> None:
+def assert_heads_are_pytorchs(network: Network, stored: State, name: str) -> None:
     heads = run(network, seeded_image((1, 3, 512, 512), "weights"))
     for head, values in zip(HEADS, heads, strict=True):
         expected = stored[f"{name}_{head}"]
@@ -141,7 +148,7 @@ def test_the_original_resnet18_dcn_converted_gives_pytorchs_heads(
         assert re.search(row, table), row
     used = config(*RESNET18, *GATHER)
     network = network_of(used)
-    load(network, tmp_path / "model.ckpt", used)
+    load(network, read_weights(tmp_path / "model.ckpt"))
     assert_heads_are_pytorchs(network, stored, "resnet18_dcn")
 
 
@@ -152,7 +159,7 @@ def test_the_original_resnet101_dcn_read_directly_gives_pytorchs_heads(
     path = write_safetensors(tmp_path / "model.safetensors", pytorch_state(stored, "resnet101_dcn"))
     used = config(*RESNET101)
     network = network_of(used)
-    load(network, path, used)
+    load(network, read_weights(path))
     assert_heads_are_pytorchs(network, stored, "resnet101_dcn")
 
 
@@ -179,7 +186,7 @@ def test_modelzoos_checkpoint_gives_the_heads_of_pytorch_with_its_padding(
     path = write_ckpt(tmp_path / "modelzoo.ckpt", modelzoo_state(stored))
     used = config(*MODELZOO)
     network = network_of(used)
-    load(network, path, used)
+    load(network, read_weights(path))
     assert re.search(r"ignored +12  the training's state", capsys.readouterr().out)
     assert_heads_are_pytorchs(network, stored, "resnet101_modelzoo")
 
@@ -202,9 +209,13 @@ def test_modelzoos_checkpoint_is_refused_by_a_network_that_pools_otherwise(
     stored: State, tmp_path: Path
 ):
     path = write_ckpt(tmp_path / "modelzoo.ckpt", modelzoo_state(stored))
-    used = config("--net_config.deformable", "none")
-    with pytest.raises(UserError, match=r"give --net_config\.stem_pool same\.$"):
-        load(network_of(used), path, used)
+    weights = read_weights(path)
+    assert configured(config(), weights).net_config.stem_pool == "same"
+    used = config("--net_config.stem_pool", "symmetric")
+    with pytest.raises(
+        UserError, match=r"with net_config\.stem_pool 'same', but command line says"
+    ):
+        configured(used, weights)
 
 
 # --- ImageNet's networks -----------------------------------------------------------------------
@@ -241,18 +252,27 @@ def test_a_backbones_first_layer_stays_and_its_colours_are_told(
     else:
         rename = {"mindcv": mindcv_name, "modelzoo": modelzoo_imagenet_name}[layout]
         path = write_ckpt(tmp_path / "resnet18.ckpt", mindspore_names(state, rename))
-    used = config(*RESNET18)
-    network = network_of(used)
-    load_for_fine_tuning(network, path, used)
-    said = capsys.readouterr().out
+    weights = read_weights(path)
+    used = configured_to_train(config(*RESNET18), weights.facts, path)
     assert (
-        "Its pictures were RGB of mean [0.485, 0.456, 0.406] and deviation [0.229, 0.224, 0.225]; "
-        "the configured ones are BGR of mean [0.40789654, 0.44719302, 0.47026115] and deviation "
-        "[0.28863828, 0.27408164, 0.27809835]."
-    ) in said
+        f"{path}: dataset_config.channel_order 'RGB', dataset_config.mean [0.485, 0.456, 0.406], "
+        "dataset_config.std [0.229, 0.224, 0.225], as it was made with"
+    ) in capsys.readouterr().out
+    # What torchvision gives its networks, at every place of the picture.
+    image = np.random.default_rng(0).integers(0, 256, (3, 5, 7), np.uint8)  # BGR
+    mean, std = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    expected = (image[::-1] / 255 - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+    found = normalise(image, normalisation(colour_statistics(used.dataset_config)))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    own = config(*RESNET18, "--dataset_config.mean", "[0.5, 0.5, 0.5]")
+    assert configured_to_train(own, weights.facts, path).dataset_config.mean == [0.5, 0.5, 0.5]
+
+    network = network_of(used)
+    load_for_fine_tuning(network, weights)
+    backbone = network.features.backbone
     for ours, theirs in (
-        (network.backbone.conv1.weight, "conv1.weight"),
-        (network.backbone.bn1.moving_mean, "bn1.running_mean"),
+        (backbone.conv1.weight, "conv1.weight"),
+        (backbone.bn1.moving_mean, "bn1.running_mean"),
     ):
         np.testing.assert_array_equal(ours.asnumpy(), state[theirs])
 
@@ -274,7 +294,8 @@ def test_modelzoos_resnet101_has_colours_and_all_its_bottlenecks_an_epsilon_of_t
 ):
     found = translate(files.Stored(Path("m.ckpt"), modelzoo_bottlenecks(counts), []))
     assert found.layout.name == "ImageNet, ModelZoo"
-    assert found.colours.order == "RGB" and found.colours.mean[0] == mean
+    assert found.facts["dataset_config.channel_order"] == "RGB"
+    assert found.facts["dataset_config.mean"][0] == mean
     variances = [array for name, array in found.arrays.items() if name.endswith("variance")]
     assert len(variances) == 1 + 3 * sum(counts) + 4
     assert all(np.allclose(array, 1.00009, atol=1e-7) for array in variances)
@@ -284,8 +305,8 @@ def test_a_backbone_gives_pytorchs_features(tmp_path: Path, stored: State):
     path = write_safetensors(tmp_path / "resnet18.safetensors", imagenet_state(stored))
     used = config(*RESNET18)
     network = network_of(used)
-    load_for_fine_tuning(network, path, used)
-    (found,) = run(network.backbone.set_train(False), seeded_image())
+    load_for_fine_tuning(network, read_weights(path))
+    (found,) = run(network.features.backbone.set_train(False), seeded_image())
     np.testing.assert_allclose(found, oracle("resnet18_forward")["plain_layer4"], atol=2e-4)
 
 
@@ -297,11 +318,11 @@ def test_a_small_set_of_ones_own_starts_from_a_backbone_or_a_whole_detector(
     names = [name for name, _ in network.parameters_and_names()]
     own = {"heads.hm.2.weight", "heads.hm.2.bias"}  # of other classes
     for state, taken in (
-        (imagenet_state(stored), {name for name in names if name.startswith("backbone.")}),
+        (imagenet_state(stored), {name for name in names if name.startswith("features.backbone.")}),
         (pytorch_state(stored, "resnet18_dcn"), set(names) - own),
     ):
         path = write_safetensors(tmp_path / "weights.safetensors", state)
-        load_for_fine_tuning(network, path, used)
+        load_for_fine_tuning(network, read_weights(path))
         said = f"fine-tuning: {len(taken)} of {len(names)} parameters are from {path}"
         assert said in capsys.readouterr().out
 
@@ -316,7 +337,7 @@ def test_modelzoos_epsilon_of_the_blocks_is_in_the_variances(stored: State, tmp_
         ("layer2.0.downsample.1.moving_variance", "layer2.0.downsample.1.running_var", 0),
         ("bn1.moving_variance", "bn1.running_var", 0),
     ):
-        difference = found[f"backbone.{ours}"].astype(np.float64) - state[theirs]
+        difference = found[f"features.backbone.{ours}"].astype(np.float64) - state[theirs]
         np.testing.assert_allclose(difference, added, atol=2e-7, err_msg=ours)
 
 
@@ -325,15 +346,15 @@ def test_a_backbone_alone_is_converted_only_when_that_is_said(
 ):
     source = write_safetensors(tmp_path / "resnet18.safetensors", imagenet_state(stored))
     output = tmp_path / "backbone.ckpt"
-    with pytest.raises(UserError, match=r"lacks 51 parameters \(neck, heads.hm, heads.wh, heads.r"):
+    with pytest.raises(UserError, match=r"lacks 51 parameters \(features.neck, heads.hm, heads.w"):
         convert(source, output, *RESNET18)
     assert not output.exists()
     convert(source, output, *RESNET18, "--allow_missing")
     assert "left at initial values      51  not in the file" in capsys.readouterr().out
     written = tensors_of(output)
-    assert len(written) == 100 and all(name.startswith("backbone.") for name in written)
+    assert len(written) == 100 and all(name.startswith("features.backbone.") for name in written)
     with pytest.raises(UserError, match=r"another model, 51 parameters do not fit"):
-        load(network_of(config(*RESNET18)), output, config(*RESNET18))
+        load(network_of(config(*RESNET18)), read_weights(output))
 
 
 # --- there and back ----------------------------------------------------------------------------
@@ -378,11 +399,11 @@ def test_converted_weights_remember_how_their_network_pools(
     path, same = tmp_path / f"same.{ending}", ("--net_config.stem_pool", "same")
     checkpoints.save(network_of(config(*small)).parameters_and_names(), tmp_path / "m.ckpt")
     convert(tmp_path / "m.ckpt", path, *small, *same)
-    load(network_of(config(*small, *same)), path, config(*small, *same))
-    with pytest.raises(
-        UserError, match=r"stem_pool same stands for, and not symmetric; give --net_c"
-    ):
-        load(network_of(config(*small)), path, config(*small))
+    load(network_of(config(*small, *same)), read_weights(path))
+    weights = read_weights(path)
+    assert configured(config(*small), weights).net_config.stem_pool == "same"
+    with pytest.raises(UserError, match=r"stem_pool 'same', but command line says 'symmetric'; "):
+        configured(config(*small, "--net_config.stem_pool", "symmetric"), weights)
 
 
 def test_a_checkpoint_of_ours_may_hold_more_than_the_network(
@@ -393,8 +414,8 @@ def test_a_checkpoint_of_ours_may_hold_more_than_the_network(
     for name in ("training.batches", "other.count"):
         stored[name] = ms.Parameter(ms.Tensor([1], ms.int32), name=name)
     checkpoints.save(stored.items(), tmp_path / "more.ckpt")
-    load(network_of(used), tmp_path / "more.ckpt", used)
-    load_for_fine_tuning(network_of(used), tmp_path / "more.ckpt", used)
+    load(network_of(used), read_weights(tmp_path / "more.ckpt"))
+    load_for_fine_tuning(network_of(used), read_weights(tmp_path / "more.ckpt"))
     assert capsys.readouterr().out.endswith("  only there, ignored: other.count\n")
     with pytest.raises(UserError, match=r"the configured network has no other\.count"):
         convert(tmp_path / "more.ckpt", tmp_path / "m.ckpt", *small)
@@ -444,7 +465,7 @@ def test_half_precision_is_widened_and_said(
     source = raw_safetensors(tmp_path / "b.safetensors", entries)
     convert(source, tmp_path / "b.ckpt", *small)
     assert "Tensors of bfloat16 (67 in the file) become float32." in capsys.readouterr().out
-    name, theirs = "backbone.layer1.0.conv1.weight", "layer1.0.conv1.weight"
+    name, theirs = "features.backbone.layer1.0.conv1.weight", "layer1.0.conv1.weight"
     found = checkpoints.read(tmp_path / "h.ckpt")[name].asnumpy()
     np.testing.assert_array_equal(found, halves[theirs].astype(np.float32))
     found = checkpoints.read(tmp_path / "b.ckpt")[name].asnumpy()
@@ -461,7 +482,7 @@ def test_half_precision_checkpoints_are_widened_too(
     halves = {name: value.astype(kind) for name, value in values.items()}
     checkpoints.save([(n, ms.Parameter(v, name=n)) for n, v in halves.items()], tmp_path / "h.ckpt")
     network = network_of(used)
-    load(network, tmp_path / "h.ckpt", used)
+    load(network, read_weights(tmp_path / "h.ckpt"))
     for name, parameter in network.parameters_and_names():
         assert parameter.dtype == ms.float32
         np.testing.assert_array_equal(
@@ -494,7 +515,7 @@ def test_a_missing_head_is_named(small: tuple[str, ...], small_state: State, tmp
     with pytest.raises(UserError, match=r"lacks 4 parameters \(heads\.reg\) of the configured net"):
         convert(source, tmp_path / "m.ckpt", *small)
     with pytest.raises(UserError, match=r"lacks 4 parameters \(heads\.reg\) of the configured net"):
-        load(network_of(config(*small)), source, config(*small))
+        load(network_of(config(*small)), read_weights(source))
     convert(source, tmp_path / "m.ckpt", *small, "--net_config.reg_offset", "false")
 
 
@@ -589,7 +610,7 @@ def test_a_layout_is_a_table():
             Rule(r"step", ignored="a counter"),
         ),
         prefix=r"(?:model/)?",
-        stem_pool="same",
+        facts={"net_config.stem_pool": "same"},
         colours=Colours("BGR", (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     )
     tensors = {
@@ -604,7 +625,8 @@ def test_a_layout_is_a_table():
     x_then_y = [*range(1, 18, 2), *range(0, 18, 2), *range(18, 27)]
     assert found.arrays[taps[0]].tolist() == x_then_y
     assert found.ignored == {"step": "a counter"}
-    assert (found.stem_pool, found.colours.order) == ("same", "BGR")
+    assert found.facts["net_config.stem_pool"] == "same"
+    assert found.facts["dataset_config.channel_order"] == "BGR"
 
 
 def test_whole_numbers_for_weights_are_refused(
@@ -812,7 +834,7 @@ def test_every_cell_of_the_heads_is_pytorchs(name: str, stored: State, tmp_path:
     for form in ("none",) if name == "resnet101_modelzoo" else ("gather", "operator"):
         used = config(*options, "--net_config.deformable", form)
         network = network_of(used)
-        load(network, path, used)
+        load(network, read_weights(path))
         heads = run(network, seeded_image((1, 3, 512, 512), "weights"))
         for head, values in zip(HEADS, heads, strict=True):
             difference = np.abs(values - expected[head]).max()

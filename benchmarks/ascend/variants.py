@@ -94,27 +94,32 @@ def _train(config: Config, device: Device) -> None:
 
 def _evaluate(config: Config, device: Device) -> None:
     from src.evaluation.detector import create_detector
-    from src.models.centernet import create_network
+    from src.models.network import create_network
 
-    network = create_network(config.net_config, config.dataset_config.num_classes)
+    network = create_network(config)
     image = np.zeros((61, 93, 3), np.uint8)
     list(create_detector(config, network).detect([image]))
 
 
 def _export(config: Config, device: Device) -> None:
     from src.deploy.mindir import write_mindir
-    from src.models.centernet import create_network, with_decode
+    from src.models.network import create_network, with_decode
 
     dataset, options = config.dataset_config, config.export_config
-    network = create_network(config.net_config, dataset.num_classes, options.deformable)
+    network = create_network(config, options.deformable)
     colour = normalisation(colour_statistics(dataset)) if options.input_dtype == "uint8" else None
-    model = with_decode(
-        network, config.net_config, dataset.num_classes, config.eval_config.K, colour
-    )
+    model = with_decode(network, config, colour)
     shape = (options.batch_size, 3, *dataset.input_res_test)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.mindir")
-        write_mindir(model, shape, options.input_dtype, path, config.mindir_version, 1.0)
+        write_mindir(
+            model,
+            shape,
+            options.input_dtype,
+            path,
+            version=config.mindir_version,
+            tolerance=1.0,
+        )
 
 
 if __name__ == "__main__":

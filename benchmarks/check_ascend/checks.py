@@ -21,9 +21,10 @@ from benchmarks.check_ascend.report import FAILED, NOT_COMPARED, PASSED, SIMULAT
 from benchmarks.common import PROJECT
 from src.deploy.mindir import write_mindir
 from src.model_utils.device_adapter import saturates_on_overflow
-from src.models.centernet import CenterNetDetector, with_decode
-from src.models.decode import Decode
+from src.model_utils.networks import ResNetConfig
 from src.models.deformable import FORMS, DeformableConv
+from src.models.network import WithDecode, with_decode
+from src.models.tasks.boxes import Decode
 from src.training.step import TrainStep
 
 EXPECTED = Path(__file__).with_name("expected.json")
@@ -108,7 +109,7 @@ def check_training(name: str, step: TrainStep, expected: list[float], chip: Chip
     for number in range(len(expected)):
         if number == 1:  # the first one compiles
             start = time.perf_counter()
-        losses.append(float(step(*seeded.training_batch(number))[0].asnumpy()))
+        losses.append(float(step(*seeded.training_batch(number))[0].asnumpy()[0]))
     milliseconds = (time.perf_counter() - start) / max(len(expected) - 1, 1) * 1e3
     difference = np.max(np.abs(np.divide(losses, expected) - 1))
     remark = f"of the loss; {milliseconds:.1f} ms a step"
@@ -178,17 +179,19 @@ def check_memory(name: str, chip: Chip) -> Row:
     return Row(name, PASSED, peak, remark=f"{total} MiB on the card, {free} free")
 
 
-def check_export(name: str, detector: CenterNetDetector, folder: Path, chip: Chip) -> Row:
+def check_export(name: str, detector: WithDecode, folder: Path, chip: Chip) -> Row:
     """A MINDIR of a detector, loaded back; export.py allows as much."""
     limit = 1e-3 if chip.target == "CPU" else 1.0
     shape = seeded.image().shape
-    difference = write_mindir(detector, shape, "float32", folder / "check.mindir", 0, limit)
+    difference = write_mindir(
+        detector, shape, "float32", folder / "check.mindir", version=0, tolerance=limit
+    )
     return row(chip, name, difference, limit, " px", "loaded back")
 
 
 def check_application(
     name: str,
-    detector: CenterNetDetector,
+    detector: WithDecode,
     expected: list[list[float]],
     folder: Path,
     device: tuple[str, int],
@@ -207,7 +210,9 @@ def check_application(
     target, device_id = device
     for version in (0, 1):
         mindir = folder / f"application_{version}.mindir"
-        write_mindir(detector, seeded.image().shape, "float32", mindir, version, 1.0)
+        write_mindir(
+            detector, seeded.image().shape, "float32", mindir, version=version, tolerance=1.0
+        )
         done = subprocess.run(
             [
                 *(str(APPLICATION), "--mindir_path", str(mindir), "--input_path", str(inputs)),
@@ -230,13 +235,12 @@ def check_application(
     return row(chip, name, difference, limits.detection_pixels, " px", remark)
 
 
-def detector(form: str) -> CenterNetDetector:
+def detector(form: str) -> WithDecode:
     """The seeded network with its decode."""
     config = seeded.quickstart_config()
-    return with_decode(
-        seeded.network(form), config.net_config, config.dataset_config.num_classes,
-        DETECTOR_ROWS, None,
-    )  # fmt: skip
+    evaluation = config.eval_config.model_copy(update={"K": DETECTOR_ROWS})
+    config = config.model_copy(update={"eval_config": evaluation})
+    return with_decode(seeded.network(form), config, None)
 
 
 def layer_values(layer: DeformableConv) -> list[np.ndarray]:
@@ -252,7 +256,7 @@ def expected_values() -> dict:
     """What a CPU gives, as expected.json holds it."""
     step = seeded.training_step("gather")
     losses = [
-        float(step(*seeded.training_batch(number))[0].asnumpy())
+        float(step(*seeded.training_batch(number))[0].asnumpy()[0])
         for number in range(seeded.TRAINING_STEPS)
     ]
     (detections,) = seeded.run(detector("gather"), seeded.image())
@@ -299,7 +303,7 @@ def all_checks(
         ),
         (
             f"decode, {MAP_CLASSES}x{MAP_SIDE}x{MAP_SIDE}",
-            lambda name: check_decode(name, Decode(MAP_CLASSES, rows, True, False), chip),
+            lambda name: check_decode(name, Decode(ResNetConfig(), MAP_CLASSES, rows), chip),
         ),
         (
             f"training, {seeded.TRAINING_STEPS} steps",

@@ -9,8 +9,8 @@ from src.data.augment import colour_statistics, normalisation
 from src.data.objects import object_tables
 from src.model_utils.config import DEFAULT_CONFIG_PATH, load_config
 from src.model_utils.parameters import Config
-from src.models.centernet import CenterNet, create_network, with_loss
 from src.models.deformable import DeformableConv
+from src.models.network import Network, create_network, with_loss
 from src.training.optimizer import create_optimizer
 from src.training.step import StepOptions, TrainStep
 
@@ -28,7 +28,6 @@ def quickstart_config() -> Config:
         [
             *("--config_path", str(DEFAULT_CONFIG_PATH.parent / "configs" / "quickstart.yaml")),
             *("--dataset_config.input_res_train", f"[{SIDE}, {SIDE}]"),
-            *("--dataset_config.output_res", f"[{SIDE // 4}, {SIDE // 4}]"),
             *("--net_config.deformable", "auto"),
         ],
     )
@@ -56,17 +55,17 @@ def set_parameters(cell: nn.Cell) -> None:
         parameter.set_data(Tensor(values.astype(np.float32)))
 
 
-def network(deformable: str) -> CenterNet:
+def network(deformable: str) -> Network:
     """A seeded network of the quick start's size, for evaluation.
 
     Args:
         deformable: form of its deformable convolutions, or "none".
     """
     config = quickstart_config()
-    options = config.net_config
     if deformable == "none":
-        options = options.model_copy(update={"deformable": "none"})
-    cell = create_network(options, config.dataset_config.num_classes, deformable)
+        net = config.net_config.model_copy(update={"deformable": "none"})
+        config = config.model_copy(update={"net_config": net})
+    cell = create_network(config, deformable)
     set_parameters(cell)
     return cell.set_train(False)
 
@@ -74,8 +73,7 @@ def network(deformable: str) -> CenterNet:
 def training_step(deformable: str) -> TrainStep:
     """The training's step around a seeded network: Adam, a dynamic loss scale."""
     config = quickstart_config()
-    classes, size = config.dataset_config.num_classes, tuple(config.dataset_config.output_res)
-    cell = with_loss(network(deformable), config.net_config, classes, size)
+    cell = with_loss(network(deformable), config)
     rates = np.full(2 * TRAINING_STEPS, LEARNING_RATE, np.float32)
     optimizer = create_optimizer(config.train_config, cell, rates)
     options = StepOptions(LOSS_SCALE, skip_overflow=True, is_dynamic=True)
@@ -118,8 +116,8 @@ def training_batch(step: int) -> tuple[Tensor, Tensor, Tensor]:
             classes.append(label)
     owner = np.repeat(np.arange(TRAINING_BATCH), 2)
     objects = object_tables(
-        np.array(boxes) / 4.0, np.array(classes), owner, TRAINING_BATCH,
-        tuple(config.output_res), config.max_objs,
+        np.array(boxes) / 4.0, np.array(classes), owner,
+        images=TRAINING_BATCH, grid_size=config.output_res, max_objs=config.max_objs,
     )  # fmt: skip
     colour = normalisation(colour_statistics(config))
     return Tensor(images), Tensor(np.tile(colour, (TRAINING_BATCH, 1, 1))), Tensor(objects)

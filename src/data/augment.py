@@ -21,39 +21,35 @@ _CROP_SCALES = np.arange(6, 14) / 10
 
 
 @dataclass(frozen=True)
-class GeometryAugmentation:
-    """Parameters of `random_affines`; see default_config.yaml for their meaning."""
-
-    rand_crop: bool
-    shift: float
-    scale: float
-    aug_rot: float
-    rotate: float
-    flip_prop: float
-
-
-@dataclass(frozen=True)
 class ColourStatistics:
-    """BGR mean and standard deviation of images scaled to 0..1, and their covariance's axes."""
+    """What is known of the colours of images scaled to 0..1.
+
+    mean, std: of B, G and R; eig_val, eig_vec: the axes of their covariance.
+    is_rgb: whether the network takes the colours in the order R, G, B.
+    """
 
     mean: np.ndarray
     std: np.ndarray
     eig_val: np.ndarray
     eig_vec: np.ndarray
+    is_rgb: bool = False
 
 
 def colour_statistics(config: DatasetConfig) -> ColourStatistics:
     """The colour statistics of the configuration as arrays."""
-    return ColourStatistics(
-        *(np.array(values) for values in (config.mean, config.std, config.eig_val, config.eig_vec))
+    is_rgb = config.channel_order == "RGB"
+    to_bgr = slice(None, None, -1 if is_rgb else 1)
+    mean, std, eig_val, eig_vec = (
+        np.array(values) for values in (config.mean, config.std, config.eig_val, config.eig_vec)
     )
+    return ColourStatistics(mean[to_bgr], std[to_bgr], eig_val, eig_vec, is_rgb)
 
 
 def random_affines(
     random: np.random.Generator,
     sizes: np.ndarray,
     output_size: tuple[int, int],
-    augmentation: GeometryAugmentation,
+    augmentation: DatasetConfig,
 ) -> np.ndarray:
     """Draws the affines (B,2,3) from images to network input.
 
@@ -61,7 +57,7 @@ def random_affines(
         random: the generator to draw from.
         sizes: (B,2) height and width of the images.
         output_size: (H, W).
-        augmentation: what to draw.
+        augmentation: says what to draw.
     """
     count = len(sizes)
     shape = sizes[:, ::-1].astype(np.float64)  # width, height
@@ -97,10 +93,18 @@ def _crop_border(side: np.ndarray) -> np.ndarray:
 
 
 def normalisation(statistics: ColourStatistics) -> np.ndarray:
-    """The (3,4) affine from BGR 0..255 to normalised values: (x / 255 - mean) / std."""
-    return np.column_stack(
-        [np.diag(1 / (255 * statistics.std)), -statistics.mean / statistics.std]
-    ).astype(np.float32)
+    """The (3,4) affine from BGR 0..255 to what the network takes: (x / 255 - mean) / std."""
+    return _normalised(np.eye(3, 4), statistics)
+
+
+def _normalised(colour: np.ndarray, statistics: ColourStatistics) -> np.ndarray:
+    """Affines (...,3,4) to BGR 0..1 followed by the normalisation, in the network's order."""
+    colour = colour.copy()
+    colour[..., 3] -= statistics.mean
+    colour /= statistics.std[:, None]
+    colour[..., :3] /= 255
+    in_order = colour[..., ::-1, :] if statistics.is_rgb else colour
+    return np.ascontiguousarray(in_order, np.float32)
 
 
 def normalise(image: np.ndarray, colour: np.ndarray) -> np.ndarray:
@@ -155,7 +159,4 @@ def random_colours(
         factor = factor[:, None, None]
         colour = factor * colour + (1 - factor) * added
     colour[:, :, 3] += coefficients * statistics.eig_val @ statistics.eig_vec.T
-    colour[:, :, 3] -= statistics.mean
-    colour /= statistics.std[:, None]
-    colour[:, :, :3] /= 255
-    return colour.astype(np.float32)
+    return _normalised(colour, statistics)

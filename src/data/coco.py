@@ -24,8 +24,9 @@ import numpy as np
 from src.data.images import LARGEST_SIDE, ImageFault, check_header, header_size, kind_of, read_file
 from src.data.notes import Notes, note_boxes
 from src.model_utils.errors import UserError, sentence
+from src.model_utils.facts import with_facts
 from src.model_utils.files import read_regular
-from src.model_utils.parameters import DatasetConfig
+from src.model_utils.parameters import Config, DatasetConfig
 from src.model_utils.progress import say, telling
 
 _EXAMPLES = 5  # shown of each kind of problem
@@ -236,6 +237,23 @@ def _polygon_box(segmentation: Any) -> list[float] | None:
         return None
     low, high = points.reshape(-1, 2).min(axis=0), points.reshape(-1, 2).max(axis=0)
     return [*low.tolist(), *(high - low).tolist()]
+
+
+def with_named_classes(config: Config, annotation_path: Path) -> Config:
+    """The configuration with the categories of an annotation file as classes, by their ids.
+
+    Raises:
+        UserError: as `read_annotation_file`, or a category has no id or no name.
+    """
+    categories = read_annotation_file(annotation_path)["categories"]
+    for position, category in enumerate(categories):
+        if not (is_id(category["id"]) and isinstance(category.get("name"), str)):
+            raise UserError(
+                f"{annotation_path}: categories[{position}] has no id or no name, so it is no "
+                "class; name the classes by dataset_config.coco_classes."
+            )
+    names = [category["name"] for category in sorted(categories, key=lambda c: c["id"])]
+    return with_facts(config, {"dataset_config.coco_classes": names}, annotation_path)
 
 
 def class_of_category(

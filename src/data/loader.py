@@ -18,6 +18,7 @@ from src.data.objects import object_tables
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import DatasetConfig
 from src.model_utils.workers import worker_count
+from src.tasks.task import Task
 
 SOURCE_COLUMNS = ["image_id", "size", "image", "boxes", "classes"]
 COLUMNS = ["image", "colour", "objects"]
@@ -29,22 +30,21 @@ class SampleMaker:
     """Makes training samples; what is random depends on (seed, rank, epoch, batch, position).
 
     Args:
+        config: sizes, augmentation and max_objs.
+        task: facts of the task, of which the object tables are made.
         decode: see `src.data.images.decoder`.
         name: of the MindRecord set, for messages.
+        seed, rank: as above.
         first_epoch, first_batch: where the run starts, to count on from there.
         pool: threads that make the images of a batch.
     """
 
+    config: DatasetConfig
+    task: Task
     decode: Decoder
-    statistics: augment.ColourStatistics
-    geometry: augment.GeometryAugmentation
-    color_aug: bool
-    input_size: tuple[int, int]
-    output_size: tuple[int, int]
-    max_objs: int
+    name: str
     seed: int
     rank: int
-    name: str
     first_epoch: int
     first_batch: int
     pool: Executor
@@ -61,27 +61,24 @@ class SampleMaker:
         """The `per_batch_map`: the columns of the MindRecord set to image, colour, objects.
 
         Returns:
-            uint8 (B,H,W,3) BGR, float32 (B,3,4), float32 (B,N,8); see docs of `object_tables`.
+            uint8 (B,H,W,3) BGR, float32 (B,3,4), float32 (B,N,8+3J); see `object_tables`.
         """
         epoch, batch = info.get_epoch_num(), info.get_batch_num()
         if epoch == self.first_epoch:
             batch += self.first_batch  # MindSpore counts the batches of a broken-off epoch from 0
         random = np.random.default_rng((self.seed, self.rank, epoch, batch))
-        return self.samples(random, image_id, size, encoded, boxes, classes)
+        columns = (image_id, size, encoded, boxes, classes)
+        return self.samples(random, dict(zip(SOURCE_COLUMNS, columns, strict=True)))
 
     def samples(
-        self,
-        random: np.random.Generator,
-        image_id: list[np.ndarray],
-        size: list[np.ndarray],
-        encoded: list[Any],
-        boxes: list[np.ndarray],
-        classes: list[np.ndarray],
+        self, random: np.random.Generator, columns: dict[str, list[Any]]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `batch`, drawing from `random`: arrays, in which a position has its own numbers."""
+        image_id, size, encoded, boxes, classes = columns.values()
+        input_size = (self.config.input_res_train[0], self.config.input_res_train[1])
         sizes = np.stack(size)
-        affines = augment.random_affines(random, sizes, self.input_size, self.geometry)
-        image = np.empty((len(encoded), *self.input_size, 3), np.uint8)
+        affines = augment.random_affines(random, sizes, input_size, self.config)
+        image = np.empty((len(encoded), *input_size, 3), np.uint8)
         sums = np.empty((len(encoded), 3))
         room = 3 * sizes.prod(axis=1).max()
         buffers: queue.SimpleQueue[np.ndarray] = queue.SimpleQueue()  # few, so they stay in caches
@@ -97,20 +94,22 @@ class SampleMaker:
                     f"{self.name}: image {image_id[i]} does not decode; the files are damaged, "
                     "convert again (src/dataset.py --verify names them)."
                 )
-            geometry.warp(decoded, affines[i], self.input_size, image[i])
-            top, bottom, _, _ = geometry.reached(affines[i], decoded.shape[:2], self.input_size)
+            geometry.warp(decoded, affines[i], input_size, image[i])
+            top, bottom, _, _ = geometry.reached(affines[i], decoded.shape[:2], input_size)
             sums[i] = augment.channel_sums(image[i, top:bottom])  # the rest is black
             buffers.put(pixels)
 
         for _ in self.pool.map(make, range(len(encoded))):
             pass  # waits, and raises what `make` raised
-        if self.color_aug:
-            means = sums / (self.input_size[0] * self.input_size[1])
-            colour = augment.random_colours(random, means, self.statistics)
+        statistics = augment.colour_statistics(self.config)
+        if self.config.color_aug:
+            means = sums / (input_size[0] * input_size[1])
+            colour = augment.random_colours(random, means, statistics)
         else:
-            colour = np.tile(augment.normalisation(self.statistics), (len(encoded), 1, 1))
+            colour = np.tile(augment.normalisation(statistics), (len(encoded), 1, 1))
         # Both grids have their origin in the corner, so the output grid is the input's scaled.
-        ratio = np.array([self.output_size[1], self.output_size[0]]) / self.input_size[::-1]
+        grid_size = self.config.output_res
+        ratio = np.array(grid_size[::-1]) / input_size[::-1]
         boxes, classes = zip(*map(mindrecord.real_objects, boxes, classes), strict=True)
         place = np.repeat(np.arange(len(boxes)), [len(image_boxes) for image_boxes in boxes])
         on_output_grid = geometry.transform_boxes(
@@ -120,9 +119,10 @@ class SampleMaker:
             on_output_grid,
             np.concatenate(classes),
             place,
-            len(boxes),
-            self.output_size,
-            self.max_objs,
+            images=len(boxes),
+            grid_size=grid_size,
+            max_objs=self.config.max_objs,
+            min_overlap=self.task.min_overlap,
         )
         return image, colour, objects
 
@@ -145,8 +145,10 @@ def steps_per_epoch(images: int, batch_size: int, rank_size: int) -> int:
 
 def create_train_dataset(
     config: DatasetConfig,
+    task: Task,
     mindrecord_dir: Path,
     prefix: str,
+    *,
     batch_size: int,
     shuffle: bool,
     seed: int,
@@ -177,25 +179,20 @@ def create_train_dataset(
     mindrecord.check_content(mindrecord_dir, manifest, workers, rank % parts, parts)
     if rank == 0:
         say_what_is_cut(manifest, config.max_objs)
+    first_epoch, first_batch = divmod(first_step, steps)
     maker = SampleMaker(
+        config,
+        task,
         # Those that the conversion has taken.
         decoder(config.image_backend, manifest.turn_by_exif, take_damaged=True),
-        augment.colour_statistics(config),
-        augment.GeometryAugmentation(
-            config.rand_crop, config.shift, config.scale, config.aug_rot, config.rotate,
-            config.flip_prop,
-        ),
-        config.color_aug,
-        (config.input_res_train[0], config.input_res_train[1]),
-        (config.output_res[0], config.output_res[1]),
-        config.max_objs,
-        seed,
-        rank,
-        str(mindrecord_dir / prefix),
-        *divmod(first_step, steps),
+        name=str(mindrecord_dir / prefix),
+        seed=seed,
+        rank=rank,
+        first_epoch=first_epoch,
+        first_batch=first_batch,
         # One more than workers, as some wait for Python's lock when MindSpore hands files over.
-        ThreadPoolExecutor(workers + 1, initializer=geometry.use_exact_warp),
-    )  # fmt: skip
+        pool=ThreadPoolExecutor(workers + 1, initializer=geometry.use_exact_warp),
+    )
     cv2.setNumThreads(1)  # the loader's own threads take the cores
     ds.config.set_seed(seed)
     dataset = ds.MindDataset(

@@ -118,13 +118,13 @@ def load_manifest(mindrecord_dir: Path, prefix: str) -> Manifest:
 
 
 def read_manifest(mindrecord_dir: Path, prefix: str, class_names: Sequence[str]) -> Manifest:
-    """`load_manifest`, and the check that the set was converted for these categories.
+    """`load_manifest`, and the check that the set was converted for these categories, if any.
 
     Raises:
         UserError: as `load_manifest`, or the categories are others.
     """
     manifest = load_manifest(mindrecord_dir, prefix)
-    if manifest.class_names != list(class_names):
+    if class_names and manifest.class_names != list(class_names):
         raise UserError(
             f"{manifest_path(mindrecord_dir, prefix)}: was converted for "
             f"{len(manifest.class_names)} categories ({', '.join(manifest.class_names[:3])}, ...), "

@@ -1,17 +1,19 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Making the object table; its columns are in `src.model_utils.object_columns`."""
+"""Making the object table; its columns are in `src.tasks.columns`."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from src.model_utils.object_columns import (
+from src.tasks.columns import (
     CENTRE_X,
     CENTRE_Y,
     CLASS,
     HEIGHT,
     OFFSET_X,
     OFFSET_Y,
+    POINTS_OF_OBJECT,
     RADIUS,
-    ROW_LENGTH,
     WIDTH,
 )
 
@@ -35,9 +37,12 @@ def object_tables(
     boxes: np.ndarray,
     classes: np.ndarray,
     image: np.ndarray,
+    *,
     images: int,
-    output_size: tuple[int, int],
+    grid_size: Sequence[int],
     max_objs: int,
+    min_overlap: float = 0.7,
+    points: np.ndarray | None = None,
 ) -> np.ndarray:
     """Builds the tables of a batch.
 
@@ -46,15 +51,19 @@ def object_tables(
         classes: (n,) class indices.
         image: (n,) place in the batch of each box's image, ascending.
         images: B.
-        output_size: (h, w) of the output grid.
+        grid_size: (h, w) of the output grid.
         max_objs: rows of a table; objects beyond are left out.
+        min_overlap: as of `gaussian_radius`.
+        points: (n,J,3) x, y on the output grid and visible of the objects' points, if any.
 
     Returns:
-        float32 (B, max_objs, 8). An object is dropped when a side vanishes after clipping.
+        float32 (B, max_objs, 8+3J). An object is dropped when a side vanishes after clipping.
     """
-    tables = np.zeros((images, max_objs, ROW_LENGTH), np.float32)
+    points = np.zeros((len(boxes), 0)) if points is None else points.reshape(len(boxes), -1)
+    row_length = POINTS_OF_OBJECT + points.shape[1]
+    tables = np.zeros((images, max_objs, row_length), np.float32)
     tables[:, :, CLASS] = -1
-    height, width = output_size
+    height, width = grid_size
     clipped = np.clip(boxes, 0, [width - 1, height - 1, width - 1, height - 1])
     sides = clipped[:, 2:] - clipped[:, :2]
     kept = np.flatnonzero((sides > 0).all(axis=1))
@@ -66,19 +75,20 @@ def object_tables(
     centres = ((clipped[kept, :2] + clipped[kept, 2:]) / 2).astype(np.float32)
     cells = np.floor(centres)
     rounded_up = np.ceil(sides)
-    radius = gaussian_radius(rounded_up[:, 1], rounded_up[:, 0])
-    rows = np.empty((len(kept), ROW_LENGTH), np.float32)
+    radius = gaussian_radius(rounded_up[:, 1], rounded_up[:, 0], min_overlap)
+    rows = np.empty((len(kept), row_length), np.float32)
     rows[:, [CENTRE_X, CENTRE_Y]] = cells
     rows[:, [OFFSET_X, OFFSET_Y]] = centres - cells
     rows[:, [WIDTH, HEIGHT]] = sides
     rows[:, RADIUS] = np.floor(np.maximum(radius, 0))
     rows[:, CLASS] = classes[kept]
+    rows[:, POINTS_OF_OBJECT:] = points[kept]
     tables[image[kept], row] = rows
     return tables
 
 
 def table_boxes(table: np.ndarray) -> np.ndarray:
-    """The objects of a table (max_objs, 8) as (n,5): x1 y1 x2 y2 on the output grid, class."""
+    """The objects of a table (max_objs, 8+3J) as (n,5): x1 y1 x2 y2 on the output grid, class."""
     rows = table[table[:, CLASS] >= 0]
     centres = rows[:, [CENTRE_X, CENTRE_Y]] + rows[:, [OFFSET_X, OFFSET_Y]]
     half = rows[:, [WIDTH, HEIGHT]] / 2

@@ -9,9 +9,9 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from src.deploy import mindir_v1
-from src.evaluation.detector import check_finite
 from src.model_utils.files import whole_file
 from src.model_utils.progress import telling
+from src.models.network import check_finite
 
 _TIED_SCORES = 1e-4
 
@@ -27,7 +27,7 @@ def write_mindir(
     """Exports `model`, loads the file back and writes it to `path` if both give the same boxes.
 
     Args:
-        model: images to detections (B,K,6).
+        model: images to detections (B,K,6+3J).
         image_shape: (B,3,H,W).
         dtype: "uint8" or "float32".
         path: file to write, ending in .mindir.
@@ -67,14 +67,15 @@ def write_mindir(
 
 
 def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
-    """Largest difference between two sets of detections (B,K,6), order of equal scores aside.
+    """Largest difference between two sets of detections (B,K,6+3J), order of equal scores aside.
 
     In output-grid pixels; differences of scores count a hundredfold, of classes as they are. Rows
     that tie with the last one kept are compared by score alone: which of them are kept is open.
     """
     if not (np.isfinite(found).all() and np.isfinite(expected).all()):
         return math.inf
-    weights = np.array([1, 1, 1, 1, 100, 1])
+    weights = np.ones(expected.shape[2])
+    weights[4] = 100  # and a point's score as it is
     largest = float(np.abs(found[:, :, 4] - expected[:, :, 4]).max() * weights[4])
     for ours, theirs in zip(found, expected, strict=True):
         # Rows of equal score come in any order: each is compared with the nearest one.

@@ -15,6 +15,7 @@ from src.deploy import mindir_v1
 from src.model_utils.errors import UserError
 from src.model_utils.files import read_regular
 from src.model_utils.progress import telling
+from src.tasks.columns import POINTS_OF_DETECTION
 
 _NUMBERS = {
     TensorProto.FLOAT: "<f4", TensorProto.UINT8: "<u1", TensorProto.INT8: "<i1",
@@ -28,7 +29,7 @@ _REMEDY = "give a file that export.py wrote with the same configuration"
 
 
 def load_mindir(
-    path: Path, image_size: tuple[int, int], colour: np.ndarray
+    path: Path, image_size: tuple[int, int], colour: np.ndarray, points: int = 0
 ) -> tuple[Callable[[Tensor], Tensor], int]:
     """The model of a file that export.py wrote, of either version and either type of input.
 
@@ -36,9 +37,10 @@ def load_mindir(
         path: the MINDIR.
         image_size: (H, W) that its input has to have.
         colour: float32 (3,4), the normalisation of a model that takes normalised images.
+        points: J, of an object.
 
     Returns:
-        A function of uint8 images (B,3,H,W), BGR, that gives detections float32 (B,K,6), and B.
+        A function of uint8 images (B,3,H,W), BGR, that gives detections float32 (B,K,6+3J), and B.
 
     Raises:
         UserError: the file cannot be read, is no such model, or takes images of another size.
@@ -71,8 +73,9 @@ def load_mindir(
             found = model(images)
     except (RuntimeError, ValueError, TypeError, IndexError, KeyError):
         raise UserError(f"{path}: this MindSpore does not load it; {_REMEDY}.") from None
-    if not isinstance(found, Tensor) or found.ndim != 3 or found.shape[::2] != (shape[0], 6):
-        raise UserError(f"{path}: is not a model of detections (B,K,6); {_REMEDY}.")
+    length = POINTS_OF_DETECTION + 3 * points
+    if not isinstance(found, Tensor) or found.ndim != 3 or found.shape[::2] != (shape[0], length):
+        raise UserError(f"{path}: is not a model of detections (B,K,{length}); {_REMEDY}.")
     if types[tensors[0].data_type] == "uint8":
         return model, shape[0]
 

@@ -15,13 +15,11 @@ import pycocotools.cocoeval
 
 from src.data.coco import class_of_category, is_box, is_id, is_marked, read_annotation_file
 from src.model_utils.errors import UserError
+from src.tasks.boxes import TASK as BOXES
 from src.visual.lettering import elided, printable
 
 # pycocotools' order.
-COCO_NUMBERS = (
-    "AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large",
-    "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large",
-)  # fmt: skip
+COCO_NUMBERS = BOXES.numbers
 _ALL_AREAS = 0  # index of COCOeval's area ranges
 _MAX_DETS = [1, 10, 100]  # boxes of an image that COCO's numbers count
 
@@ -65,7 +63,8 @@ def to_results(
 
     Args:
         image_id: COCO's id of the image.
-        boxes: float (n,6), x1 y1 x2 y2 score class in image pixels.
+        boxes: float (n,6+3J), x1 y1 x2 y2 score class, then x y score of each point, in image
+            pixels.
         category_ids: COCO's category id of each class; None if the data set lacks the class, whose
             boxes are then left out.
     """
@@ -76,7 +75,8 @@ def to_results(
             "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
             "score": float(score),
         }
-        for x1, y1, x2, y2, score, class_index in boxes
+        | ({"keypoints": list(map(float, points))} if points else {})
+        for x1, y1, x2, y2, score, class_index, *points in boxes
         if category_ids[int(class_index)] is not None
     ]
 

@@ -21,8 +21,7 @@ from src.model_utils.errors import UserError
 from src.model_utils.parameters import LARGEST_INPUT_SIDE, Config
 from src.model_utils.progress import telling
 from src.model_utils.workers import map_ahead
-from src.models.centernet import HeatMap, with_decode
-from src.models.decode import MaxPool3x3
+from src.models.network import HeatModel, check_finite, with_decode
 
 # uint8 (height, width, 3) BGR, an encoded image, a file, or what gives the first of these.
 Image = np.ndarray | bytes | str | Path | Callable[[], np.ndarray]
@@ -43,7 +42,7 @@ class Detector:
     """Detects objects in images.
 
     Args:
-        model: uint8 images (B,3,H,W) to detections (B,K,6), see `CenterNetDetector`.
+        model: uint8 images (B,3,H,W) to detections (B,K,6+3J), see `WithDecode`.
         input_geometry: how images become network input.
         scales: scales at which each image is detected.
         post_processing: how detections become boxes of the image.
@@ -203,18 +202,6 @@ class Detector:
             ms.set_context(mode=before)
 
 
-def check_finite(boxes: Iterable[np.ndarray]) -> None:
-    """Raises UserError if a number in a network's boxes is not finite.
-
-    `Decode` makes it so if one in its heads is not: finite weights may overflow.
-    """
-    if not all(np.isfinite(found).all() for found in boxes):
-        raise UserError(
-            "the network's boxes are not finite: its weights are damaged or of a training that "
-            "diverged; give an earlier checkpoint."
-        )
-
-
 def create_detector(config: Config, network: nn.Cell) -> Detector:
     """The configured detector around a network with its weights.
 
@@ -223,17 +210,10 @@ def create_detector(config: Config, network: nn.Cell) -> Detector:
     """
     dataset, evaluation = config.dataset_config, config.eval_config
     colour = normalisation(colour_statistics(dataset))
-    model = with_decode(
-        network, config.net_config, dataset.num_classes, evaluation.K, colour, evaluation.flip_test
-    )
-    heat_model = HeatMap(network, colour, not config.net_config.mse_loss)
-    is_cpu = ms.get_context("device_target") == "CPU"
-    if evaluation.keep_res and is_cpu:
-        # Operator by operator a slice copies: a pool, exact on a CPU, takes a sixth of the time.
-        model.decode.largest = MaxPool3x3()
-    return detector_of(
-        config, model, evaluation.keep_res, evaluation.keep_res and is_cpu, heat_model=heat_model
-    )
+    eager = evaluation.keep_res and ms.get_context("device_target") == "CPU"
+    model = with_decode(network, config, colour, evaluation.flip_test, pools=eager)
+    heat_model = HeatModel(network, colour, not config.net_config.mse_loss)
+    return detector_of(config, model, evaluation.keep_res, eager, heat_model=heat_model)
 
 
 def detector_of(
@@ -248,7 +228,7 @@ def detector_of(
 
     Args:
         config: sections dataset_config, net_config and eval_config are read.
-        model: uint8 images (B,3,H,W) to detections (B,K,6).
+        model: uint8 images (B,3,H,W) to detections (B,K,6+3J).
         keep_res: instead of the configured one.
         eager, heat_model: see `Detector`.
         batch_size: of the model; None for the configured one.

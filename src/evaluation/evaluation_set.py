@@ -14,12 +14,13 @@ from src.data.coco import (
     class_of_category,
     read_annotation_file,
     read_records,
+    with_named_classes,
 )
 from src.data.images import ImageFault, Oddity, decoder, examined, read_file
 from src.data.notes import Notes, note_image, note_large_images, note_unfindable_objects
 from src.evaluation.coco_results import category_ids
 from src.model_utils.errors import UserError
-from src.model_utils.parameters import DatasetConfig
+from src.model_utils.parameters import Config, DatasetConfig
 from src.model_utils.workers import map_ahead, worker_count
 
 
@@ -37,6 +38,17 @@ class EvaluationSet:
     category_ids: list[int | None]
     listed: int
     left_out: int
+
+
+def with_classes(config: Config, data_dir: Path) -> Config:
+    """The configuration with the classes of the validation annotations, if it names none.
+
+    Raises:
+        UserError: as `read_annotation_file`, or a category has no name.
+    """
+    if config.dataset_config.coco_classes:
+        return config
+    return with_named_classes(config, data_dir / config.dataset_config.val_annotation)
 
 
 def read_evaluation_set(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.data import geometry
+from src.tasks.columns import POINTS_OF_DETECTION
 
 _SOFT_NMS_SIGMA = 0.5
 _SOFT_NMS_THRESHOLD = 0.001
@@ -26,11 +27,12 @@ class PostProcessing:
         """Brings detections back to the image, merges scales and keeps the best `k`.
 
         Args:
-            detections: for each scale float32 (K,6) on the output grid.
+            detections: for each scale float32 (K,6+3J) on the output grid.
             affines: for each scale the affine (2,3) from image to network input.
 
         Returns:
-            float32 (n,6), n ≤ k, best first: x1 y1 x2 y2 score class in image pixels.
+            float32 (n,6+3J), n ≤ k, best first: x1 y1 x2 y2 score class, then x y score of each
+            point, in image pixels.
         """
         merged = np.concatenate(
             [
@@ -45,14 +47,19 @@ class PostProcessing:
 
 
 def to_image(detections: np.ndarray, affine: np.ndarray, down_ratio: int) -> np.ndarray:
-    """Detections (K,6) from the output grid to the pixels of the image that `affine` warped.
+    """Detections (K,6+3J) from the output grid to the pixels of the image that `affine` warped.
 
     Corner by corner: a box predicted with a negative side keeps it, as in the original.
     """
     back = geometry.inverted(affine)
-    corners = detections[:, :4].astype(np.float64).reshape(-1, 2, 2) * down_ratio
+
+    def to_pixels(places: np.ndarray) -> np.ndarray:
+        return places.astype(np.float64) * down_ratio @ back[:, :2].T + back[:, 2]
+
     moved = detections.copy()
-    moved[:, :4] = (corners @ back[:, :2].T + back[:, 2]).reshape(-1, 4)
+    moved[:, :4] = to_pixels(detections[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
+    points = moved[:, POINTS_OF_DETECTION:].reshape(len(moved), -1, 3)  # a view
+    points[:, :, :2] = to_pixels(points[:, :, :2])
     return moved
 
 
@@ -68,10 +75,10 @@ def soft_nms(
     as in the code that CenterNet's results were made with. All classes are done in one pass.
 
     Args:
-        detections: float (n,6), x1 y1 x2 y2 score class.
+        detections: float (n,6+3J), x1 y1 x2 y2 score class, then what else there is.
 
     Returns:
-        The rescored boxes, best first: float (m,6), m ≤ n.
+        The rescored boxes, best first: float (m,6+3J), m ≤ n.
     """
     boxes, scores, classes = detections[:, :4], detections[:, 4].copy(), detections[:, 5]
     decay = np.exp(-(_iou(boxes.astype(np.float64)) ** 2) / sigma)

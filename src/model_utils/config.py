@@ -1,8 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Configuration: default_config.yaml, an overlay on top of it, then the command line.
+"""The configuration of a program: default_config.yaml, overlays on top of it, the command line.
 
-default_config.yaml says every value, its meaning and its choices; `src.model_utils.parameters` says
-the types and bounds. Nothing is read until `load_config` is called.
+`src.model_utils.parameters` says every parameter. Nothing is read until `load_config` is called.
 """
 
 import argparse
@@ -12,15 +11,18 @@ import re
 import reprlib
 import sys
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import ValidationError
+from pydantic.fields import FieldInfo
 
 from src.model_utils.errors import UserError
 from src.model_utils.files import read_text
+from src.model_utils.networks import NETWORKS
+from src.model_utils.parameter_types import Section
 from src.model_utils.parameters import Config
 
 DEFAULT_CONFIG_PATH = Path(__file__).resolve().parents[2] / "default_config.yaml"
@@ -93,80 +95,171 @@ _YamlLoader.add_implicit_resolver(
 
 
 def load_config(description: str, arguments: Sequence[str] | None = None) -> Config:
-    """Reads default_config.yaml, the overlay `--config_path`, then the command line.
+    """Reads default_config.yaml, the overlay `--config_path` and those below it, the command line.
 
     Args:
         description: first lines of `--help`: what the program does.
         arguments: the command line without the program's name; None takes the process's own.
 
     Raises:
-        UserError: an unknown or misspelt parameter, a value of a wrong type, out of its bounds or
-            not among its choices, an unreadable file.
+        UserError: an unknown or misspelt parameter, one of another network than the chosen one, a
+            value of a wrong type, out of its bounds or not among its choices, an unreadable file.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    values, helps, choices = _read_yaml(DEFAULT_CONFIG_PATH, documents=3)
-    overlay_path, options, unknown = _parse_arguments(
-        description, arguments, values, helps, choices
-    )
-    origin = str(DEFAULT_CONFIG_PATH)
-    if overlay_path:
-        beside = (
-            DEFAULT_CONFIG_PATH.parent / overlay_path
-        )  # ModelArts starts in a folder of its own
-        if not Path(overlay_path).exists() and beside.exists():
-            overlay_path = str(beside)
-        origin = overlay_path
-        (overlay,) = _read_yaml(Path(overlay_path), documents=1)
-        _merge(values, overlay, overlay_path)
-    for name, text in options.items():
-        *sections, last = name.split(".")
-        group = values
-        for section in sections:
-            group = group[section]
-        group[last] = _parse_value(text, _field_type(name))
-    if unknown and values["enable_modelarts"] is True:
+    overlay_path, options, unknown = _parse_arguments(description, arguments)
+    given = _Given()
+    given.add(_read_yaml(DEFAULT_CONFIG_PATH), str(DEFAULT_CONFIG_PATH))
+    given.leave_out_defaults()
+    for path in _overlays(overlay_path):
+        tree = _read_yaml(path)
+        tree.pop("base", None)
+        given.add(tree, str(path))
+    given.add(_nested(options), "command line", are_texts=True)
+    config = validated(given.values, given.origins)
+    if unknown and config.enable_modelarts:
         print(f"ignored what ModelArts adds to the command line: {' '.join(unknown)}")
+    elif unknown and not unknown[0].startswith("--"):
+        raise UserError(
+            f"command line: {unknown[0]!r} belongs to no --parameter; --help lists them."
+        )
     elif unknown:
         name = unknown[0].lstrip("-").partition("=")[0]
-        if not unknown[0].startswith("--"):
+        raise UserError(f"command line: {_unknown(name, given.network)}")
+    return config
+
+
+class _Given:
+    """What files and the command line say, each over those before it.
+
+    values, origins: by the parameters' names what is given, and where.
+    network: net_config.network so far.
+    """
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.origins: dict[str, str] = {}
+        self.network = next(iter(NETWORKS))
+
+    def add(self, tree: dict[str, Any], origin: str, are_texts: bool = False) -> None:
+        """Takes what one source says; `are_texts` of a command line, read by their parameter."""
+        net = tree.get("net_config")
+        named = net.get("network", self.network) if isinstance(net, dict) else self.network
+        if not isinstance(named, str) or named not in NETWORKS:
+            wanted = ", ".join(NETWORKS)
             raise UserError(
-                f"command line: {unknown[0]!r} belongs to no --parameter; --help lists them."
+                f"{origin}: net_config.network is {shown_short(named)}; choose one of {wanted}."
             )
-        raise UserError(f"command line: {_unknown(name, values)}")
-    for name, allowed in leaves(choices):
-        value = _get(values, name)
-        if value not in allowed:
-            wanted = ", ".join(map(str, allowed))
-            raise UserError(
-                f"{_origin(name, options, origin)}: {name} is {shown_short(value)}; choose one "
-                f"of {wanted}."
-            )
+        if named != self.network:  # a network has no parameters of another
+            self.network = named
+            known = parameters(named)
+            self.values = {name: value for name, value in self.values.items() if name in known}
+            self.origins = {name: self.origins[name] for name in self.values}
+        self._take(tree, origin, are_texts, "")
+
+    def _take(self, tree: dict[str, Any], origin: str, are_texts: bool, prefix: str) -> None:
+        known = parameters(self.network)
+        for last, value in tree.items():
+            name = f"{prefix}{last}"
+            if name in known:
+                value = _parsed(value, known[name]) if are_texts else value
+                if isinstance(value, str) and not _is_text(value):
+                    raise UserError(
+                        f"{origin}: {name} is {value!r}, which no file name or text can hold."
+                    )
+                if value is not None or known[name].default is not None:
+                    self.values[name], self.origins[name] = value, origin
+            elif not any(other.startswith(f"{name}.") for other in known):
+                raise UserError(f"{origin}: {_unknown(name, self.network)}")
+            elif not isinstance(value, dict):
+                raise UserError(f"{origin}: {name} is a section; give its parameters below it.")
+            else:
+                self._take(value, origin, are_texts, f"{name}.")
+
+    def leave_out_defaults(self) -> None:
+        """Forgets what is given as it would be anyway."""
+        for name, parameter in parameters(self.network).items():
+            if self.values.get(name) == parameter.get_default(call_default_factory=True):
+                self.values.pop(name, None)
+                self.origins.pop(name, None)
+
+
+def validated(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
+    """The configuration with these values; all others are as they are by default.
+
+    Args:
+        values: by the parameters' names, as train_config.batch_size.
+        origins: where they are given, by the names of those that are; the configuration keeps it.
+
+    Raises:
+        UserError: a value is none that its parameter can have, or some do not fit together.
+    """
+    network = values.get("net_config.network", next(iter(NETWORKS)))
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(_nested({"net_config.network": network, **values}))
     except ValidationError as error:
-        raise UserError(_first_problem(error, options, origin)) from None
+        raise UserError(_first_problem(error, origins)) from None
+    config.origins.update(origins)
+    return config
 
 
-def _first_problem(error: ValidationError, options: dict[str, str], origin: str) -> str:
+def parameters(network: str) -> dict[str, FieldInfo]:
+    """All parameters by their names, those of `network` in net_config."""
+    return dict(_fields(Config, network, ""))
+
+
+def _fields(section: type[Section], network: str, prefix: str) -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in section.model_fields.items():
+        kind = NETWORKS[network] if name == "net_config" else field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            yield from _fields(kind, network, f"{prefix}{name}.")
+        else:
+            yield prefix + name, field
+
+
+def _nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"a.b": 1} as {"a": {"b": 1}}."""
+    tree: dict[str, Any] = {}
+    for name, value in values.items():
+        *sections, last = name.split(".")
+        group = tree
+        for section in sections:
+            group = group.setdefault(section, {})
+        group[last] = value
+    return tree
+
+
+def _overlays(path: str) -> list[Path]:
+    """The overlay and, before it, those that it lies on: `base`, relative to its folder."""
+    if not path:
+        return []
+    # ModelArts starts in a folder of its own.
+    beside = DEFAULT_CONFIG_PATH.parent / path
+    found = [Path(path) if Path(path).exists() or not beside.exists() else beside]
+    while base := _read_yaml(found[0]).get("base"):
+        if not isinstance(base, str) or not _is_text(base):
+            raise UserError(f"{found[0]}: base is {shown_short(base)}; give the name of a file.")
+        below = found[0].parent / base
+        if below.resolve() in {above.resolve() for above in found}:
+            raise UserError(f"{found[0]}: base is {base}, which lies on this file itself.")
+        found.insert(0, below)
+    return found
+
+
+def _first_problem(error: ValidationError, origins: Mapping[str, str]) -> str:
     problem = error.errors()[0]
-    name = ".".join(part for part in problem["loc"] if isinstance(part, str))
-    message = problem["msg"].removeprefix("Value error, ")
-    if problem["type"] == "missing":
-        return f"{DEFAULT_CONFIG_PATH}: {name} is missing; put it back."
+    place = [part for part in problem["loc"] if isinstance(part, str) and part not in NETWORKS]
+    name, message = ".".join(place), problem["msg"].removeprefix("Value error, ")
     if problem["type"] == "value_error":  # several values that do not fit together
-        where = f"{origin} and command line" if options else origin
+        where = " and ".join(dict.fromkeys(origins.values())) or DEFAULT_CONFIG_PATH
         return f"{where}: {message}."
-    return (
-        f"{_origin(name, options, origin)}: {name} is {shown_short(problem['input'])}: "
-        f"{message[:1].lower()}{message[1:]}."
-    )
+    where = f"{origins.get(name, DEFAULT_CONFIG_PATH)}: {name} is {shown_short(problem['input'])}"
+    if problem["type"] == "literal_error":
+        wanted = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "")
+        return f"{where}; choose one of {wanted}."
+    return f"{where}: {message[:1].lower()}{message[1:]}."
 
 
-def _origin(name: str, options: dict[str, str], origin: str) -> str:
-    return "command line" if name in options else origin
-
-
-def _read_yaml(path: Path, documents: int) -> list[dict[str, Any]]:
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         parts = list(yaml.load_all(read_text(path), Loader=_YamlLoader))  # a SafeLoader
     except OSError as error:
@@ -178,27 +271,9 @@ def _read_yaml(path: Path, documents: int) -> list[dict[str, Any]]:
     except RecursionError:
         raise UserError(f"{path}: is nested too deeply for a file of parameters.") from None
     parts = [part if part is not None else {} for part in parts] or [{}]
-    if len(parts) != documents or not all(isinstance(part, dict) for part in parts):
-        raise UserError(f"{path}: should hold {documents} YAML mapping(s) of parameters.")
-    return parts
-
-
-def _merge(values: dict[str, Any], overlay: dict[str, Any], path: str, prefix: str = "") -> None:
-    for name, value in overlay.items():
-        if name not in values:
-            raise UserError(f"{path}: {_unknown(f'{prefix}{name}', values, prefix)}")
-        if isinstance(values[name], dict):
-            if not isinstance(value, dict):
-                raise UserError(
-                    f"{path}: {prefix}{name} is a section; give its parameters below it."
-                )
-            _merge(values[name], value, path, f"{prefix}{name}.")
-        else:
-            if isinstance(value, str) and not _is_text(value):
-                raise UserError(
-                    f"{path}: {prefix}{name} is {value!r}, which no file name or text can hold."
-                )
-            values[name] = value
+    if len(parts) != 1 or not isinstance(parts[0], dict):
+        raise UserError(f"{path}: should hold one YAML mapping of parameters.")
+    return parts[0]
 
 
 def _is_text(value: str) -> bool:
@@ -208,9 +283,11 @@ def _is_text(value: str) -> bool:
         return False
 
 
-def _unknown(name: str, values: dict[str, Any], prefix: str = "") -> str:
-    known = [prefix + leaf for leaf, _ in leaves(values)]
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+def _unknown(name: str, network: str) -> str:
+    for other in NETWORKS:
+        if name in parameters(other):
+            return f"{name} is a parameter of the network {other}, not of {network}; leave it out"
+    nearest = difflib.get_close_matches(name, parameters(network), n=1, cutoff=0.5)
     advice = f"did you mean {nearest[0]}?" if nearest else "--help lists the known ones."
     return f"unknown parameter {name}; {advice}"
 
@@ -221,11 +298,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parse_arguments(
-    description: str,
-    arguments: Sequence[str],
-    values: dict[str, Any],
-    helps: dict[str, Any],
-    choices: dict[str, Any],
+    description: str, arguments: Sequence[str]
 ) -> tuple[str, dict[str, str], list[str]]:
     """The overlay's path, the values of the parameters given, and what is not known."""
     parser = _Parser(
@@ -239,25 +312,32 @@ def _parse_arguments(
         "--config_path", metavar="FILE", default="",
         help="overlay on default_config.yaml, such as configs/resnet18.yaml",
     )  # fmt: skip
-    groups = {"": parser.add_argument_group("parameters")}
-    allowed = dict(leaves(choices))
-    for name, value in leaves(values):
-        section = name.rpartition(".")[0]
-        if section not in groups:
-            groups[section] = parser.add_argument_group(section)
-        text = f"{_get(helps, name)} [{shown(value)}]".replace("%", "%%")
-        metavar = "|".join(map(str, allowed[name])) if name in allowed else _type_name(name)
-        # A boolean alone, --verify, is --verify true.
-        value_alone = "true" if _field_type(name) is bool else _VALUES_ALONE.get(name)
-        alone = {"nargs": "?", "const": value_alone} if value_alone else {}
-        flags = [f"--{flag}" for flag in (name, _ALIASES.get(name)) if flag]
-        groups[section].add_argument(*flags, dest=name, metavar=metavar, help=text, **alone)
+    groups: dict[str, Any] = {}
+    seen: set[str] = set()
+    for network in NETWORKS:
+        own = parameters(network)
+        for name in [name for name in own if name not in seen]:
+            seen.add(name)
+            section = name.rpartition(".")[0] or "parameters"
+            if name.startswith("net_config.") and network != next(iter(NETWORKS)):
+                section = f"net_config of the network {network}"
+            if section not in groups:
+                groups[section] = parser.add_argument_group(section)
+            parameter = own[name]
+            text = f"{parameter.description} [{shown_default(parameter)}]".replace("%", "%%")
+            # A boolean alone, --verify, is --verify true.
+            alone = "true" if parameter.annotation is bool else _VALUES_ALONE.get(name)
+            nargs = {"nargs": "?", "const": alone} if alone else {}
+            flags = [f"--{flag}" for flag in (name, _ALIASES.get(name)) if flag]
+            metavar = _metavar(parameter)
+            groups[section].add_argument(*flags, dest=name, metavar=metavar, help=text, **nargs)
     known, unknown = parser.parse_known_args(arguments)
     options = vars(known)
     return options.pop("config_path"), options, unknown
 
 
-def leaves(group: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(group: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """{"a": {"b": 1}} as ("a.b", 1)."""
     for name, value in group.items():
         if isinstance(value, dict):
             yield from leaves(value, f"{prefix}{name}.")
@@ -265,21 +345,16 @@ def leaves(group: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield prefix + name, value
 
 
-def _get(group: dict[str, Any], name: str) -> Any:
-    for part in name.split("."):
-        group = group[part]
-    return group
+def choices(parameter: FieldInfo) -> tuple[Any, ...]:
+    """The values that a parameter can have, if they are a few."""
+    is_choice = typing.get_origin(parameter.annotation) is Literal
+    return typing.get_args(parameter.annotation) if is_choice else ()
 
 
-def _field_type(name: str) -> Any:
-    model: Any = Config
-    for part in name.split("."):
-        model = model.model_fields[part].annotation
-    return model
-
-
-def _type_name(name: str) -> str:
-    kind = typing.get_origin(_field_type(name)) or _field_type(name)
+def _metavar(parameter: FieldInfo) -> str:
+    if found := choices(parameter):
+        return "|".join(map(str, found))
+    kind = typing.get_origin(parameter.annotation) or parameter.annotation
     return {str: "TEXT", int: "N", float: "X", bool: "true|false", list: "[...]"}[kind]
 
 
@@ -288,16 +363,22 @@ def shown_short(value: Any) -> str:
     return _SHORT.repr(value)
 
 
-def shown(value: Any) -> str:
+def shown_default(parameter: FieldInfo) -> str:
+    """What a parameter is where it is not given, in a few words."""
+    return "derived" if parameter.default is None else _shown(parameter.default)
+
+
+def _shown(value: Any) -> str:
     if isinstance(value, list):
-        text = ", ".join(map(shown, value))
+        text = ", ".join(map(_shown, value))
         return f"[{text[:40]}...]" if len(text) > 60 else f"[{text}]"
     return str(value).lower() if isinstance(value, bool) else str(value) or '""'
 
 
-def _parse_value(text: str, kind: Any) -> Any:
+def _parsed(text: str, parameter: FieldInfo) -> Any:
     """The value that `text` stands for in YAML; text parameters take it as it is."""
-    if kind is str:
+    kind = parameter.annotation
+    if kind is str or (choices(parameter) and isinstance(choices(parameter)[0], str)):
         return text
     try:
         loader = _YamlLoader(text)

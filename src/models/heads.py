@@ -1,6 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Prediction heads: for each, a 3×3 convolution, ReLU and a 1×1 convolution."""
 
+from dataclasses import dataclass
+
 from mindspore import Tensor, nn
 from mindspore.common.initializer import HeUniform, Normal
 
@@ -11,36 +13,33 @@ from src.models.layers import conv
 _HEAT_MAP_BIAS = -2.19
 
 
-def _head(in_channels: int, head_conv: int, channels: int, is_heat_map: bool) -> nn.SequentialCell:
-    init = HeUniform(5**0.5) if is_heat_map else Normal(0.001)
-    bias = _HEAT_MAP_BIAS if is_heat_map else 0.0
-    return nn.SequentialCell(
-        conv(in_channels, head_conv, 3, has_bias=True, weight_init=init),
-        nn.ReLU(),
-        conv(head_conv, channels, 1, has_bias=True, weight_init=init, bias_init=bias),
-    )
+@dataclass(frozen=True)
+class Head:
+    """A head's name, its channels, and whether they are heat maps."""
+
+    name: str
+    channels: int
+    is_heat: bool = False
 
 
 class Heads(nn.Cell):
-    """The heads hm (C channels, logits), wh (2, or 2·C by category) and, if wanted, reg (2)."""
+    """A head a row of `heads`: features (B,C,h,w) to maps (B,·,h,w) in the same order."""
 
-    def __init__(
-        self,
-        in_channels: int,
-        head_conv: int,
-        num_classes: int,
-        cat_spec_wh: bool,
-        reg_offset: bool,
-    ) -> None:
+    def __init__(self, in_channels: int, head_conv: int, heads: list[Head]) -> None:
         super().__init__()
-        wh_channels = 2 * num_classes if cat_spec_wh else 2
-        self.hm = _head(in_channels, head_conv, num_classes, is_heat_map=True)
-        self.wh = _head(in_channels, head_conv, wh_channels, is_heat_map=False)
-        self.reg_offset = reg_offset
-        if reg_offset:
-            self.reg = _head(in_channels, head_conv, 2, is_heat_map=False)
+        for head in heads:
+            init = HeUniform(5**0.5) if head.is_heat else Normal(0.001)
+            bias = _HEAT_MAP_BIAS if head.is_heat else 0.0
+            layers = nn.SequentialCell(
+                conv(in_channels, head_conv, 3, has_bias=True, weight_init=init),
+                nn.ReLU(),
+                conv(head_conv, head.channels, 1, has_bias=True, weight_init=init, bias_init=bias),
+            )
+            self.insert_child_to_cell(head.name, layers)
+        self.heads = [getattr(self, head.name) for head in heads]
 
-    def construct(self, x: Tensor) -> tuple[Tensor, ...]:
-        if self.reg_offset:
-            return self.hm(x), self.wh(x), self.reg(x)
-        return self.hm(x), self.wh(x)
+    def construct(self, features: Tensor) -> tuple[Tensor, ...]:
+        maps = ()
+        for head in self.heads:
+            maps += (head(features),)
+        return maps

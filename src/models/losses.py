@@ -1,27 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Losses of CenterNet (Objects as Points, equations 1 to 4)."""
 
-from dataclasses import dataclass
-
 import mindspore as ms
 from mindspore import Tensor, nn, ops
-
-from src.models.layers import ApplyColour, RowsAt
-from src.models.targets import Targets
-
-
-@dataclass(frozen=True)
-class LossOptions:
-    """Weights and variants of the loss; see net_config in default_config.yaml."""
-
-    hm_weight: float
-    wh_weight: float
-    off_weight: float
-    mse_loss: bool
-    reg_loss: str
-    reg_norm: str
-    dense_wh: bool
-    cat_spec_wh: bool
 
 
 class FocalLoss(nn.Cell):
@@ -76,60 +57,3 @@ class RegressionLoss(nn.Cell):
                 difference < 1.0, 0.5 * difference * difference, difference - 0.5
             )
         return difference.sum() / (self.per_coordinate * weight.sum() + 1e-4)
-
-
-# The parts of the loss, in the order in which `CenterNetLoss` gives them.
-LOSSES = ("hm_loss", "wh_loss", "off_loss")
-
-
-class CenterNetLoss(nn.Cell):
-    """The network with its training loss: images and object tables in, losses out.
-
-    Args:
-        network: gives hm logits (B,C,h,w), wh (B,2,h,w) and, if it regresses offsets, reg.
-        num_classes: C.
-        output_size: (h, w).
-        options: weights and variants.
-    """
-
-    def __init__(
-        self, network: nn.Cell, num_classes: int, output_size: tuple[int, int], options: LossOptions
-    ) -> None:
-        super().__init__()
-        self.network = network
-        self.options = options
-        self.apply_colour = ApplyColour()
-        self.targets = Targets(
-            num_classes, output_size, options.mse_loss, options.dense_wh, options.cat_spec_wh
-        )
-        self.hm_loss = nn.MSELoss() if options.mse_loss else FocalLoss()
-        self.regression_loss = RegressionLoss(options.reg_loss, options.reg_norm)
-        self.rows_at, self.transpose, self.cast = RowsAt(), ops.Transpose(), ops.Cast()
-        self.zero = Tensor(0.0, ms.float32)
-
-    def construct(
-        self, image: Tensor, colour: Tensor, objects: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Loss of a batch.
-
-        Args:
-            image: uint8 (B,H,W,3) BGR. colour: float32 (B,3,4). objects: float32 (B,N,8).
-
-        Returns:
-            The weighted total and its unweighted parts hm, wh and off: float32 scalars.
-        """
-        heads = self.network(self.apply_colour(self.transpose(image, (0, 3, 1, 2)), colour))
-        heads = [self.cast(head, ms.float32) for head in heads]  # they may come in float16
-        hm, cell, mask, reg, wh, wh_weight = self.targets(objects)
-        hm_loss = self.hm_loss(heads[0], hm)
-        predicted = heads[1] if self.options.dense_wh else self.rows_at(heads[1], cell)
-        wh_loss = self.regression_loss(predicted, wh, wh_weight)
-        off_loss = self.zero
-        if len(heads) == 3:
-            off_loss = self.regression_loss(self.rows_at(heads[2], cell), reg, mask)
-        loss = (
-            self.options.hm_weight * hm_loss
-            + self.options.wh_weight * wh_loss
-            + self.options.off_weight * off_loss
-        )
-        return loss, hm_loss, wh_loss, off_loss

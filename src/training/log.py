@@ -121,9 +121,7 @@ class TrainingLog(Callback):
             self._epoch_start, self._epoch_step = now, step
 
     def _record_step(self, step: int, now: float, outputs: tuple[Tensor, ...]) -> None:
-        # The step's outputs: the loss, its parts, whether it overflowed, its scale.
-        losses = [output.asnumpy().item() for output in outputs[:-2]]
-        overflow, scale = (output.asnumpy().item() for output in outputs[-2:])
+        losses, overflow, scale = (output.asnumpy().tolist() for output in outputs)
         used = min(int(self._optimizer.global_step.asnumpy().item()), len(self._rates)) - 1
         epoch = math.ceil(step / self._plan.steps_per_epoch)
         steps = step - self._line_step

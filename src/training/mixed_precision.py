@@ -15,7 +15,7 @@ _FULL_PRECISION = {"O2": (nn.BatchNorm2d, DeformableConv), "O3": (nn.BatchNorm2d
 def set_precision(network: nn.Cell, level: str, device_target: str) -> None:
     """Makes the cells of `network` compute in float16, its parameters stay float32.
 
-    Targets and losses stand outside the network: `CenterNetLoss` takes its heads back to float32.
+    Targets and losses stand outside the network: `WithLoss` takes its maps back to float32.
     `mindspore.amp.auto_mixed_precision` would wrap each BatchNorm in a cell and so rename its
     parameters, and checkpoints go by these names.
 

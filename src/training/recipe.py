@@ -10,13 +10,13 @@ import mindspore as ms
 from mindspore import nn
 
 from src.data.loader import create_train_dataset, steps_per_epoch
-from src.data.mindrecord import read_manifest, reading
+from src.data.mindrecord import manifest_path, read_manifest, reading
 from src.model_utils.device_adapter import Device
+from src.model_utils.facts import with_facts
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
-from src.models.centernet import create_network, with_loss
-from src.models.deformable import chosen_form
-from src.models.losses import LOSSES
+from src.models.network import create_network, with_loss
+from src.tasks import TASKS
 from src.training import resume
 from src.training.counting import CountFrom, Plan, steps_between_returns
 from src.training.evaluating import Evaluate, PeriodicEvaluation, evaluated_weights
@@ -40,7 +40,7 @@ from src.training.schedule_check import schedule_problems
 from src.training.step import TrainStep, step_options
 from src.training.stopping import StopAt, StopAtBadSteps, StopOnSignal
 from src.weights import checkpoints
-from src.weights.load import load_for_fine_tuning
+from src.weights.load import configured_to_train, load_for_fine_tuning, read_weights
 
 
 def train(config: Config, device: Device, create_evaluation: Callable[[nn.Cell], Evaluate]) -> None:
@@ -57,7 +57,7 @@ def train(config: Config, device: Device, create_evaluation: Callable[[nn.Cell],
         OSError: the last checkpoint cannot be written.
         SystemExit: SIGTERM or SIGINT has stopped the training: 143 or 130.
     """
-    data, net, recipe = config.dataset_config, config.net_config, config.train_config
+    task = TASKS[config.task]
     is_first = device.rank == 0  # of several processes it alone writes, evaluates and tells
 
     # Before anything is drawn: so every device has the same first weights.
@@ -66,15 +66,30 @@ def train(config: Config, device: Device, create_evaluation: Callable[[nn.Cell],
     # How long the training is and where this run begins. That comes first, as the data begin behind
     # the batches that are done, and a training that goes on takes no other weights.
     mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
-    images = read_manifest(mindrecord_dir, prefix, data.coco_classes).images
+    recipe = config.train_config
+    manifest = read_manifest(mindrecord_dir, prefix, config.dataset_config.coco_classes)
+    if not config.dataset_config.coco_classes:
+        facts = {"dataset_config.coco_classes": manifest.class_names}
+        config = with_facts(config, facts, manifest_path(mindrecord_dir, prefix))
+    images = manifest.images
     epoch = steps_per_epoch(images, recipe.batch_size, device.rank_size)
     wanted_steps = config.train_steps if config.train_steps > 0 else epoch * config.epoch_size
     beginning = resume.begin(config, device, epoch)
     start = beginning.at
 
+    # The weights to start from, or to go on with, say how colours come to their network, which the
+    # data are made for.
+    weights = None
+    if beginning.continued:
+        config = configured_to_train(config, beginning.facts, Path(config.resume))
+    elif config.load_checkpoint_path:
+        weights = read_weights(Path(config.load_checkpoint_path))
+        config = configured_to_train(config, weights.facts, weights.path)
+    data, net = config.dataset_config, config.net_config
+
     # The data. The loader draws by (seed, rank, epoch, batch), so that it goes on where it was.
     dataset = create_train_dataset(
-        data, mindrecord_dir, prefix, batch_size=recipe.batch_size, shuffle=config.do_shuffle,
+        data, task, mindrecord_dir, prefix, batch_size=recipe.batch_size, shuffle=config.do_shuffle,
         seed=config.seed, rank=device.rank, rank_size=device.rank_size, first_step=start.step,
     )  # fmt: skip
     if config.visual_image and is_first:
@@ -84,13 +99,12 @@ def train(config: Config, device: Device, create_evaluation: Callable[[nn.Cell],
     # The network and its first weights: those drawn, or those of another training as far as they
     # fit, or those of the one that goes on. float16 is for the network alone: the loss is built
     # around it afterwards, in float32.
-    form = chosen_form(net.deformable)
-    network = create_network(net, data.num_classes, form)
+    network = create_network(config)
     set_precision(network, recipe.amp_level, device.target)
-    if config.load_checkpoint_path and not beginning.continued:
-        load_for_fine_tuning(network, Path(config.load_checkpoint_path), config)
+    if weights:
+        load_for_fine_tuning(network, weights)
     resume.set_first_weights(network, beginning)
-    loss = with_loss(network, net, data.num_classes, tuple(data.output_res))
+    loss = with_loss(network, config)
 
     # A learning rate for every update; batches at the end that fill none are not trained on.
     rates = learning_rates(recipe, wanted_steps, epoch, device.rank_size)
@@ -109,7 +123,7 @@ def train(config: Config, device: Device, create_evaluation: Callable[[nn.Cell],
     # Evaluations have a network of their own: in float32, and in inference mode.
     evaluate = None
     if config.eval_interval > 0 and is_first:
-        evaluated = create_network(net, data.num_classes, form)
+        evaluated = create_network(config)
         evaluate = create_evaluation(evaluated)
 
     if start.step >= total_steps:
@@ -147,7 +161,7 @@ def train(config: Config, device: Device, create_evaluation: Callable[[nn.Cell],
         picture = TrainingPicture(metrics_path, folder / "training.png", plan)
     if config.enable_tensorboard and is_first:
         recorders.append(TensorBoardLog(folder / "tensorboard", start.step))
-    log = TrainingLog(plan, rates, optimizer, LOSSES, recorders)
+    log = TrainingLog(plan, rates, optimizer, task.losses, recorders)
     stopper = StopOnSignal(step, total_steps, keeper and keeper.save)
     bad_steps = evaluation = None
     if recipe.max_bad_steps > 0:

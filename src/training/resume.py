@@ -13,7 +13,7 @@ import math
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from mindspore import Parameter, Tensor, bfloat16, int32, nn, ops
 from src.model_utils.config import leaves, shown_short
 from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError, sentence
+from src.model_utils.facts import Facts, facts_of
 from src.model_utils.files import PARTIAL_PREFIX, make_writable
 from src.model_utils.locks import held
 from src.model_utils.parameters import Config
@@ -79,11 +80,13 @@ class Beginning:
     at: this training's counts, before its first step here.
     continued: the counts of the training that it continues; None if it starts anew.
     stopped: that training; only the first process reads it, for all.
+    facts: what its network was made with, on every process.
     """
 
     at: Progress
     continued: Progress | None = None
     stopped: Stopped | None = None
+    facts: Facts = field(default_factory=dict)
 
 
 def begin(config: Config, device: Device, steps_per_epoch: int) -> Beginning:
@@ -94,8 +97,12 @@ def begin(config: Config, device: Device, steps_per_epoch: int) -> Beginning:
     """
     stopped = find(config.resume, checkpoint_folder(config)) if device.rank == 0 else None
     continued = shared_progress(stopped, device)
+    facts = checkpoints.facts_in(stopped.parameters, stopped.path) if stopped else {}
     return Beginning(
-        start(continued, config, steps_per_epoch, device.rank_size), continued, stopped
+        start(continued, config, steps_per_epoch, device.rank_size),
+        continued,
+        stopped,
+        json.loads(_shared_text(json.dumps(facts), device)),
     )
 
 
@@ -133,7 +140,8 @@ def save(
     """
     fact = json.dumps({**asdict(progress), "config": config.model_dump()})
     parameters = [*network.parameters_and_names(), *_state(step_cell, network)]
-    checkpoints.save(parameters, path, {PROGRESS: fact})
+    facts = {PROGRESS: fact, checkpoints.MODEL: json.dumps(facts_of(config))}
+    checkpoints.save(parameters, path, facts)
 
 
 def check(path: Path, network: nn.Cell, step_cell: TrainStep) -> None:
@@ -257,6 +265,16 @@ def shared_progress(stopped: Stopped | None, device: Device) -> Progress | None:
     shared = _from_first(Tensor(np.array(numbers, np.int32))).asnumpy().tolist()
     counts = dict(zip(_COUNTS, shared, strict=True))
     return Progress(**counts) if counts["step"] >= 0 else None
+
+
+def _shared_text(text: str, device: Device) -> str:
+    """The text of the first process, on every process."""
+    if device.rank_size == 1:
+        return text
+    own = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
+    shared = np.zeros(_from_first(Tensor([len(own)], int32)).asnumpy().item(), np.int32)
+    shared[: len(own)] = own[: len(shared)]
+    return _from_first(Tensor(shared)).asnumpy().astype(np.uint8).tobytes().decode()
 
 
 def told_by_first(is_so: bool, device: Device) -> bool:

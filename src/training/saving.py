@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The checkpoints of a training: what is in their files, when they are written, which are kept."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from mindspore.train import Callback, RunContext
 
 from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
+from src.model_utils.facts import facts_of
 from src.model_utils.parameters import Config
 from src.training import resume
 from src.training.asides import in_one_line, told_if_it_fails
@@ -44,7 +46,8 @@ class Saver:
         resume.save(path, self._network, self._step, progress, self._config)
 
     def save_averages(self, path: Path, steps: int) -> None:
-        checkpoints.save(self._step.ema_weights(self._network), path)
+        facts = {checkpoints.MODEL: json.dumps(facts_of(self._config))}
+        checkpoints.save(self._step.ema_weights(self._network), path, facts)
 
     def save_best(self, steps: int) -> None:
         """Writes what was evaluated: averages alone, else all."""

@@ -102,7 +102,7 @@ class TrainStep(nn.Cell):
     which it is taken in, stop_agreed is true on all of them.
 
     Args:
-        network: images, colour, objects to (loss, hm_loss, wh_loss, off_loss).
+        network: `WithLoss`.
         optimizer: holds the parameters to train; one step of its schedule is an update.
         options: variants.
         rank_size: number of devices that train together.
@@ -148,19 +148,18 @@ class TrainStep(nn.Cell):
 
     def construct(
         self, image: Tensor, colour: Tensor, objects: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Trains on a batch.
 
         Returns:
-            loss, hm_loss, wh_loss and off_loss of the batch; whether the update that it completed
-            was left out; the scale of its loss.
+            The losses of the batch, float32 (1+L,); whether the update that it completed was left
+            out; the scale of its loss.
         """
         scale = self.scale * 1.0  # a copy: the parameter may change below
         if self.saturates:
             image = self._clear_overflow_flag(image)
-        (_, *losses), gradients = self.gradients(image, colour, objects, scale)
-        loss, hm_loss, wh_loss, off_loss = losses
-        is_bad = ops.logical_not(ops.isfinite(loss))
+        (_, losses), gradients = self.gradients(image, colour, objects, scale)
+        is_bad = ops.logical_not(ops.isfinite(losses[0]))
         overflowed = self.no_overflow
         if self.saturates:
             overflowed = ops.logical_not(self._are_finite(gradients))
@@ -168,7 +167,7 @@ class TrainStep(nn.Cell):
             is_skipped = self._add_batch(gradients, is_bad, overflowed)
         else:
             is_skipped = self._update(gradients, is_bad, overflowed)
-        return loss, hm_loss, wh_loss, off_loss, is_skipped, scale
+        return losses, is_skipped, scale
 
     def ema_weights(self, network: nn.Cell) -> Iterator[tuple[str, Parameter]]:
         """The averaged parameters of `network`, a cell of this step, by its structural names."""
@@ -178,9 +177,9 @@ class TrainStep(nn.Cell):
 
     def _scaled_loss(
         self, image: Tensor, colour: Tensor, objects: Tensor, scale: Tensor
-    ) -> tuple[Tensor, ...]:
-        loss, hm_loss, wh_loss, off_loss = self.network(image, colour, objects)
-        return loss * scale, loss, hm_loss, wh_loss, off_loss
+    ) -> tuple[Tensor, Tensor]:
+        losses = self.network(image, colour, objects)
+        return losses[0] * scale, losses
 
     def _clear_overflow_flag(self, image: Tensor) -> Tensor:
         """The images, once the flag of a 910A is down, whatever raised it."""

@@ -1,6 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Converts weights: python src/weights --source FILE --config_path YAML --output FILE."""
 
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ if __package__ in (None, ""):  # started as a folder, `python src/weights`, from
 
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
+from src.model_utils.facts import facts_of
 from src.model_utils.parameters import Config
 
 _ENDINGS = {"ours": (".ckpt", ".safetensors"), "original": (".pth", ".safetensors")}
@@ -37,14 +39,26 @@ def convert(config: Config, source: Path, output: Path) -> None:
         UserError: as `translated`, a tensor does not fit, or one is missing.
     """
     # Here and not above: --help needs no MindSpore.
-    from src.models.centernet import create_network
+    from src.models.network import create_network
+    from src.weights.checkpoints import MODEL
     from src.weights.files import write
     from src.weights.layouts.original import ORIGINAL
-    from src.weights.load import check_shapes, missing_from, summary, table, translated
-    from src.weights.translate import STEM_POOL, in_layout
+    from src.weights.load import (
+        check_shapes,
+        configured,
+        fit_names,
+        missing_from,
+        read_weights,
+        summary,
+        table,
+    )
+    from src.weights.translate import in_layout
 
-    network = create_network(config.net_config, config.dataset_config.num_classes)
-    found = translated(network, source, config)
+    found = read_weights(source)
+    config = configured(config, found)
+    facts = facts_of(config)
+    network = create_network(config)
+    fit_names(network, found)
     print(f"{source}: {table(found, network)}", flush=True)
     check_shapes(found, network, source)
     missing = missing_from(found, network)
@@ -53,17 +67,22 @@ def convert(config: Config, source: Path, output: Path) -> None:
             f"{source}: lacks {summary(missing)} of the configured network; give --allow_missing "
             "if they are to be trained."
         )
-    if config.to == "original" and config.net_config.stem_pool != ORIGINAL.stem_pool:
+    lacks = [
+        f"{name} {facts.get(name)}"
+        for name, value in ORIGINAL.facts.items()
+        if facts.get(name) != value and config.to == "original"
+    ]
+    if lacks:
         raise UserError(
-            f"{source}: the original has no net_config.stem_pool {config.net_config.stem_pool}, so "
-            "it cannot take these weights; write them by --to ours."
+            f"{source}: the original has no {lacks[0]}, so it cannot take these weights; write "
+            "them by --to ours."
         )
     names = [name for name, _ in network.parameters_and_names() if name in found.arrays]
     arrays = {name: found.arrays[name] for name in names}
     if config.to == "original":
         write(output, in_layout(ORIGINAL, arrays), {})
     else:
-        write(output, arrays, {STEM_POOL: config.net_config.stem_pool})
+        write(output, arrays, {MODEL: json.dumps(facts)})
     print(f"{output}: {len(arrays)} tensors written")
 
 

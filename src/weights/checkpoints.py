@@ -1,11 +1,14 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Writing and reading checkpoints.
 
-The network's parameters go by their place in it (backbone.conv1.weight), whatever cells stand
-around it. Whatever more a training needs to go on, see `src.training.resume`, has names with a
-prefix that no network has. MindSpore's check sum over all tells damaged files.
+The network's parameters go by their place in it (features.backbone.conv1.weight), whatever cells
+stand around it. What the model was made with stands beside them as a text. Whatever more a training
+needs to go on, see `src.training.resume`, has names with a prefix that no network has. MindSpore's
+check sum over all tells damaged files.
 """
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -14,13 +17,16 @@ import numpy as np
 from mindspore import nn
 
 from src.model_utils.errors import UserError, sentence
+from src.model_utils.facts import Facts
 from src.model_utils.files import read_regular, whole_file
 from src.model_utils.progress import telling
 from src.weights import checkpoint_file
 
 STATE_PREFIX = "training."  # of what is not the network's
+MODEL = STATE_PREFIX + "model"  # the text of the model's facts
 
 _SHOWN = 3
+_ONCE = re.compile(r"^((?:training\..*\.)?)(?<!features\.)((?:backbone|neck)\.)")
 
 
 def save(
@@ -50,7 +56,7 @@ def read(path: Path) -> dict[str, ms.Parameter | str]:
         raise UserError(f"{path}: checkpoint not found; check the path.")
     try:
         with telling(f"reading {path}"):
-            return checkpoint_file.parse(read_regular(path))
+            stored = checkpoint_file.parse(read_regular(path))
     except MemoryError:
         raise UserError(
             f"{path}: does not fit into memory ({path.stat().st_size:,} bytes); check the file."
@@ -60,6 +66,27 @@ def read(path: Path) -> dict[str, ms.Parameter | str]:
             f"{path}: is not a MindSpore checkpoint, or a damaged one ({error}); give a .ckpt file "
             "that train.py wrote."
         ) from None
+    return {present_name(name): value for name, value in stored.items()}
+
+
+def facts_in(texts: Mapping[str, str | ms.Parameter], path: Path) -> Facts:
+    """The facts of the model among the texts of a checkpoint; none if an earlier version wrote it.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    try:
+        facts = json.loads(texts.get(MODEL, "{}"))
+    except (ValueError, TypeError, RecursionError):
+        facts = None
+    if not isinstance(facts, dict):
+        raise UserError(f"{path}: does not say what its model was made with; it is damaged.")
+    return facts
+
+
+def present_name(name: str) -> str:
+    """A parameter's name as it is now: once backbone and neck stood in no features."""
+    return _ONCE.sub(r"\1features.\2", name)
 
 
 def check_finite(stored: Mapping[str, np.ndarray], path: Path) -> None:

@@ -3,22 +3,23 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from mindspore import Tensor, nn
 
 from src.model_utils.errors import UserError, sentence
+from src.model_utils.facts import Facts, with_facts
 from src.model_utils.parameters import Config
 from src.weights import checkpoints
 from src.weights.files import read
-from src.weights.layouts.layout import Colours
 from src.weights.layouts.ours import OURS
 from src.weights.translate import Translated, shown, translate
 
 _SHOWN = 3
-_BLOCK = re.compile(r"backbone\.layer(\d+)\.(\d+)\.")
+_COLOURS = ("dataset_config.channel_order", "dataset_config.mean", "dataset_config.std")
+_BLOCK = re.compile(r"features\.backbone\.layer(\d+)\.(\d+)\.")
 _DEPTHS = {
     ("basic", (2, 2, 2, 2)): "ResNet-18",
     ("basic", (3, 4, 6, 3)): "ResNet-34",
@@ -28,56 +29,66 @@ _DEPTHS = {
 }
 
 
-def load(network: nn.Cell, path: Path, config: Config) -> None:
-    """Reads every parameter of `network` from a file of any layout that docs/weights.md lists.
-
-    What became of weights of other projects is printed.
+def read_weights(path: Path) -> Translated:
+    """The tensors of a file of any layout that docs/weights.md lists, under our names.
 
     Raises:
-        UserError: as `translated`, or a parameter is missing or of another shape.
-    """
-    found = _told(network, path, config)
-    missing = missing_from(found, network)
-    if missing and found.layout is not OURS:
-        raise UserError(
-            f"{path}: lacks {summary(missing)} of the configured network; give weights of the "
-            "whole network, or train from these first (train.py --load_checkpoint_path)."
-        )
-    checkpoints.fill(network, _tensors(found), path)
-
-
-def load_for_fine_tuning(network: nn.Cell, path: Path, config: Config) -> None:
-    """Starts `network` from such a file as far as it goes, as `checkpoints.fill_for_fine_tuning`.
-
-    Raises:
-        UserError: as `translated`, or a parameter is of another shape.
-    """
-    checkpoints.fill_for_fine_tuning(network, _tensors(_told(network, path, config)), path)
-
-
-def translated(network: nn.Cell, path: Path, config: Config) -> Translated:
-    """A file's tensors under the names of `network`, which is the configured one.
-
-    Heads that the network has not are left out.
-
-    Raises:
-        UserError: as `read` and `translate`, it holds another network than this, as far as the
-            names say, or a number that is not finite.
+        UserError: as `read` and `translate`, or a number is not finite.
     """
     found = translate(read(path))
     checkpoints.check_finite(found.arrays, path)
-    pool = config.net_config.stem_pool
-    if found.stem_pool not in ("", pool):
-        raise UserError(
-            f"{path}: was trained with the max-pooling that net_config.stem_pool "
-            f"{found.stem_pool} stands for, and not {pool}; give --net_config.stem_pool "
-            f"{found.stem_pool}."
-        )
-    if found.layout is not OURS:  # a file of ours is told by what does not fit
-        _check_network(found, network, path)
-        _leave_out_other_heads(found, network)
-    found.remarks += _colour_remarks(found.colours, config)
     return found
+
+
+def configured(config: Config, found: Translated) -> Config:
+    """The configuration of the network whose weights these are, wherever `config` gives nothing.
+
+    Raises:
+        UserError: it gives something else, see `with_facts`.
+    """
+    return with_facts(config, found.facts, found.path, found.fixed)
+
+
+def configured_to_train(config: Config, facts: Facts, path: Path) -> Config:
+    """The configuration of a training that starts from weights, by their network and colours.
+
+    What `config` gives is taken, whatever the weights were made with.
+
+    Args:
+        config: as it was loaded.
+        facts: of the weights, which are in the file `path`.
+    """
+    names = set(_COLOURS)
+    configured_network = config.net_config.network
+    if facts.get("net_config.network", configured_network) == configured_network:
+        names |= {name for name in facts if name.startswith("net_config.")}
+    return with_facts(config, {n: value for n, value in facts.items() if n in names}, path)
+
+
+def load(network: nn.Cell, found: Translated) -> None:
+    """Gives `network` all its parameters; what became of other projects' weights is printed.
+
+    Raises:
+        UserError: the weights are of another network, or a parameter is missing.
+    """
+    _fit(network, found)
+    missing = missing_from(found, network)
+    if missing and found.layout is not OURS:
+        raise UserError(
+            f"{found.path}: lacks {summary(missing)} of the configured network; give weights of "
+            "the whole network, or train from these first (train.py --load_checkpoint_path)."
+        )
+    checkpoints.fill(network, _tensors(found), found.path)
+
+
+def load_for_fine_tuning(network: nn.Cell, found: Translated) -> None:
+    """Starts `network` from weights as far as they go, as `checkpoints.fill_for_fine_tuning`.
+
+    Raises:
+        UserError: the weights are of another network, or a parameter is of another shape.
+    """
+    _fit(network, found)
+    checkpoints.fill_for_fine_tuning(network, _tensors(found), found.path)
 
 
 def missing_from(found: Translated, network: nn.Cell) -> list[str]:
@@ -104,7 +115,7 @@ def check_shapes(found: Translated, network: nn.Cell, path: Path) -> None:
 def summary(names: Iterable[str]) -> str:
     """Names by part of the network: "4 parameters (heads.reg)"."""
     names = list(names)
-    parts = [".".join(n.split(".")[: 2 if n.startswith("heads.") else 1]) for n in names]
+    parts = [".".join(n.split(".")[:2]) for n in names]
     return f"{len(names)} parameters ({sentence(', '.join(dict.fromkeys(parts)))})"
 
 
@@ -131,12 +142,22 @@ def table(found: Translated, network: nn.Cell) -> str:
     return "\n".join([*lines, *(f"  {sentence(remark)}" for remark in found.remarks)])
 
 
-def _told(network: nn.Cell, path: Path, config: Config) -> Translated:
-    """`translated`; of other projects' files the table is printed."""
-    found = translated(network, path, config)
+def _fit(network: nn.Cell, found: Translated) -> None:
+    """Checks other projects' weights against `network`, and prints what becomes of them."""
+    fit_names(network, found)
     if found.layout is not OURS:
-        print(f"{path}: {table(found, network)}", flush=True)
-    return found
+        print(f"{found.path}: {table(found, network)}", flush=True)
+
+
+def fit_names(network: nn.Cell, found: Translated) -> None:
+    """Leaves out the heads that `network` has not.
+
+    Raises:
+        UserError: the names are those of another kind of network, or a tensor is not float32.
+    """
+    if found.layout is not OURS:  # a file of ours is told by what does not fit
+        _check_network(found, network, found.path)
+        _leave_out_other_heads(found, network)
 
 
 def _check_network(found: Translated, network: nn.Cell, path: Path) -> None:
@@ -145,7 +166,7 @@ def _check_network(found: Translated, network: nn.Cell, path: Path) -> None:
         if array.dtype != np.float32:
             raise UserError(f"{path}: {found.sources[name]} is {array.dtype}; save it as float32.")
     wanted = [name for name, _ in network.parameters_and_names()]
-    has_neck = any(name.startswith("neck.") for name in found.arrays)
+    has_neck = any(name.startswith("features.neck.") for name in found.arrays)
     texts = [_described(names, has_neck) for names in (found.arrays, wanted)]
     if texts[0] != texts[1]:
         raise UserError(
@@ -160,7 +181,7 @@ def _described(names: Iterable[str], with_neck: bool) -> str:
     numbers = {match.groups() for name in names if (match := _BLOCK.match(name))}
     stages = Counter(int(stage) for stage, _ in numbers)
     blocks = tuple(stages[stage] for stage in sorted(stages))
-    kind = "bottleneck" if "backbone.layer1.0.conv3.weight" in names else "basic"
+    kind = "bottleneck" if "features.backbone.layer1.0.conv3.weight" in names else "basic"
     text = _DEPTHS.get((kind, blocks), f"a ResNet of {list(blocks)} {kind} blocks")
     if with_neck:
         deformable = any(".conv_offset." in name for name in names)
@@ -180,14 +201,6 @@ def _leave_out_other_heads(found: Translated, network: nn.Cell) -> None:
             del found.arrays[name]
             found.changed.pop(name, None)
             found.ignored[found.sources.pop(name)] = f"the configured network has no head {head}"
-
-
-def _colour_remarks(colours: Colours | None, config: Config) -> Iterator[str]:
-    """A sentence on pictures other than the configured ones."""
-    dataset = config.dataset_config
-    configured = Colours("BGR", tuple(dataset.mean), tuple(dataset.std))
-    if colours and colours != configured:
-        yield f"Its pictures were {colours}; the configured ones are {configured}."
 
 
 def _tensors(found: Translated) -> dict[str, Tensor]:

@@ -6,16 +6,18 @@ A file has the layout whose rules name all of its tensors; shapes and values say
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from src.model_utils.errors import UserError, sentence
-from src.weights.checkpoints import STATE_PREFIX
+from src.model_utils.facts import Facts, fixed
+from src.weights import checkpoints
 from src.weights.files import Stored
 from src.weights.layouts import LAYOUTS
-from src.weights.layouts.layout import Colours, Layout, Rule, renamed
+from src.weights.layouts.layout import Layout, Rule, renamed
 
-STEM_POOL = STATE_PREFIX + "stem_pool"  # a fact beside converted weights: net_config.stem_pool
+STEM_POOL = checkpoints.STATE_PREFIX + "stem_pool"  # all that earlier converted files say
 
 _SHOWN = 3
 
@@ -24,24 +26,26 @@ _SHOWN = 3
 class Translated:
     """Tensors of a file under our names.
 
+    path: the file.
     layout: the file's.
     arrays: by our names.
     sources: their names in the file, by our names.
     changed: by our names how their values were changed, where they were: `Change.text`.
     ignored: names in the file that are left out, and why.
     remarks: sentences for the reader.
-    stem_pool: the net_config.stem_pool of its network; empty if the file does not say.
-    colours: the pictures that its network was trained with; None if the file does not say.
+    facts: what its network was made with, as far as the file or its layout says.
+    fixed: names of those that hold whatever is configured.
     """
 
+    path: Path
     layout: Layout
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
     sources: dict[str, str] = field(default_factory=dict)
     changed: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
-    stem_pool: str = ""
-    colours: Colours | None = None
+    facts: Facts = field(default_factory=dict)
+    fixed: set[str] = field(default_factory=set)
 
 
 def translate(stored: Stored, layouts: Sequence[Layout] = LAYOUTS) -> Translated:
@@ -51,9 +55,8 @@ def translate(stored: Stored, layouts: Sequence[Layout] = LAYOUTS) -> Translated
         UserError: no layout or several name all tensors of the file.
     """
     layout, named = _recognised(stored, layouts)
-    found = Translated(layout, remarks=[*stored.remarks, *layout.remarks])
-    found.stem_pool = stored.facts.get(STEM_POOL, layout.stem_pool)
-    found.colours = layout.colours
+    found = Translated(stored.path, layout, remarks=[*stored.remarks, *layout.remarks])
+    found.facts, found.fixed = _facts(stored, layout)
     for source, (rule, name) in named.items():
         if not name:
             found.ignored[source] = rule.ignored
@@ -63,6 +66,17 @@ def translate(stored: Stored, layouts: Sequence[Layout] = LAYOUTS) -> Translated
             array, found.changed[name] = rule.change.apply(array), rule.change.text
         found.arrays[name], found.sources[name] = array, source
     return found
+
+
+def _facts(stored: Stored, layout: Layout) -> tuple[Facts, set[str]]:
+    """What a file's network was made with, and the names of what holds in any case."""
+    if checkpoints.MODEL in stored.facts:
+        stored_facts = checkpoints.facts_in(stored.facts, stored.path)
+        return stored_facts, fixed(stored_facts)
+    facts = dict(layout.facts)
+    if STEM_POOL in stored.facts:
+        facts["net_config.stem_pool"] = stored.facts[STEM_POOL]
+    return facts | (layout.colours.facts if layout.colours else {}), set(facts)
 
 
 def in_layout(layout: Layout, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -2,8 +2,8 @@
 """What a layout of weights is: a table of rules that name tensors, and what its files imply."""
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -48,8 +48,14 @@ class Colours:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __str__(self) -> str:
-        return f"{self.order} of mean {list(self.mean)} and deviation {list(self.std)}"
+    @property
+    def facts(self) -> dict[str, object]:
+        """They as parameters of the configuration."""
+        return {
+            "dataset_config.channel_order": self.order,
+            "dataset_config.mean": list(self.mean),
+            "dataset_config.std": list(self.std),
+        }
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Layout:
     mark: pattern of a name that every file of the layout has.
     rules: of a name the first that matches holds.
     prefix: pattern of what may stand before all names of a file, other than a training's state.
-    stem_pool: the net_config.stem_pool of its networks, if it has but one.
+    facts: parameters that all its networks were made with.
     colours: of its networks' pictures, if they are known.
     remarks: sentences for those who use such a file.
     back: rules that make a file of this layout of our names; none if that cannot be.
@@ -70,7 +76,7 @@ class Layout:
     mark: str
     rules: tuple[Rule, ...]
     prefix: str = ""
-    stem_pool: str = ""
+    facts: Mapping[str, object] = field(default_factory=dict)
     colours: Colours | None = None
     remarks: tuple[str, ...] = ()
     back: tuple[Rule, ...] = ()

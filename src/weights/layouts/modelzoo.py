@@ -29,5 +29,5 @@ MODELZOO = Layout(
         Rule(r"(\w+)_fn\.([02]\.(?:weight|bias))", r"heads.\1.\2"),
         MINDSPORE_STATE,
     ),
-    stem_pool="same",
+    facts={"net_config.network": "resnet", "net_config.stem_pool": "same"},
 )

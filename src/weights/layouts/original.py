@@ -25,18 +25,18 @@ ORIGINAL = Layout(
         *up_sampling(PYTORCH),
         Rule(
             r"(deconv_layers\.\d+\.conv_offset)_mask\.(weight|bias)",
-            r"neck.\1.\2",
+            r"features.neck.\1.\2",
             change=TAPS_FROM_YX,
         ),
         Rule(r"(\w+\.[02]\.(?:weight|bias))", r"heads.\1"),
     ),
-    stem_pool="symmetric",
+    facts={"net_config.network": "resnet", "net_config.stem_pool": "symmetric"},
     back=(
-        Rule(r"neck\.(.+\.conv_offset)\.(weight|bias)", r"\1_mask.\2", change=TAPS_TO_YX),
+        Rule(r"features\.neck\.(.+\.conv_offset)\.(weight|bias)", r"\1_mask.\2", change=TAPS_TO_YX),
         *(
-            Rule(rf"\w+\.(.+)\.{our}", rf"\1.{their}")
+            Rule(rf"(?:features\.)?\w+\.(.+)\.{our}", rf"\1.{their}")
             for our, their in zip(MINDSPORE, PYTORCH, strict=True)
         ),
-        Rule(r"\w+\.(.+)", r"\1"),
+        Rule(r"(?:features\.)?\w+\.(.+)", r"\1"),
     ),
 )

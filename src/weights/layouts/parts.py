@@ -39,8 +39,8 @@ def below(cell: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
 
 def resnet_stem(norm: Iterable[str]) -> tuple[Rule, ...]:
     return (
-        Rule(r"conv1\.weight", "backbone.conv1.weight"),
-        *batch_norm("bn1", "backbone.bn1", norm),
+        Rule(r"conv1\.weight", "features.backbone.conv1.weight"),
+        *batch_norm("bn1", "features.backbone.bn1", norm),
     )
 
 
@@ -49,20 +49,20 @@ def resnet_blocks(
 ) -> tuple[Rule, ...]:
     """Rules for the blocks whose cells have the pattern `block`; a BatchNorm is bn1 + `suffix`."""
     return (
-        Rule(rf"({block}\.conv\d\.weight)", r"backbone.\1"),
-        *batch_norm(rf"({block}\.bn\d){suffix}", r"backbone.\1", norm),
+        Rule(rf"({block}\.conv\d\.weight)", r"features.backbone.\1"),
+        *batch_norm(rf"({block}\.bn\d){suffix}", r"features.backbone.\1", norm),
     )
 
 
 def resnet_shortcuts(norm: Iterable[str], cell: str = "downsample") -> tuple[Rule, ...]:
     return (
-        Rule(rf"(layer\d\.0)\.{cell}\.0\.weight", r"backbone.\1.downsample.0.weight"),
-        *batch_norm(rf"(layer\d\.0)\.{cell}\.1", r"backbone.\1.downsample.1", norm),
+        Rule(rf"(layer\d\.0)\.{cell}\.0\.weight", r"features.backbone.\1.downsample.0.weight"),
+        *batch_norm(rf"(layer\d\.0)\.{cell}\.1", r"features.backbone.\1.downsample.1", norm),
     )
 
 
 def up_sampling(norm: Iterable[str]) -> tuple[Rule, ...]:
     return (
-        Rule(rf"(deconv_layers\.(?:{_CONVOLUTIONS})\.(?:weight|bias))", r"neck.\1"),
-        *batch_norm(rf"(deconv_layers\.(?:{_NORMS}))", r"neck.\1", norm),
+        Rule(rf"(deconv_layers\.(?:{_CONVOLUTIONS})\.(?:weight|bias))", r"features.neck.\1"),
+        *batch_norm(rf"(deconv_layers\.(?:{_NORMS}))", r"features.neck.\1", norm),
     )

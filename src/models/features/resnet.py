@@ -1,15 +1,15 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""ResNet (He et al., 2015) without its classifier.
+"""ResNet (He et al., 2015) without its classifier, and with up-sampling as features.
 
 Padding and strides are PyTorch's (stride on the 3×3 convolution), so that published weights mean
 the same here. Names of cells are torchvision's.
 """
 
-from collections.abc import Sequence
-
 from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import HeNormal
 
+from src.model_utils.networks import ResNetConfig
+from src.models.features.up_sampling import UpSampling
 from src.models.layers import StemPool, conv
 
 
@@ -71,30 +71,23 @@ class Bottleneck(nn.Cell):
 
 
 class ResNet(nn.Cell):
-    """Stem and stages: float32 (B,3,H,W) to (B,`out_channels`,H/s,W/s) with s = 2^(stages+1).
+    """Stem and stages: float32 (B,3,H,W) to (B,`channels`,H/s,W/s) with s = 2^(stages+1).
 
     Args:
-        block: "basic" (ResNet-18, 34) or "bottleneck" (50, 101, 152).
-        block_class: number of blocks of each stage; [3, 4, 23, 3] for ResNet-101.
-        stage_channels: width of each stage.
-        stem_pool: "symmetric", padded on both sides, or "same", MindSpore's padding mode.
+        net: says block, number and width of the stages and padding of the stem's pooling.
     """
 
-    def __init__(
-        self,
-        block: str,
-        block_class: Sequence[int],
-        stage_channels: Sequence[int],
-        stem_pool: str,
-    ) -> None:
+    def __init__(self, net: ResNetConfig) -> None:
         super().__init__()
-        block_type = {"basic": BasicBlock, "bottleneck": Bottleneck}[block]
-        channels = stage_channels[0]
+        block_type = {"basic": BasicBlock, "bottleneck": Bottleneck}[net.block]
+        channels = net.stage_channels[0]
         self.conv1, self.bn1 = _he(3, channels, 7, 2), nn.BatchNorm2d(channels)
         self.relu = nn.ReLU()
-        self.maxpool = StemPool() if stem_pool == "symmetric" else ops.MaxPool(3, 2, "same")
-        self.stages = len(block_class)
-        for stage, (blocks, width) in enumerate(zip(block_class, stage_channels, strict=True)):
+        self.maxpool = StemPool() if net.stem_pool == "symmetric" else ops.MaxPool(3, 2, "same")
+        self.stages = len(net.block_class)
+        for stage, (blocks, width) in enumerate(
+            zip(net.block_class, net.stage_channels, strict=True)
+        ):
             cells = []
             for position in range(blocks):
                 stride = 2 if stage > 0 and position == 0 else 1
@@ -102,10 +95,25 @@ class ResNet(nn.Cell):
                 channels = width * block_type.expansion
             self.insert_child_to_cell(f"layer{stage + 1}", nn.SequentialCell(cells))
         self.layers = [getattr(self, f"layer{stage + 1}") for stage in range(self.stages)]
-        self.out_channels = channels
+        self.channels = channels
 
     def construct(self, x: Tensor) -> Tensor:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         for layer in self.layers:
             x = layer(x)
         return x
+
+
+class ResNetFeatures(nn.Cell):
+    """ResNet with up-sampling: float32 (B,3,H,W) to one map (B,`channels`,h,w)."""
+
+    stacks = 1
+
+    def __init__(self, net: ResNetConfig) -> None:
+        super().__init__()
+        self.backbone = ResNet(net)
+        self.neck = UpSampling(self.backbone.channels, net.up_channels, net.deformable)
+        self.channels = self.neck.channels
+
+    def construct(self, image: Tensor) -> tuple[Tensor, ...]:
+        return (self.neck(self.backbone(image)),)

@@ -25,7 +25,7 @@ def bilinear_kernel(in_channels: int, out_channels: int) -> np.ndarray:
 
 
 class UpSampling(nn.Cell):
-    """Stages that each double the size: float32 (B,C,h,w) to (B,`out_channels`,h·2^n,w·2^n).
+    """Stages that each double the size: float32 (B,C,h,w) to (B,`channels`,h·2^n,w·2^n).
 
     A stage is a 3×3 deformable convolution, BatchNorm and ReLU (unless `deformable` is "none"),
     then a 4×4 transposed convolution with stride 2, BatchNorm and ReLU.
@@ -60,7 +60,7 @@ class UpSampling(nn.Cell):
             cells += [enlarge, nn.BatchNorm2d(width), nn.ReLU()]
             channels = width
         self.deconv_layers = nn.SequentialCell(cells)
-        self.out_channels = channels
+        self.channels = channels
 
     def construct(self, x: Tensor) -> Tensor:
         return self.deconv_layers(x)

@@ -1,0 +1,138 @@
+# Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+"""What a model was made with: parameters that go with it, in its checkpoint or in a json beside it.
+
+Of a parameter marked `fact="fixed"` the model's value holds, and another that is given is an error;
+of one marked "usual" the model's value is taken where none is given.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic.fields import FieldInfo
+
+from src.model_utils.config import leaves, parameters, shown_short, validated
+from src.model_utils.errors import UserError, sentence
+from src.model_utils.files import read_text, sha256, write_json
+from src.model_utils.networks import NETWORKS
+from src.model_utils.parameters import Config
+
+Facts = dict[str, Any]  # values by the parameters' names
+_FORMAT = "centernet-model 1"
+_OF_EXPORTED = {
+    "dataset_config.input_res_test",
+    "eval_config.K",
+    "export_config.batch_size",
+    "export_config.input_dtype",
+}
+
+
+def facts_of(config: Config) -> Facts:
+    """What goes with a network that was trained so."""
+    marked = {name for name, p in parameters(config.net_config.network).items() if _mark(p)}
+    facts = {name: value for name, value in leaves(config.model_dump()) if name in marked}
+    form = "net_config.deformable"
+    if facts.get(form, "none") != "none":  # the device chooses among the others
+        facts[form] = "auto"
+    return facts
+
+
+def fixed(facts: Facts, exported: bool = False) -> set[str]:
+    """The facts that hold whatever is given."""
+    known = _parameters(facts.get("net_config.network", next(iter(NETWORKS))))
+    marked = {name for name, p in known.items() if _mark(p) == "fixed"}
+    return marked | (_OF_EXPORTED if exported else set())
+
+
+def with_facts(
+    config: Config, facts: Mapping[str, Any], source: Path, fixed: Collection[str] = ()
+) -> Config:
+    """A configuration with the facts of a model, wherever it gives nothing itself.
+
+    Args:
+        config: as it was loaded.
+        facts: of the model, as they stand in its file.
+        source: the model's file.
+        fixed: names of the facts that the configuration must not contradict.
+
+    Raises:
+        UserError: it does, or a fact is none.
+    """
+    known = _parameters(facts.get("net_config.network", config.net_config.network))
+    given = config.origins
+    current = dict(leaves(config.model_dump()))
+    for name, value in facts.items():
+        if name not in known:
+            raise UserError(
+                f"{source}: was made with {name} {shown_short(value)}, which this version of the "
+                "project does not know."
+            )
+        if name in given and name in fixed and current[name] != value:
+            raise UserError(
+                f"{source}: was made with {name} {shown_short(value)}, but {given[name]} says "
+                f"{shown_short(current[name])}; leave it out there."
+            )
+    taken = {name: value for name, value in facts.items() if name not in given}
+    odd = [name for name, value in taken.items() if current.get(name) != value]
+    if odd:
+        print(f"{source}: {sentence(_listed(odd, taken))}, as it was made with", flush=True)
+    # What follows from others and is not given follows anew.
+    kept = {
+        name: value
+        for name, value in current.items()
+        if name in known and (name in given or known[name].default is not None)
+    }
+    origins = {name: where for name, where in given.items() if name in known}
+    return validated({**kept, **taken}, {**origins, **dict.fromkeys(taken, str(source))})
+
+
+def beside(model_path: Path) -> Path:
+    """The json that goes with an exported model."""
+    return model_path.with_suffix(".json")
+
+
+def write_facts(model_path: Path, config: Config) -> None:
+    """Writes NAME.json beside an exported model, NAME.mindir, which is finished."""
+    facts = facts_of(config)
+    facts |= {name: value for name, value in leaves(config.model_dump()) if name in _OF_EXPORTED}
+    content = {"format": _FORMAT, "sha256": sha256(model_path), "settings": facts}
+    write_json(beside(model_path), content)
+
+
+def with_exported_facts(config: Config, model_path: Path) -> Config:
+    """The configuration with the facts of an exported model, if it has any beside it.
+
+    Raises:
+        UserError: as `with_facts`, or the json is damaged or another model's.
+    """
+    path = beside(model_path)
+    if not path.exists():  # a model of an earlier version
+        return config
+    try:
+        content = json.loads(read_text(path))
+        is_ours = content["format"] == _FORMAT and isinstance(content["settings"], dict)
+        digest, settings = content["sha256"], content["settings"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        raise UserError(f"{path}: does not say what a model was made with; export it again.")
+    if digest != sha256(model_path):
+        raise UserError(
+            f"{path}: belongs to another {model_path.name} than the one beside it; copy both from "
+            "where export.py wrote them, or export again."
+        )
+    return with_facts(config, settings, path, fixed(settings, exported=True))
+
+
+def _listed(names: list[str], values: Facts) -> str:
+    return ", ".join(f"{name} {shown_short(values[name])}" for name in names)
+
+
+def _parameters(network: Any) -> dict[str, FieldInfo]:
+    is_known = isinstance(network, str) and network in NETWORKS
+    return parameters(network) if is_known else {}
+
+
+def _mark(parameter: FieldInfo) -> str:
+    return parameter.json_schema_extra["fact"] if parameter.json_schema_extra else ""
