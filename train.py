@@ -33,7 +33,7 @@ def train(config: Config) -> None:
     from src.training import recipe, resume
 
     with resume.own_folder(config, device):
-        recipe.train(config, device, lambda network: Evaluation(config, network, "val").numbers)
+        recipe.train(config, device, lambda used, network: Evaluation(used, network, "val").numbers)
 
 
 if __name__ == "__main__":

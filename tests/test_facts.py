@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mindspore as ms
 import pytest
+from safetensors.numpy import save_file
 
 from src.model_utils import facts
 from src.model_utils.config import load_config
@@ -138,3 +139,33 @@ def test_an_overlay_may_lie_on_another(tmp_path: Path):
     (tmp_path / "a.yaml").write_text("base: [1]\n")
     with pytest.raises(UserError, match=r"a\.yaml: base is \[1\]; give the name of a file"):
         load_config("t", ["--config_path", str(tmp_path / "b.yaml")])
+
+
+def test_a_training_takes_its_colours_from_its_first_weights_and_goes_on_with_them(
+    mindrecord: Path, program: Program, tmp_path: Path
+):
+    """Weights of torchvision say RGB; the stopped training's checkpoint says so again."""
+    last = {"gamma": "weight", "beta": "bias", "moving_mean": "running_mean"}
+    state = {
+        f"{cell}.{last.get(name, name.replace('moving_variance', 'running_var'))}": p.asnumpy()
+        for cell, _, name, p in (
+            (*full.removeprefix("features.backbone.").rpartition("."), p)
+            for full, p in create_network(made()).parameters_and_names()
+            if full.startswith("features.backbone.")
+        )
+    }
+    save_file(state, tmp_path / "resnet.safetensors")
+    train = (
+        *("train.py", "--config_path", QUICKSTART, "--device_target", "CPU"),
+        *("--mindrecord_dir", mindrecord, "--train_config.batch_size", 4),
+    )
+    first = ("--train_steps", 2, "--load_checkpoint_path", "resnet.safetensors")
+    for options in (first, ("--train_steps", 4, "--resume")):
+        done = program(*train, *options, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "dataset_config.channel_order 'RGB', dataset_config.mean [0.485, " in done.stdout
+        (path,) = (tmp_path / "ckpt_0").glob("*.ckpt")
+        written = read_weights(path).facts
+        assert written["dataset_config.channel_order"] == "RGB"
+        assert written["dataset_config.std"] == [0.229, 0.224, 0.225]
+    assert "settings changed" not in done.stdout.replace("settings changed: train_steps", "")

@@ -43,13 +43,16 @@ from src.weights import checkpoints
 from src.weights.load import configured_to_train, load_for_fine_tuning, read_weights
 
 
-def train(config: Config, device: Device, create_evaluation: Callable[[nn.Cell], Evaluate]) -> None:
+def train(
+    config: Config, device: Device, create_evaluation: Callable[[Config, nn.Cell], Evaluate]
+) -> None:
     """Trains as the configuration says, from the beginning or from where an earlier run stopped.
 
     Args:
         config: of the training.
         device: this process, which holds its `resume.own_folder`.
-        create_evaluation: makes what evaluates a network, with the weights that it then has.
+        create_evaluation: makes, of the configuration and a network, what evaluates it with the
+            weights that it then has.
 
     Raises:
         UserError: something of the configuration, the data or a checkpoint does not fit, the loss
@@ -81,7 +84,8 @@ def train(config: Config, device: Device, create_evaluation: Callable[[nn.Cell],
     # data are made for.
     weights = None
     if beginning.continued:
-        config = configured_to_train(config, beginning.facts, Path(config.resume))
+        source = beginning.stopped.path if beginning.stopped else Path(config.resume)
+        config = configured_to_train(config, beginning.facts, source)
     elif config.load_checkpoint_path:
         weights = read_weights(Path(config.load_checkpoint_path))
         config = configured_to_train(config, weights.facts, weights.path)
@@ -124,7 +128,7 @@ def train(config: Config, device: Device, create_evaluation: Callable[[nn.Cell],
     evaluate = None
     if config.eval_interval > 0 and is_first:
         evaluated = create_network(config)
-        evaluate = create_evaluation(evaluated)
+        evaluate = create_evaluation(config, evaluated)
 
     if start.step >= total_steps:
         print(f"training: all {total_steps} steps are done", flush=True)
