@@ -60,8 +60,7 @@ class DatasetConfig(Section):
     num_classes: Entries = says(None, "number of categories; that of coco_classes")
     max_objs: Entries = says(128, "largest number of objects of one image")
     input_res_train: Resolution = says(
-        [512, 512],
-        "height and width of the network input in training",
+        [512, 512], "height and width of the network input in training"
     )
     output_res: OutputResolution = says(
         None, "height and width of the network output in training; the network says it"
@@ -72,8 +71,7 @@ class DatasetConfig(Section):
         fact="usual",
     )
     rand_crop: bool = says(
-        True,
-        "crop at random (scales 0.6 to 1.3 of the longer side) instead of shift and scale",
+        True, "crop at random (scales 0.6 to 1.3 of the longer side) instead of shift and scale"
     )
     shift: Probability = says(
         0.1,
@@ -81,13 +79,11 @@ class DatasetConfig(Section):
         "twice its value",
     )
     scale: Annotated[float, Field(ge=0, lt=1)] = says(
-        0.4,
-        "standard deviation of the random scale, clipped at its value",
+        0.4, "standard deviation of the random scale, clipped at its value"
     )
     aug_rot: Probability = says(0.0, "probability that an image is rotated")
     rotate: Annotated[float, Field(ge=0, le=180)] = says(
-        0.0,
-        "standard deviation of the rotation in degrees, clipped at twice its value",
+        0.0, "standard deviation of the rotation in degrees, clipped at twice its value"
     )
     flip_prop: Probability = says(0.5, "probability that an image is mirrored")
     color_aug: bool = says(True, "jitter brightness, contrast, saturation and lighting")
@@ -123,13 +119,11 @@ class DatasetConfig(Section):
         "eigenvectors (rows as the original lists them), for lighting jitter",
     )
     train_annotation: str = says(
-        "annotations/instances_train2017.json",
-        "training annotations, below the data set folder",
+        "annotations/instances_train2017.json", "training annotations, below the data set folder"
     )
     train_images: str = says("train2017", "training images, below the data set folder")
     val_annotation: str = says(
-        "annotations/instances_val2017.json",
-        "validation annotations, below the data set folder",
+        "annotations/instances_val2017.json", "validation annotations, below the data set folder"
     )
     val_images: str = says("val2017", "validation images, below the data set folder")
     test_annotation: str = says(
@@ -138,8 +132,7 @@ class DatasetConfig(Section):
     )
     test_images: str = says("test2017", "test images, below the data set folder")
     keep_empty_images: bool = says(
-        False,
-        "convert images without boxes too; training sees only background in them",
+        False, "convert images without boxes too; training sees only background in them"
     )
     skip_crowd: bool = says(False, "leave out boxes marked iscrowd, which stand for groups")
     other_classes: Literal["fail", "leave_out"] = says(
@@ -160,8 +153,7 @@ class DatasetConfig(Section):
     )
     num_shards: Annotated[int, Field(ge=1, le=1000)] = says(8, "number of MindRecord files")
     num_workers: Annotated[int, Field(ge=0, le=1024)] = says(
-        0,
-        "threads that decode and warp; 0 takes one for each core that a process has",
+        0, "threads that decode and warp; 0 takes one for each core that a process has"
     )
     image_backend: Literal["cv2", "mmcv"] = says("cv2", "library that decodes images")
 
@@ -186,8 +178,7 @@ class AdamConfig(Section):
 
     weight_decay: NonNegative = says(0.0, "factor of the L2 penalty added to the gradient")
     decay_filter: list[str] = says(
-        [".bias", ".beta", ".gamma"],
-        "endings of the names of parameters that are not decayed",
+        [".bias", ".beta", ".gamma"], "endings of the names of parameters that are not decayed"
     )
 
 
@@ -208,8 +199,7 @@ class MultiDecayConfig(Section):
     eps: Positive = says(1e-07, "Adam's epsilon")
     warmup_steps: Index = says(2000, "updates over which the learning rate rises linearly")
     multi_epochs: Annotated[list[Count], Field(max_length=1000)] = says(
-        [290, 320],
-        "epochs after which the learning rate is divided by factor",
+        [290, 320], "epochs after which the learning rate is divided by factor"
     )
     factor: Positive = says(10, "divisor of the learning rate")
 
@@ -235,12 +225,10 @@ class TrainConfig(Section):
         "updates without one",
     )
     loss_scale_value: Positive = says(
-        1024,
-        "factor on the loss before the gradients are taken; the first one if dynamic",
+        1024, "factor on the loss before the gradients are taken; the first one if dynamic"
     )
     scale_window: Count = says(
-        2000,
-        "updates without overflow after which a dynamic loss scale doubles",
+        2000, "updates without overflow after which a dynamic loss scale doubles"
     )
     clip_norm: NonNegative = says(
         0.0,
@@ -258,8 +246,7 @@ class TrainConfig(Section):
     )
     optimizer: Literal["Adam"] = says("Adam", "optimizer")
     lr_schedule: Literal["MultiDecay", "PolyDecay"] = says(
-        "MultiDecay",
-        "learning rate schedule; its numbers are in the section of its name",
+        "MultiDecay", "learning rate schedule; its numbers are in the section of its name"
     )
     scale_learning_rate: bool = says(
         False,
@@ -267,8 +254,7 @@ class TrainConfig(Section):
         "reference_batch_size",
     )
     reference_batch_size: Count = says(
-        256,
-        "images of one update that the learning rates are written for",
+        256, "images of one update that the learning rates are written for"
     )
     Adam: AdamConfig = Field(default_factory=AdamConfig)
     PolyDecay: PolyDecayConfig = Field(default_factory=PolyDecayConfig)
@@ -293,9 +279,7 @@ class EvalConfig(Section):
         True, "rescore overlapping boxes of a class by Gaussian soft-NMS", fact="usual"
     )
     keep_res: bool = says(
-        True,
-        "feed images at their own resolution, padded, instead of input_res_test",
-        fact="usual",
+        True, "feed images at their own resolution, padded, instead of input_res_test", fact="usual"
     )
     pad: Annotated[int, Field(ge=31, le=4095)] = says(
         127,
@@ -303,19 +287,15 @@ class EvalConfig(Section):
         fact="usual",
     )
     multi_scales: Annotated[list[Scale], Field(min_length=1, max_length=100)] = says(
-        [1.0],
-        "scales at which each image is detected",
+        [1.0], "scales at which each image is detected"
     )
     flip_test: bool = says(
-        False,
-        "also detect in the mirrored image, and take the mean of heat and size",
+        False, "also detect in the mirrored image, and take the mean of heat and size"
     )
     batch_size: BatchSize = says(8, "images to the network at once, where keep_res is false")
     K: Count = says(100, "number of boxes kept from one image")
     score_thresh: Probability = says(
-        0.3,
-        "smallest score drawn in pictures; --score_thresh is the same",
-        fact="usual",
+        0.3, "smallest score drawn in pictures; --score_thresh is the same", fact="usual"
     )
     num_images: CountOrAll = says(-1, "evaluate only the first so many images; -1 is all")
     coco_backend: Literal["pycocotools", "faster-coco-eval"] = says(
@@ -330,8 +310,7 @@ class ExportConfig(Section):
 
     batch_size: BatchSize = says(1, "images of one run of the exported model")
     input_dtype: Literal["float32", "uint8"] = says(
-        "float32",
-        "float32 takes normalised images, uint8 takes plain BGR and normalises inside",
+        "float32", "float32 takes normalised images, uint8 takes plain BGR and normalises inside"
     )
     deformable: Literal["gather", "grid_sample"] = says(
         "gather",
@@ -375,8 +354,7 @@ class Config(Section):
         "changes nothing",
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = says(
-        317,
-        "seed of initial weights, shuffling and augmentation",
+        317, "seed of initial weights, shuffling and augmentation"
     )
 
     coco_data_dir: str = says(
@@ -384,16 +362,14 @@ class Config(Section):
     )
     mindrecord_dir: str = says("", "folder of the MindRecord files")
     mindrecord_prefix: FileName = says(
-        "coco_det.train.mind",
-        "file name of the MindRecord files, before the shard number",
+        "coco_det.train.mind", "file name of the MindRecord files, before the shard number"
     )
     on_bad_record: Literal["fail", "skip"] = says(
         "fail",
         "list all unusable images and annotations, then fail, or leave them out and count them",
     )
     verify: bool = says(
-        False,
-        "check a converted set wholly instead of converting; needs mindrecord_dir only",
+        False, "check a converted set wholly instead of converting; needs mindrecord_dir only"
     )
 
     need_profiler: bool = says(
@@ -402,23 +378,19 @@ class Config(Section):
     profiler_path: str = says("", "folder of the profile; ./profiler if empty")
     epoch_size: Annotated[Count, Field(le=100_000)] = says(1, "number of epochs")
     train_steps: Annotated[CountOrAll, Field(le=100_000_000)] = says(
-        -1,
-        "number of steps, whatever epoch_size says; -1 leaves it to epoch_size",
+        -1, "number of steps, whatever epoch_size says; -1 leaves it to epoch_size"
     )
     do_shuffle: bool = says(True, "shuffle the images anew in each epoch")
     enable_lossscale: bool = says(
-        True,
-        "scale the loss by train_config.loss_scale_value and skip steps that overflow",
+        True, "scale the loss by train_config.loss_scale_value and skip steps that overflow"
     )
     enable_data_sink: bool = says(True, "let MindSpore feed the device from its own queue")
     data_sink_steps: CountOrAll = says(
-        1,
-        "steps between two returns to Python with data sink; -1 is a whole epoch",
+        1, "steps between two returns to Python with data sink; -1 is a whole epoch"
     )
     enable_save_ckpt: bool = says(True, "write checkpoints")
     save_checkpoint_path: str = says(
-        "",
-        "folder of the checkpoints, in a folder ckpt_RANK of each process; . if empty",
+        "", "folder of the checkpoints, in a folder ckpt_RANK of each process; . if empty"
     )
     load_checkpoint_path: str = says(
         "",
@@ -431,8 +403,7 @@ class Config(Section):
         " folder; alone, of save_checkpoint_path",
     )
     save_checkpoint_steps: Count = says(
-        1000,
-        "steps between two checkpoints; the last step always writes one",
+        1000, "steps between two checkpoints; the last step always writes one"
     )
     save_checkpoint_num: Count = says(1, "number of newest checkpoints kept")
     eval_interval: Index = says(
@@ -464,8 +435,7 @@ class Config(Section):
         "val computes AP from the annotations; test writes the result file for the COCO server",
     )
     visual_image: bool = says(
-        False,
-        "draw pictures (train.py, the first batch; eval.py, each image) into save_result_dir",
+        False, "draw pictures (train.py, the first batch; eval.py, each image) into save_result_dir"
     )
     enable_eval: bool = says(True, "compute AP after prediction (run_mode val)")
 
@@ -512,8 +482,7 @@ class Config(Section):
     )
     result_path: str = says("", "folder with the application's result files")
     result_json: str = says(
-        "",
-        "COCO result file that the application wrote, instead of result_path",
+        "", "COCO result file that the application wrote, instead of result_path"
     )
     label_path: str = says("", "annotation file; that of val_data_dir if empty")
     meta_path: str = says("", "meta file or folder written by preprocess.py")
