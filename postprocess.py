@@ -32,8 +32,12 @@ def main() -> None:
     content = read_annotation_file(label_path)
     mapping = class_of_category(content, dataset.coco_classes, label_path, dataset.other_classes)
     app_results.check_settings(
-        *(meta, meta_path, config.net_config.down_ratio, evaluation.SOFT_NMS, evaluation.K),
-        category_ids(mapping, dataset.num_classes),
+        meta,
+        meta_path,
+        down_ratio=config.net_config.down_ratio,
+        soft_nms=evaluation.SOFT_NMS,
+        boxes=evaluation.K,
+        category_ids=category_ids(mapping, dataset.num_classes),
     )
 
     bad_records = BadRecords(config.on_bad_record)
@@ -50,7 +54,8 @@ def main() -> None:
     write_json(save_path / "results_310.json", found)
     scores = score(
         *(label_path, found, image_ids, dataset.coco_classes, evaluation.coco_backend),
-        *(evaluation.K, dataset.other_classes),
+        boxes=evaluation.K,
+        other_classes=dataset.other_classes,
     )
     counts = {"images": len(image_ids), "failed": bad_records.count}
     write_json(save_path / "eval_310.json", {**counts, "numbers": scores.numbers})

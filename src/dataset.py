@@ -53,8 +53,9 @@ def convert(config: Config) -> None:
     content = coco.read_annotation_file(annotation_path, source, odd)
     bad_records = coco.BadRecords(config.on_bad_record)
     records = coco.read_records(
-        *(content, annotation_path, image_dir, dataset, bad_records, odd),
-        worker_count(dataset.num_workers),
+        *(content, annotation_path, image_dir, dataset, bad_records),
+        notes=odd,
+        num_workers=worker_count(dataset.num_workers),
     )
     listed = len(content["images"])
     names = [f"image {record.image_id}" for record in records]
@@ -85,7 +86,7 @@ def convert(config: Config) -> None:
         )
         return
     manifest = conversion.write_set(
-        *(records, dataset, mindrecord_dir, prefix, fingerprint, bad_records, odd)
+        *(records, dataset, mindrecord_dir, prefix, fingerprint), bad_records=bad_records, notes=odd
     )
     advice.report()
     print(

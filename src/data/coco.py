@@ -373,7 +373,7 @@ def read_records(
     )
     reading = _ImageReading(image_dir, config.turn_by_exif)
     images = _usable_images(
-        content["images"], annotation_path, reading, bad_records, notes, num_workers
+        content["images"], annotation_path, reading, bad_records, notes, num_workers=num_workers
     )
     annotations, refused = _wellformed_annotations(content, mapping, annotation_path, bad_records)
     index = {image["id"]: position for position, image in enumerate(images)}
@@ -414,8 +414,8 @@ def read_records(
                 path,
                 image["width"],
                 image["height"],
-                boxes[start:end],
-                classes[start:end],
+                boxes=boxes[start:end],
+                classes=classes[start:end],
             )
         )
     return records

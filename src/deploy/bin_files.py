@@ -247,13 +247,13 @@ def read_meta(meta_path: Path) -> Meta:
     if not images:
         raise problem(len(_SETTINGS) + 1, "and with it all images are missing")
     return Meta(
-        int(down_ratio),
-        soft_nms == b"1",
-        int(boxes),
-        ids_of_classes,
-        colour,
-        take_damaged == b"1",
-        list(images.values()),
+        down_ratio=int(down_ratio),
+        soft_nms=soft_nms == b"1",
+        boxes=int(boxes),
+        category_ids=ids_of_classes,
+        colour=colour,
+        take_damaged_jpegs=take_damaged == b"1",
+        images=list(images.values()),
     )
 
 

@@ -240,11 +240,11 @@ def detector_of(
         InputGeometry(keep_res, evaluation.pad, fixed_size),
         evaluation.multi_scales,
         PostProcessing(evaluation.SOFT_NMS, evaluation.K, config.net_config.down_ratio),
-        dataset.num_classes,
-        decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs),
-        1 if keep_res else batch_size or evaluation.batch_size,
-        eager,
-        heat_model,
+        num_classes=dataset.num_classes,
+        decode=decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs),
+        batch_size=1 if keep_res else batch_size or evaluation.batch_size,
+        eager=eager,
+        heat_model=heat_model,
     )
 
 

@@ -84,7 +84,9 @@ def read_evaluation_set(
     content = read_annotation_file(annotation_path, notes=notes)
     mapping = class_of_category(content, config.coco_classes, annotation_path, config.other_classes)
     workers = worker_count(config.num_workers)
-    records = read_records(content, annotation_path, image_dir, config, bad_records, notes, workers)
+    records = read_records(
+        content, annotation_path, image_dir, config, bad_records, notes=notes, num_workers=workers
+    )
     if num_images >= 0:
         records = records[:num_images]
     asked_for = len(records)
@@ -102,9 +104,9 @@ def read_evaluation_set(
         annotation_path,
         image_dir,
         records,
-        category_ids(mapping, config.num_classes),
-        len(content["images"]),
-        asked_for - len(records),
+        category_ids=category_ids(mapping, config.num_classes),
+        listed=len(content["images"]),
+        left_out=asked_for - len(records),
     )
 
 

@@ -46,9 +46,9 @@ class Evaluation:
             Path(config.data_dir),
             run_mode,
             config.eval_config.num_images,
-            bad,
-            config.eval_config.K,
-            config.eval_config.keep_res,
+            bad_records=bad,
+            boxes=config.eval_config.K,
+            keep_res=config.eval_config.keep_res,
         )
         bad.report()
         self._detector = create_detector(config, network)
@@ -132,9 +132,9 @@ class Evaluation:
                 results,
                 list(self.detected),
                 self._config.dataset_config.coco_classes,
-                self._config.eval_config.coco_backend,
-                self._config.eval_config.K,
-                self._config.dataset_config.other_classes,
+                backend=self._config.eval_config.coco_backend,
+                boxes=self._config.eval_config.K,
+                other_classes=self._config.dataset_config.other_classes,
             )
 
     @telling("drawing the report")

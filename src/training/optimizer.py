@@ -80,7 +80,8 @@ def learning_rates(
         multi = config.MultiDecay
         rates = multi_decay(
             updates, steps_per_epoch, multi.learning_rate, multi.warmup_steps,
-            multi.multi_epochs, multi.factor, config.accumulate_steps,
+            multi_epochs=multi.multi_epochs, factor=multi.factor,
+            accumulate_steps=config.accumulate_steps,
         )  # fmt: skip
     else:
         poly = config.PolyDecay
