@@ -12,6 +12,7 @@ from src.model_utils.config import DEFAULT_CONFIG_PATH
 from tests.conftest import PROJECT
 
 README = (DEFAULT_CONFIG_PATH.parent / "README.md").read_text(encoding="utf-8")
+FAULTS = PROJECT / "docs" / "faults.md"
 # Not those of libraries in third_party and of what is written here.
 DOCUMENTS = [
     path
@@ -70,3 +71,10 @@ def test_pip_says_in_one_sentence_that_this_is_no_package(tmp_path: Path):
     )
     assert "pip install -r requirements.txt" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_every_promise_of_the_page_of_faults_has_its_test():
+    rows = re.findall(r"`(tests/\w+\.py)::(\w+)` \|$", FAULTS.read_text("utf-8"), re.MULTILINE)
+    assert len(rows) > 40
+    for path, name in rows:
+        assert f"def {name}(" in (PROJECT / path).read_text("utf-8"), name
