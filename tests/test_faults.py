@@ -137,6 +137,21 @@ def test_what_is_no_file_is_named_and_the_others_are_done(
     assert predicted(tmp_path / "in" / "pipe.jpg", tmp_path / "out") == 1
 
 
+def test_control_characters_of_names_are_shown_as_escapes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    for name in ("\x1b[2J\nerror: a.jpg", "\x1b[2J\nerror: a.mp4"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_text("no image")
+    assert predicted(tmp_path / "in", tmp_path / "out") == 2
+    said = capsys.readouterr().err
+    lines = [line for line in said.split("\n") if "not done: " in line]
+    assert len(lines) == 2 and "\nerror:" not in said
+    for line in lines:
+        assert line[line.index("not done: ") :].count("\\x1b[2J\\nerror: a.") == 1
+        assert "\x1b[2J" not in line
+
+
 def test_walks_over_circles_of_links_end(tmp_path: Path):
     for name in ("a/ok.jpg", "a/b/.hidden/no.jpg", "elsewhere/linked.jpg"):
         (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)

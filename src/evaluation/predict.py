@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 from src.data.images import LARGEST_SIDE, Decoder, ImageFault, Oddity, examined, read_file
 from src.data.notes import Notes, note_image, note_large_images
-from src.model_utils.errors import UserError
+from src.model_utils.errors import UserError, escaped, sentence
 from src.model_utils.files import fitting_name, open_regular, whole_file, write_json
 from src.visual import pictures
 
@@ -318,8 +318,8 @@ def predict_all(
             progress.update()
             if isinstance(done, UserError):
                 faults += 1
-                named = "" if str(source.path) in str(done) else f"{source.path}: "
-                progress.write(f"not done: {named}{done}", file=sys.stderr)
+                named = "" if escaped(str(source.path)) in str(done) else f"{source.path}: "
+                progress.write(sentence(f"not done: {named}{done}"), file=sys.stderr)
             else:
                 picture, content = done
                 pictures.write_picture(source.picture, picture)
@@ -331,7 +331,7 @@ def predict_all(
                 fault = f"cannot be done ({error}); convert it or leave it out."
             if fault:
                 faults += 1
-                progress.write(f"not done: {source.path}: {fault}", file=sys.stderr)
+                progress.write(sentence(f"not done: {source.path}: {fault}"), file=sys.stderr)
     _say_what_is_odd(sorted(seen, key=lambda image: image[0]), upright, input_size)
     return faults
 
