@@ -27,10 +27,12 @@ def export(config: Config) -> None:
     from src.data.augment import colour_statistics, normalisation
     from src.deploy import mindir_v1
     from src.deploy.mindir import write_mindir
-    from src.model_utils.facts import write_facts
+    from src.model_utils.facts import check_place, write_facts
     from src.models.network import create_network, with_decode
     from src.weights.load import configured, load, read_weights
 
+    path = Path(f"{config.export_name.removesuffix('.mindir')}.mindir")
+    check_place(path)
     weights = read_weights(Path(config.export_load_ckpt))
     config = configured(config, weights)
     dataset, options = config.dataset_config, config.export_config
@@ -38,7 +40,6 @@ def export(config: Config) -> None:
     load(network, weights)
     colour = normalisation(colour_statistics(dataset)) if options.input_dtype == "uint8" else None
     model = with_decode(network, config, colour)
-    path = Path(f"{config.export_name.removesuffix('.mindir')}.mindir")
     height, width = dataset.input_res_test
     # On a CPU both are the same float32 graph; elsewhere half-precision units may round apart.
     tolerance = 1e-3 if device.target == "CPU" else 1.0

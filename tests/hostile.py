@@ -30,6 +30,7 @@ from mindspore.train.checkpoint_pb2 import Checkpoint
 from PIL import Image
 
 from src.data.synthetic import GENERATOR_VERSION
+from src.model_utils import facts
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError
 
@@ -38,7 +39,7 @@ QUICKSTART = PROJECT / "configs" / "quickstart.yaml"
 NAMES = [
     "annotations", "image.jpg", "image.cmyk.jpg", "image.png", "image.bmp", "image.webp",
     "image.tif", "image.jp2", "image.ppm", "video", "manifest", "earlier manifest", "mindrecord",
-    "synthetic", "checkpoint", "training", "safetensors", "pth", "mindir", "yaml", "ini",
+    "synthetic", "checkpoint", "training", "safetensors", "pth", "facts", "mindir", "yaml", "ini",
     "rank_table", "super_pod_table", "hccn.conf", "meta.txt", "written",
     "detections", "results", "metrics", "scores", "steps", "lock",
 ]  # fmt: skip
@@ -361,6 +362,10 @@ def readers(folder: Path) -> dict[str, Reader]:
         stopped = resume.find(str(path), path.parent)
         resume.changed_settings(stopped.config, options)
 
+    def model_facts(path: Path) -> None:
+        path.with_suffix(".mindir").touch()
+        facts.with_exported_facts(load_config("tests", []), path.with_suffix(".mindir"))
+
     def model(path: Path) -> None:
         mindir_reader.load_mindir(path, (8, 8), np.zeros((3, 4), np.float32))
 
@@ -394,6 +399,9 @@ def readers(folder: Path) -> dict[str, Reader]:
             (changed_bytes, of_header(changed_json), of_header(changed_bytes)),
         ),
         "pth": Reader(files.read, "a.pth", (changed_bytes,)),
+        "facts": Reader(
+            model_facts, "a.json", (changed_json, changed_json, changed_text, changed_bytes)
+        ),
         "mindir": Reader(model, "a.mindir", (changed_protobuf, changed_protobuf, changed_bytes)),
         "yaml": Reader(
             lambda path: load_config("tests", ["--config_path", str(path)]),
@@ -507,6 +515,10 @@ def sound(name: str) -> bytes:
             content = io.BytesIO()
             torch.save({"state_dict": {"a.weight": torch.ones(3, 4)}}, content)
             return content.getvalue()
+        case "facts":
+            used = load_config("tests", ["--config_path", str(QUICKSTART)])
+            made = {"format": "centernet-model 1", "settings": facts.facts_of(used)}
+            return json.dumps({**made, "sha256": hashlib.sha256(b"").hexdigest()}).encode()
         case "mindir":
             ms.set_context(mode=ms.GRAPH_MODE)
             layers = ms.nn.Conv2d(3, 6, 3), ms.nn.BatchNorm2d(6), ms.nn.ReLU(), ms.nn.Flatten(2)

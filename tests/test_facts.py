@@ -126,6 +126,10 @@ def test_programs_take_them_from_the_model(program: Program, tmp_path: Path):
         file.write(b"\0")
     done = program("predict.py", *options, *mindir, cwd=tmp_path)
     assert_refused(done, "centernet.json", "belongs to another centernet.mindir")
+    (tmp_path / "centernet.json").write_text('{"images": []}')
+    done = program("export.py", *cpu, "--export_load_ckpt", "m.ckpt", cwd=tmp_path)
+    assert_refused(done, "centernet.json", "is not what export.py writes beside a model")
+    assert (tmp_path / "centernet.json").read_text() == '{"images": []}'
 
 
 def test_an_overlay_may_lie_on_another(tmp_path: Path):

@@ -255,8 +255,8 @@ def test_a_backbones_first_layer_stays_and_its_colours_are_told(
     weights = read_weights(path)
     used = configured_to_train(config(*RESNET18), weights.facts, path)
     assert (
-        f"{path}: dataset_config.channel_order 'RGB', dataset_config.mean [0.485, 0.456, 0.406], "
-        "dataset_config.std [0.229, 0.224, 0.225], as it was made with"
+        f"taken from {path}: dataset_config.channel_order 'RGB', dataset_config.mean "
+        "[0.485, 0.456, 0.406], dataset_config.std [0.229, 0.224, 0.225]\n"
     ) in capsys.readouterr().out
     # What torchvision gives its networks, at every place of the picture.
     image = np.random.default_rng(0).integers(0, 256, (3, 5, 7), np.uint8)  # BGR

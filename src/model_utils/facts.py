@@ -38,8 +38,8 @@ def facts_of(config: Config) -> Facts:
     return facts
 
 
-def fixed(facts: Facts, exported: bool = False) -> set[str]:
-    """The facts that hold whatever is given."""
+def fixed_names(facts: Facts, exported: bool = False) -> set[str]:
+    """The names of the facts that hold whatever is given."""
     known = _parameters(facts.get("net_config.network", next(iter(NETWORKS))))
     marked = {name for name, p in known.items() if _mark(p) == "fixed"}
     return marked | (_OF_EXPORTED if exported else set())
@@ -48,12 +48,12 @@ def fixed(facts: Facts, exported: bool = False) -> set[str]:
 def with_facts(
     config: Config, facts: Mapping[str, Any], source: Path, fixed: Collection[str] = ()
 ) -> Config:
-    """A configuration with the facts of a model, wherever it gives nothing itself.
+    """A configuration with facts of a file, wherever it gives nothing itself; a line tells them.
 
     Args:
         config: as it was loaded.
-        facts: of the model, as they stand in its file.
-        source: the model's file.
+        facts: as they stand in the file.
+        source: the file, of a model or a data set.
         fixed: names of the facts that the configuration must not contradict.
 
     Raises:
@@ -74,9 +74,9 @@ def with_facts(
                 f"{shown_short(current[name])}; leave it out there."
             )
     taken = {name: value for name, value in facts.items() if name not in given}
-    odd = [name for name, value in taken.items() if current.get(name) != value]
-    if odd:
-        print(f"{source}: {sentence(_listed(odd, taken))}, as it was made with", flush=True)
+    new = [f"{n} {shown_short(v)}" for n, v in taken.items() if current.get(n) != v]
+    if new:
+        print(sentence(f"taken from {source}: {', '.join(new)}"), flush=True)
     # What follows from others and is not given follows anew.
     kept = {
         name: value
@@ -92,6 +92,16 @@ def beside(model_path: Path) -> Path:
     return model_path.with_suffix(".json")
 
 
+def check_place(model_path: Path) -> None:
+    """Raises UserError if NAME.json beside a model that is to be exported is somebody else's."""
+    path = beside(model_path)
+    if path.exists() and _stored(path) is None:
+        raise UserError(
+            f"{path}: is not what export.py writes beside a model; move it away or choose another "
+            "--export_name."
+        )
+
+
 def write_facts(model_path: Path, config: Config) -> None:
     """Writes NAME.json beside an exported model, NAME.mindir, which is finished."""
     facts = facts_of(config)
@@ -103,30 +113,38 @@ def write_facts(model_path: Path, config: Config) -> None:
 def with_exported_facts(config: Config, model_path: Path) -> Config:
     """The configuration with the facts of an exported model, if it has any beside it.
 
+    A json that is not export.py's may lie beside a model of an earlier version, which has none.
+
     Raises:
-        UserError: as `with_facts`, or the json is damaged or another model's.
+        UserError: as `with_facts`, or the json is another model's.
     """
     path = beside(model_path)
-    if not path.exists():  # a model of an earlier version
+    content = _stored(path) if path.exists() else None
+    if content is None:
         return config
-    try:
-        content = json.loads(read_text(path))
-        is_ours = content["format"] == _FORMAT and isinstance(content["settings"], dict)
-        digest, settings = content["sha256"], content["settings"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        is_ours = False
-    if not is_ours:
-        raise UserError(f"{path}: does not say what a model was made with; export it again.")
-    if digest != sha256(model_path):
+    settings = content["settings"]
+    if content["sha256"] != sha256(model_path):
         raise UserError(
             f"{path}: belongs to another {model_path.name} than the one beside it; copy both from "
             "where export.py wrote them, or export again."
         )
-    return with_facts(config, settings, path, fixed(settings, exported=True))
+    return with_facts(config, settings, path, fixed_names(settings, exported=True))
 
 
-def _listed(names: list[str], values: Facts) -> str:
-    return ", ".join(f"{name} {shown_short(values[name])}" for name in names)
+def _stored(path: Path) -> dict[str, Any] | None:
+    """The content of a json that export.py wrote beside a model; None if it is none.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        content = json.loads(read_text(path))
+        is_ours = content["format"] == _FORMAT and isinstance(content["settings"], dict)
+        return content if is_ours and "sha256" in content else None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def _parameters(network: Any) -> dict[str, FieldInfo]:

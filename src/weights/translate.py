@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from src.model_utils.errors import UserError, sentence
-from src.model_utils.facts import Facts, fixed
+from src.model_utils.facts import Facts, fixed_names
 from src.weights import checkpoints
 from src.weights.files import Stored
 from src.weights.layouts import LAYOUTS
@@ -72,7 +72,7 @@ def _facts(stored: Stored, layout: Layout) -> tuple[Facts, set[str]]:
     """What a file's network was made with, and the names of what holds in any case."""
     if checkpoints.MODEL in stored.facts:
         stored_facts = checkpoints.facts_in(stored.facts, stored.path)
-        return stored_facts, fixed(stored_facts)
+        return stored_facts, fixed_names(stored_facts)
     facts = dict(layout.facts)
     if STEM_POOL in stored.facts:
         facts["net_config.stem_pool"] = stored.facts[STEM_POOL]
