@@ -32,8 +32,9 @@ def evaluate(config: Config) -> None:
 
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it. What
     # imports NumPy, which starts threads, comes after run_program has seen to SIGINT.
+    from src.data.coco import with_classes
     from src.evaluation.coco_results import class_table
-    from src.evaluation.evaluation_set import with_classes
+    from src.evaluation.evaluation_set import annotation_path
     from src.evaluation.run import Evaluation
     from src.models.network import create_network
     from src.weights.load import configured, load, read_weights
@@ -41,7 +42,8 @@ def evaluate(config: Config) -> None:
     checkpoint_path = Path(config.load_checkpoint_path)
     weights = read_weights(checkpoint_path)
     digest = sha256(checkpoint_path)  # now: a training may remove the file meanwhile
-    config = with_classes(configured(config, weights), Path(config.data_dir))
+    data = annotation_path(config.dataset_config, Path(config.data_dir), config.run_mode)
+    config = with_classes(configured(config, weights), data)
     network = create_network(config)
     load(network, weights)
     evaluation = Evaluation(config, network, config.run_mode)

@@ -6,7 +6,7 @@ python postprocess.py --result_path DIR --label_path FILE --meta_path DIR --save
 
 from pathlib import Path
 
-from src.data.coco import BadRecords, class_of_category, read_annotation_file
+from src.data.coco import BadRecords, class_of_category, read_annotation_file, with_classes
 from src.deploy.bin_files import read_meta
 from src.evaluation import app_results
 from src.evaluation.coco_results import category_ids, import_backend, score
@@ -24,9 +24,12 @@ def main() -> None:
             "command line: give one of --result_path and --result_json, --meta_path, and "
             "--label_path (or --val_data_dir)."
         )
-    dataset, evaluation = config.dataset_config, config.eval_config
+    evaluation = config.eval_config
     import_backend(evaluation.coco_backend)  # absent: said before the work
-    label_path = Path(config.label_path or f"{config.val_data_dir}/{dataset.val_annotation}")
+    annotation = config.dataset_config.val_annotation
+    label_path = Path(config.label_path or f"{config.val_data_dir}/{annotation}")
+    config = with_classes(config, label_path)
+    dataset = config.dataset_config
     meta_path, save_path = Path(config.meta_path), Path(config.save_path)
     meta = read_meta(meta_path)
     content = read_annotation_file(label_path)

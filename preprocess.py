@@ -7,10 +7,10 @@ python preprocess.py --val_data_dir DIR --predict_dir DIR [--input_format image]
 from pathlib import Path
 
 from src.data.augment import colour_statistics, normalisation
-from src.data.coco import BadRecords
+from src.data.coco import BadRecords, with_classes
 from src.deploy import bin_files
 from src.deploy.inputs import write_inputs
-from src.evaluation.evaluation_set import read_evaluation_set, with_classes
+from src.evaluation.evaluation_set import annotation_path, read_evaluation_set
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.facts import with_exported_facts
@@ -22,12 +22,13 @@ def main() -> None:
         raise UserError("command line: give --val_data_dir and --predict_dir.")
     if config.load_mindir_path:
         config = with_exported_facts(config, Path(config.load_mindir_path))
-    config = with_classes(config, Path(config.val_data_dir))
+    data_dir = Path(config.val_data_dir)
+    config = with_classes(config, annotation_path(config.dataset_config, data_dir, "val"))
     dataset, evaluation = config.dataset_config, config.eval_config
     bad_records = BadRecords(config.on_bad_record)
     found = read_evaluation_set(
         dataset,
-        Path(config.val_data_dir),
+        data_dir,
         "val",
         evaluation.num_images,
         bad_records=bad_records,

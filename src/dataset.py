@@ -43,8 +43,7 @@ def convert(config: Config) -> None:
 
     root = Path(config.coco_data_dir)
     annotation_path = root / config.dataset_config.train_annotation
-    if not config.dataset_config.coco_classes:
-        config = coco.with_named_classes(config, annotation_path)
+    config = coco.with_classes(config, annotation_path)
     dataset = config.dataset_config
     image_dir = root / dataset.train_images
     mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix

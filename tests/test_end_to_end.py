@@ -42,15 +42,9 @@ def test_training_batches_hold_the_images_of_the_set(mindrecord: Path, shapes: P
     from src.model_utils.config import load_config
 
     config = load_config("test", ["--config_path", str(QUICKSTART)])
-    dataset = create_train_dataset(
-        config.dataset_config,
-        TASK,
-        mindrecord,
-        config.mindrecord_prefix,
-        batch_size=5,
-        shuffle=False,
-        seed=3,
-    )
+    place = (config.dataset_config, TASK, mindrecord, config.mindrecord_prefix)
+    how = {"batch_size": 5, "shuffle": False, "seed": 3}
+    dataset = create_train_dataset(*place, **how)
     batches = list(dataset.create_dict_iterator(num_epochs=1, output_numpy=True))
     assert len(batches) == 6  # 32 images, the last two dropped
     assert batches[0]["image"].shape == (5, 128, 128, 3)
@@ -59,15 +53,7 @@ def test_training_batches_hold_the_images_of_the_set(mindrecord: Path, shapes: P
     assert batches[0]["objects"].shape == (5, 8, 8)
     classes = np.concatenate([batch["objects"][:, :, 7].ravel() for batch in batches])
     assert set(classes[classes >= 0]) == {0, 1, 2, 3, 4}
-    again = create_train_dataset(
-        config.dataset_config,
-        TASK,
-        mindrecord,
-        config.mindrecord_prefix,
-        batch_size=5,
-        shuffle=False,
-        seed=3,
-    )
+    again = create_train_dataset(*place, **how)
     first = next(again.create_dict_iterator(num_epochs=1, output_numpy=True))
     assert all(np.array_equal(first[name], batches[0][name]) for name in first)
 

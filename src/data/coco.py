@@ -239,12 +239,16 @@ def _polygon_box(segmentation: Any) -> list[float] | None:
     return [*low.tolist(), *(high - low).tolist()]
 
 
-def with_named_classes(config: Config, annotation_path: Path) -> Config:
-    """The configuration with the categories of an annotation file as classes, by their ids.
+def with_classes(config: Config, annotation_path: Path) -> Config:
+    """The configuration with the categories of an annotation file as classes, if it names none.
+
+    They are in the order of their ids.
 
     Raises:
         UserError: as `read_annotation_file`, or a category has no id or no name.
     """
+    if config.dataset_config.coco_classes:
+        return config
     categories = read_annotation_file(annotation_path)["categories"]
     for position, category in enumerate(categories):
         if not (is_id(category["id"]) and isinstance(category.get("name"), str)):

@@ -229,7 +229,7 @@ def _evaluated(
         truth.createIndex()
         # Copies: loadRes writes into what it is given. pycocotools' takes no empty list.
         found = truth.loadRes([dict(result) for result in results]) if results else make_dataset()
-        evaluation = make_evaluation(truth, found, "bbox")
+        evaluation = make_evaluation(truth, found, BOXES.metric)
         evaluation.params.imgIds = list(image_ids)
         evaluation.params.maxDets = [*_MAX_DETS, *([boxes] if boxes > _MAX_DETS[-1] else [])]
         evaluation.evaluate()

@@ -14,13 +14,12 @@ from src.data.coco import (
     class_of_category,
     read_annotation_file,
     read_records,
-    with_named_classes,
 )
 from src.data.images import ImageFault, Oddity, decoder, examined, read_file
 from src.data.notes import Notes, note_image, note_large_images, note_unfindable_objects
 from src.evaluation.coco_results import category_ids
 from src.model_utils.errors import UserError
-from src.model_utils.parameters import Config, DatasetConfig
+from src.model_utils.parameters import DatasetConfig
 from src.model_utils.workers import map_ahead, worker_count
 
 
@@ -40,15 +39,9 @@ class EvaluationSet:
     left_out: int
 
 
-def with_classes(config: Config, data_dir: Path) -> Config:
-    """The configuration with the classes of the validation annotations, if it names none.
-
-    Raises:
-        UserError: as `read_annotation_file`, or a category has no name.
-    """
-    if config.dataset_config.coco_classes:
-        return config
-    return with_named_classes(config, data_dir / config.dataset_config.val_annotation)
+def annotation_path(config: DatasetConfig, data_dir: Path, run_mode: str) -> Path:
+    """The annotation file of the val or test set below `data_dir`."""
+    return data_dir / (config.val_annotation if run_mode == "val" else config.test_annotation)
 
 
 def read_evaluation_set(
@@ -77,15 +70,14 @@ def read_evaluation_set(
     Raises:
         UserError: as `read_annotation_file` and `read_records`; or nothing usable is in the set.
     """
-    is_val = run_mode == "val"
-    annotation_path = data_dir / (config.val_annotation if is_val else config.test_annotation)
-    image_dir = data_dir / (config.val_images if is_val else config.test_images)
+    path = annotation_path(config, data_dir, run_mode)
+    image_dir = data_dir / (config.val_images if run_mode == "val" else config.test_images)
     notes = Notes()
-    content = read_annotation_file(annotation_path, notes=notes)
-    mapping = class_of_category(content, config.coco_classes, annotation_path, config.other_classes)
+    content = read_annotation_file(path, notes=notes)
+    mapping = class_of_category(content, config.coco_classes, path, config.other_classes)
     workers = worker_count(config.num_workers)
     records = read_records(
-        content, annotation_path, image_dir, config, bad_records, notes=notes, num_workers=workers
+        content, path, image_dir, config, bad_records, notes=notes, num_workers=workers
     )
     if num_images >= 0:
         records = records[:num_images]
@@ -99,9 +91,9 @@ def read_evaluation_set(
     if not records:
         bad_records.report()
         why = "none of its images can be read" if asked_for else "lists no usable image"
-        raise UserError(f"{annotation_path}: {why}; there is nothing to evaluate.")
+        raise UserError(f"{path}: {why}; there is nothing to evaluate.")
     return EvaluationSet(
-        annotation_path,
+        path,
         image_dir,
         records,
         category_ids=category_ids(mapping, config.num_classes),

@@ -5,6 +5,7 @@ A network is chosen by net_config.network. Its class says its own parameters and
 cells are in `src.models.features`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Annotated, Literal, Union
 
@@ -13,7 +14,7 @@ from pydantic import Field, model_validator
 from src.model_utils.parameter_types import Channels, Count, NonNegative, Section, derived, says
 
 
-class NetConfig(Section):
+class NetConfig(Section, ABC):
     """What networks have in common."""
 
     network: str
@@ -44,13 +45,13 @@ class NetConfig(Section):
     )
 
     @property
+    @abstractmethod
     def stride(self) -> int:
         """What the sides of a network input are multiples of."""
-        raise NotImplementedError
 
+    @abstractmethod
     def own_down_ratio(self) -> int:
         """Input size over output size."""
-        raise NotImplementedError
 
     def grid_size(self, input_size: Sequence[int]) -> tuple[int, int]:
         """Height and width of the output grid of an input (height, width), any one.

@@ -446,7 +446,11 @@ class Config(Section):
         heading="predict.py",
     )
     output: str = says("", "folder of predict.py's pictures and json; file that src.weights writes")
-    load_mindir_path: str = says("", "exported model for predict.py, instead of a checkpoint")
+    load_mindir_path: str = says(
+        "",
+        "exported model, for predict.py instead of a checkpoint; preprocess.py takes what is known "
+        "of it",
+    )
 
     source: str = says(
         "", "file of weights that src.weights reads", heading="python src/weights (writes output)"

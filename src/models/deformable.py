@@ -83,9 +83,9 @@ class DeformableConv(nn.Cell):
                 x,
                 self.weight,
                 self.concat((offsets[:, :18], mask)),
-                (3, 3),
-                (1, 1, 1, 1),
-                (1, 1, 1, 1),
+                kernel_size=(3, 3),
+                strides=(1, 1, 1, 1),
+                padding=(1, 1, 1, 1),
                 bias=self.bias,
             )
         height, width = x.shape[2:]

@@ -147,8 +147,15 @@ def create_network(config: Config, deformable: str = "") -> Network:
         config: task, net_config and the number of classes are read.
         deformable: form instead of the configured one, where there are deformable convolutions;
             the parameters are the same, so checkpoints fit all.
+
+    Raises:
+        UserError: the configuration names no classes.
     """
     net = config.net_config
+    if not config.dataset_config.coco_classes:
+        raise UserError(
+            "dataset_config.coco_classes names no classes, and neither does the model; give them."
+        )
     form = getattr(net, "deformable", "none")
     if form != "none":
         net = net.model_copy(update={"deformable": deformable or chosen_form(form)})

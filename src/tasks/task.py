@@ -14,7 +14,6 @@ class Task:
         numbers: names of COCO's numbers, in its order; the first decides which checkpoint is best.
         min_overlap: IoU that a box shifted by the Gaussian radius keeps (CornerNet, section 3.2).
         mirrored: for each of an object's J points the one that it becomes in a mirrored image.
-        skeleton: pairs of points between which pictures show a line.
     """
 
     losses: tuple[str, ...]
@@ -22,7 +21,6 @@ class Task:
     numbers: tuple[str, ...]
     min_overlap: float = 0.7
     mirrored: tuple[int, ...] = ()
-    skeleton: tuple[tuple[int, int], ...] = ()
 
     @property
     def points(self) -> int:
