@@ -11,6 +11,7 @@ from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable, sha256, write_json
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 
 
@@ -56,7 +57,7 @@ def evaluate(config: Config) -> None:
     write_results(config, results, len(evaluation.detected), result_dir)
     lacking = evaluation.set.category_ids.count(None)
     if lacking:
-        print(f"boxes of {lacking} class(es) that the data set lacks are left out")
+        say(f"boxes of {lacking} class(es) that the data set lacks are left out")
 
     scores = None
     if config.run_mode == "val" and config.enable_eval:
@@ -65,13 +66,13 @@ def evaluate(config: Config) -> None:
         seconds["scoring"] = time.monotonic() - start
         scored, listed = len(evaluation.detected), evaluation.set.listed
         part = f", {scored} of its {listed} images" if scored < listed else ""
-        print(f"overall performance on {evaluation.set.annotation_path}{part}\n{scores.table}")
-        print(f"by class\n{class_table(scores.classes)}")
+        say(f"overall performance on {evaluation.set.annotation_path}{part}")
+        say(*scores.table.splitlines(), "by class", *class_table(scores.classes))
         if not any(found.objects for found in scores.classes.values()):
-            print("these images hold no object: there is nothing to find, and every number is -1")
+            say("these images hold no object: there is nothing to find, and every number is -1")
         if config.visual_image:
             evaluation.write_report(result_dir / "report.html", scores)
-            print(f"report: {result_dir / 'report.html'}")
+            say(f"report: {result_dir / 'report.html'}")
 
     numbers = {
         "images": len(evaluation.detected),
@@ -86,7 +87,7 @@ def evaluate(config: Config) -> None:
         "config": config.model_dump(),
     }
     write_json(result_dir / "eval.json", numbers)
-    print(f"numbers, checkpoint and configuration: {result_dir / 'eval.json'}")
+    say(f"numbers, checkpoint and configuration: {result_dir / 'eval.json'}")
 
 
 def write_results(
@@ -95,15 +96,15 @@ def write_results(
     """Writes the entries of a COCO result file, for run_mode test also as COCO's server asks."""
     result_path = result_dir / f"results_{config.run_mode}.json"
     write_json(result_path, results)
-    print(f"{len(results)} boxes of {images} images written to {result_path}")
+    say(f"{len(results)} boxes of {images} images written to {result_path}")
     if config.visual_image:
-        print(f"pictures: {result_dir / 'pictures'}")
+        say(f"pictures: {result_dir / 'pictures'}")
     if config.run_mode == "test":
         from src.evaluation.coco_results import upload_name
 
         upload_path = result_dir / upload_name(config.dataset_config.test_annotation)
         write_json(upload_path, results)
-        print(
+        say(
             f"to upload: zip {upload_path}, the json at the top of a zip of the same name; "
             "https://cocodataset.org/#upload says where (CodaLab takes no more submissions)"
         )

@@ -7,6 +7,7 @@ from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 
 
@@ -60,7 +61,7 @@ def export(config: Config) -> None:
             "--export_config.deformable gather or --mindir_version 0."
         ) from None
     write_facts(path, config)
-    print(
+    say(
         f"{path}: {options.input_dtype} images ({batch},3,{height},{width}) to detections "
         f"({batch},{config.eval_config.K},6); "
         f"loaded back, it gives the network's boxes to {difference:.1e} pixels"

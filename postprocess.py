@@ -13,6 +13,7 @@ from src.evaluation.coco_results import category_ids, import_backend, score
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import write_json
+from src.model_utils.messages import say
 from src.model_utils.workers import worker_count
 
 
@@ -63,12 +64,12 @@ def main() -> None:
     counts = {"images": len(image_ids), "failed": bad_records.count}
     write_json(save_path / "eval_310.json", {**counts, "numbers": scores.numbers})
     if bad_records.count:
-        print(f"images left out, as they have no result: {bad_records.count}")
+        say(f"images left out, as they have no result: {bad_records.count}")
     listed = len(content["images"])
     part = f" of {listed}" if len(image_ids) < listed else ""
-    print(
-        f"============= {len(image_ids)}{part} images, 310 infer result =============\n"
-        f"{scores.table}"
+    say(
+        f"============= {len(image_ids)}{part} images, 310 infer result =============",
+        *scores.table.splitlines(),
     )
 
 

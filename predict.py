@@ -13,6 +13,7 @@ from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.tasks import TASKS
 
@@ -50,7 +51,7 @@ def main() -> None:
         *(sources, predictor, decode, dataset.turn_by_exif),
         dataset.input_res_train if keep_res else (),
     )
-    print(f"{len(sources)} file(s) to {output_dir}, {faults} of them not done or not wholly")
+    say(f"{len(sources)} file(s) to {output_dir}, {faults} of them not done or not wholly")
     if faults:
         sys.exit(1)
 

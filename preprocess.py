@@ -14,6 +14,7 @@ from src.evaluation.evaluation_set import annotation_path, read_evaluation_set
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.facts import with_exported_facts
+from src.model_utils.messages import say
 
 
 def main() -> None:
@@ -47,7 +48,7 @@ def main() -> None:
     )
     bin_files.write_meta(predict_dir, meta)
     left_out = found.left_out + len(found.records) - len(images)
-    print(
+    say(
         f"{len(images)} images written to {predict_dir / 'data'}; left out as unreadable: "
         f"{left_out}."
     )

@@ -16,6 +16,7 @@ if __package__ in (None, ""):  # started as a file: `python src/dataset.py`, or 
 from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
 from src.model_utils.workers import worker_count
@@ -77,8 +78,8 @@ def convert(config: Config) -> None:
     fingerprint = conversion.source_fingerprint(source, records, image_dir, options)
     manifest = conversion.finished_set(mindrecord_dir, prefix, fingerprint)
     if manifest:
-        notes.say([*manifest.notes, *advice.lines()])
-        print(
+        notes.tell([*manifest.notes, *advice.lines()])
+        say(
             f"{mindrecord_dir / prefix}*: up to date, {manifest.images} images with "
             f"{manifest.boxes} boxes of {listed} images; left out as unusable: "
             f"{manifest.left_out_unusable}; nothing to do."
@@ -88,7 +89,7 @@ def convert(config: Config) -> None:
         *(records, dataset, mindrecord_dir, prefix, fingerprint), bad_records=bad_records, notes=odd
     )
     advice.report()
-    print(
+    say(
         f"{manifest.images} images with {manifest.boxes} boxes of {listed} images written to "
         f"{mindrecord_dir / prefix}*; without boxes: {manifest.empty_images} written, "
         f"{manifest.left_out_empty} left out; left out as unusable: {manifest.left_out_unusable}."
@@ -109,7 +110,7 @@ def verify(config: Config) -> None:
     manifest = mindrecord.verify_set(
         mindrecord_dir, prefix, worker_count(config.dataset_config.num_workers)
     )
-    print(
+    say(
         f"{mindrecord_dir / prefix}*: verified, {manifest.images} images with {manifest.boxes} "
         f"boxes in {len(manifest.files)} files."
     )

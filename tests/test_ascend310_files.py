@@ -23,7 +23,7 @@ from src.data import images
 from src.data.images import decoder
 from src.deploy.mindir_v1 import write_version_1
 from src.model_utils import files
-from src.model_utils.errors import escaped
+from src.model_utils.messages import escaped
 from tests.test_ascend310_detections import meta_text
 from tests.test_faults import damaged_jpegs, jpeg, make_odd, stating
 

@@ -1,9 +1,11 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Files that lie, and what is no file: each costs itself alone, and nothing else."""
 
+import io
 import os
 import re
 import resource
+import signal
 import socket
 import struct
 import subprocess
@@ -15,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from src.data import images
 from src.data.images import decoder
@@ -22,6 +25,8 @@ from src.evaluation import predict
 from src.evaluation.predict import Predictor, find_sources, predict_all
 from src.model_utils.errors import UserError
 from src.model_utils.files import read_regular, write_json
+from src.model_utils.messages import say
+from tests import hostile
 from tests.conftest import PROJECT
 
 
@@ -137,6 +142,31 @@ def test_what_is_no_file_is_named_and_the_others_are_done(
     assert predicted(tmp_path / "in" / "pipe.jpg", tmp_path / "out") == 1
 
 
+@pytest.mark.parametrize("reader", hostile.NAMES)
+def test_no_reader_waits_on_a_pipe(reader: str, tmp_path: Path, capfd: pytest.CaptureFixture):
+    read = hostile.readers(tmp_path)[reader]
+    path = tmp_path / read.name
+    path.parent.mkdir(exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+
+    def waits(*_: object) -> None:
+        raise AssertionError(f"{reader} waits on a pipe")
+
+    before = signal.signal(signal.SIGALRM, waits)
+    signal.alarm(5)
+    try:
+        read.read(path)
+        said = capfd.readouterr().err
+    except (UserError, OSError) as error:
+        said = str(error)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    # A list of what an earlier run has written is replaced, whatever it is.
+    assert reader == "written" or str(path.parent) in said
+
+
 def test_control_characters_of_names_are_shown_as_escapes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -150,6 +180,14 @@ def test_control_characters_of_names_are_shown_as_escapes(
     for line in lines:
         assert line[line.index("not done: ") :].count("\\x1b[2J\\nerror: a.") == 1
         assert "\x1b[2J" not in line
+
+
+def test_lines_that_programs_print_have_escapes(tmp_path: Path, capsys: pytest.CaptureFixture):
+    folder = tmp_path / "\x1b[2J\nerror: a"
+    for to_stderr in (False, True):
+        say(f"checkpoint: {folder}", to_stderr=to_stderr)
+    out, err = capsys.readouterr()
+    assert out == err == f"checkpoint: {tmp_path}/\\x1b[2J\\nerror: a\n"
 
 
 def test_walks_over_circles_of_links_end(tmp_path: Path):
@@ -315,11 +353,28 @@ def test_the_next_program_clears_what_a_killed_one_left(
         killed.stdout.close()
 
 
+def damaged_inks(adobe: int) -> dict[str, bytes]:
+    """JPEGs of four inks; `adobe` says how they are stored."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 60, 4)).astype(np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise, "CMYK").save(file, "JPEG")
+    whole = bytearray(file.getvalue())
+    whole[whole.index(b"Adobe") + 11] = adobe
+    assert images.checked(bytes(whole), decoder("cv2")).shape == (40, 60, 3)
+    start, end = whole.index(b"\xff\xda") + 18, len(whole) - 2
+    return {
+        "cut": bytes(whole[: (start + end) // 2] + whole[-2:]),
+        "zeroed": bytes(whole[:start]) + bytes(end - start) + bytes(whole[-2:]),
+    }
+
+
 def damaged_jpegs() -> dict[str, bytes]:
     whole = jpeg()
     start, end = whole.index(b"\xff\xda") + 14, len(whole) - 2
     middle = (start + end) // 2
+    inks = {"CMYK": damaged_inks(0), "YCCK": damaged_inks(2)}
     return {
+        **{f"{kind} {how}": content for kind in inks for how, content in inks[kind].items()},
         "cut": whole[:middle],
         "without its end": whole[:-2],
         "cut with an end": whole[:middle] + whole[-2:],

@@ -123,4 +123,4 @@ def test_long_names_are_cut_so_that_they_stay_apart(tmp_path: Path):
     curves.write_figure(tmp_path / "curves.png", figure)
     assert all(axes.get_position().width > 0.6 for axes in figure.axes)
     table = class_table(dict.fromkeys(names, ClassScore(0.5, 0.5, 1, 1)))
-    assert max(map(len, table.splitlines())) < 80
+    assert max(map(len, table)) < 80

@@ -30,6 +30,7 @@ from rank_table import (
 )
 
 from src.model_utils.errors import UserError, run_program
+from src.model_utils.messages import say
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def main() -> None:
         servers = [Server(arguments.server_id, devices)]
     _write(Path(arguments.output), servers)
     count = sum(len(server.devices) for server in servers)
-    print(f"{arguments.output}: {count} device(s) of {len(servers)} server(s)")
+    say(f"{arguments.output}: {count} device(s) of {len(servers)} server(s)")
 
 
 def merged(tables: list[list[Server]]) -> list[Server]:

@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import json
 import re
-import sys
 import unicodedata
 import urllib.parse
 import zlib
@@ -23,11 +22,12 @@ import numpy as np
 
 from src.data.images import LARGEST_SIDE, ImageFault, check_header, header_size, kind_of, read_file
 from src.data.notes import Notes, note_boxes
-from src.model_utils.errors import UserError, sentence
+from src.model_utils.errors import UserError
 from src.model_utils.facts import with_facts
 from src.model_utils.files import read_regular
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config, DatasetConfig
-from src.model_utils.progress import say, telling
+from src.model_utils.progress import telling
 
 _EXAMPLES = 5  # shown of each kind of problem
 
@@ -84,13 +84,13 @@ class BadRecords:
         if not self._counts:
             return
         kinds = self._counts.most_common()
-        print(f"unusable records: {self.count}", file=sys.stderr)
+        lines = [f"unusable records: {self.count}"]
         for kind, count in kinds:
-            print(f"  {kind}: {count}", file=sys.stderr)
-            for problem in self._examples[kind]:
-                print(f"    {sentence(problem)}", file=sys.stderr)
+            examples = self._examples[kind]
+            lines += [f"  {kind}: {count}", *(f"    {problem}" for problem in examples)]
             if count > _EXAMPLES:
-                print(f"    and {count - _EXAMPLES} more", file=sys.stderr)
+                lines.append(f"    and {count - _EXAMPLES} more")
+        say(*lines, to_stderr=True)
         if self._action == "fail":
             first = self._examples[kinds[0][0]][0]
             if self.count > 1:

@@ -16,6 +16,7 @@ from src.data import augment, geometry, mindrecord
 from src.data.images import Decoder, decoder
 from src.data.objects import object_tables
 from src.model_utils.errors import UserError
+from src.model_utils.messages import say
 from src.model_utils.parameters import DatasetConfig
 from src.model_utils.workers import worker_count
 from src.tasks.task import Task
@@ -130,11 +131,10 @@ class SampleMaker:
 def say_what_is_cut(manifest: mindrecord.Manifest, max_objs: int) -> None:
     """Says if an image of the set holds more objects than the table of a sample."""
     if manifest.most_boxes > max_objs:
-        print(
+        say(
             f"note: the set has images with up to {manifest.most_boxes} objects, of which training "
             f"takes {max_objs} and the rest as background: set --dataset_config.max_objs "
-            f"{manifest.most_boxes}",
-            flush=True,
+            f"{manifest.most_boxes}"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from src.data.images import Oddity
-from src.model_utils.errors import sentence
+from src.model_utils.messages import say
 
 _MUCH_LARGER = 2  # than the network's input in training, where pixels are fed as they are
 _WORTH_SAYING = 0.1  # share of boxes or images from which a habit is suspected
@@ -38,12 +38,11 @@ class Notes:
 
     def report(self) -> None:
         """Prints a line for each kind; nothing where nothing is odd."""
-        say(self.lines())
+        tell(self.lines())
 
 
-def say(lines: Sequence[str]) -> None:
-    for line in lines:
-        print(f"note: {sentence(line)}", flush=True)
+def tell(lines: Sequence[str]) -> None:
+    say(*(f"note: {line}" for line in lines))
 
 
 def note_boxes(

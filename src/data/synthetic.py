@@ -23,6 +23,7 @@ import numpy as np
 
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import read_text
+from src.model_utils.messages import say
 
 # Category id -> name. The gaps are deliberate.
 CATEGORIES = {1: "circle", 2: "square", 4: "triangle", 7: "star", 9: "ring"}
@@ -332,7 +333,7 @@ def main() -> None:
     parser.add_argument("--val_images", type=int, default=60, help="val pictures")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
     options = parser.parse_args()
-    print(generate(options.output_dir, options.train_images, options.val_images, options.seed))
+    say(generate(options.output_dir, options.train_images, options.val_images, options.seed))
 
 
 if __name__ == "__main__":

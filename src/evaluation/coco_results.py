@@ -288,8 +288,8 @@ def _class_scores(
     return scores
 
 
-def class_table(classes: dict[str, ClassScore]) -> str:
-    """A text with a line for each class, the highest AP first, those without an object last."""
+def class_table(classes: dict[str, ClassScore]) -> list[str]:
+    """A line for each class, the highest AP first, those without an object last."""
 
     def rank(name: str) -> float:
         ap = classes[name].AP
@@ -302,4 +302,4 @@ def class_table(classes: dict[str, ClassScore]) -> str:
         of = classes[name]
         ap, ap50 = ("-" if value is None else f"{value:.3f}" for value in (of.AP, of.AP50))
         lines.append(f"{shown[name]:<{width}}  {of.images:>6}  {of.objects:>7}  {ap:>5}  {ap50:>5}")
-    return "\n".join(lines)
+    return lines

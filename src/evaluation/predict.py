@@ -11,7 +11,6 @@ import json
 import math
 import os
 import re
-import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,8 +26,9 @@ from tqdm import tqdm
 
 from src.data.images import LARGEST_SIDE, Decoder, ImageFault, Oddity, examined, read_file
 from src.data.notes import Notes, note_image, note_large_images
-from src.model_utils.errors import UserError, escaped, sentence
+from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name, open_regular, whole_file, write_json
+from src.model_utils.messages import escaped, say
 from src.visual import pictures
 
 VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
@@ -319,7 +319,7 @@ def predict_all(
             if isinstance(done, UserError):
                 faults += 1
                 named = "" if escaped(str(source.path)) in str(done) else f"{source.path}: "
-                progress.write(sentence(f"not done: {named}{done}"), file=sys.stderr)
+                say(f"not done: {named}{done}", to_stderr=True)
             else:
                 picture, content = done
                 pictures.write_picture(source.picture, picture)
@@ -331,7 +331,7 @@ def predict_all(
                 fault = f"cannot be done ({error}); convert it or leave it out."
             if fault:
                 faults += 1
-                progress.write(sentence(f"not done: {source.path}: {fault}"), file=sys.stderr)
+                say(f"not done: {source.path}: {fault}", to_stderr=True)
     _say_what_is_odd(sorted(seen, key=lambda image: image[0]), upright, input_size)
     return faults
 
@@ -451,7 +451,7 @@ def _opened_writer(name: str, rate: float, size: tuple[int, int]) -> cv2.VideoWr
 
 @functools.cache
 def _say_mpeg_4() -> None:
-    tqdm.write(
+    say(
         "note: this build of OpenCV encodes neither H.264 nor VP9; videos are MPEG-4, which "
         "players show and browsers do not"
     )
@@ -516,7 +516,7 @@ def _frame_rate(path: Path) -> float:
     rate = _property(path, cv2.CAP_PROP_FPS)
     if math.isfinite(rate) and rate > 0:
         return rate
-    tqdm.write(f"note: {path}: does not say its frames a second; {_DEFAULT_RATE:g} are taken")
+    say(f"note: {path}: does not say its frames a second; {_DEFAULT_RATE:g} are taken")
     return _DEFAULT_RATE
 
 

@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 
 from src.model_utils.errors import UserError
 from src.model_utils.files import read_text
+from src.model_utils.messages import say
 from src.model_utils.networks import NETWORKS
 from src.model_utils.parameter_types import Section
 from src.model_utils.parameters import Config
@@ -117,7 +118,7 @@ def load_config(description: str, arguments: Sequence[str] | None = None) -> Con
     given.add(_nested(options), "command line", are_texts=True)
     config = validated(given.values, given.origins)
     if unknown and config.enable_modelarts:
-        print(f"ignored what ModelArts adds to the command line: {' '.join(unknown)}")
+        say(f"ignored what ModelArts adds to the command line: {' '.join(unknown)}")
     elif unknown and not unknown[0].startswith("--"):
         raise UserError(
             f"command line: {unknown[0]!r} belongs to no --parameter; --help lists them."

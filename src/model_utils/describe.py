@@ -9,6 +9,7 @@ import yaml
 from pydantic.fields import FieldInfo
 
 from src.model_utils.config import DEFAULT_CONFIG_PATH, choices, parameters, shown_default
+from src.model_utils.messages import say
 from src.model_utils.networks import NETWORKS, NetConfig
 
 DOCUMENT_PATH = DEFAULT_CONFIG_PATH.parent / "docs" / "parameters.md"
@@ -95,7 +96,7 @@ def _table(rows: dict[str, FieldInfo]) -> list[str]:
 def main() -> None:
     for path, text in ((DEFAULT_CONFIG_PATH, default_config()), (DOCUMENT_PATH, parameter_table())):
         Path(path).write_text(text, encoding="utf-8")
-        print(path)
+        say(str(path))
 
 
 if __name__ == "__main__":

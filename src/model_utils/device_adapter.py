@@ -15,6 +15,7 @@ from pathlib import Path
 from src.model_utils import local_adapter, moxing_adapter
 from src.model_utils.errors import UserError
 from src.model_utils.files import read_text
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
 
@@ -85,7 +86,7 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
         logging.disable(logging.WARNING)  # MindSpore would explain at length why there is none
         target = "Ascend" if ms.hal.is_available("Ascend") else "CPU"
         logging.disable(logging.NOTSET)
-        print(f"device: {target} (found by MindSpore; --device_target chooses another)", flush=True)
+        say(f"device: {target} (found by MindSpore; --device_target chooses another)")
     elif not ms.hal.is_available(target):
         raise UserError(
             f"device_target {target}: MindSpore finds no such device here; use --device_target CPU "

@@ -3,12 +3,10 @@
 
 import re
 import sys
-import unicodedata
 from collections.abc import Callable
 
+from src.model_utils.messages import say, sentence
 from src.model_utils.signals import end_interrupted, interrupts_watched, is_interrupted
-
-_LONGEST = 1200  # characters of a message
 
 
 class UserError(Exception):
@@ -23,25 +21,6 @@ class UserError(Exception):
         return text if text.startswith("Traceback ") else sentence(text)
 
 
-def sentence(text: str) -> str:
-    """The text as messages show it: one line, `escaped`, its middle left out where it is long."""
-    text = escaped(text)
-    if len(text) <= _LONGEST:
-        return text
-    end = _LONGEST // 3  # with the remedy
-    return f"{text[: _LONGEST - end - 5]} ... {text[-end:]}"
-
-
-def escaped(text: str) -> str:
-    r"""The text with escapes, as \x1b, for ends of lines and what terminals obey or do not show."""
-    return "".join(
-        sign
-        if sign.isprintable() or unicodedata.category(sign) == "Zs"
-        else sign.encode("unicode_escape").decode()
-        for sign in text
-    )
-
-
 def run_program(main: Callable[[], None]) -> None:
     """Runs a script's main function; a `UserError` ends it with one sentence and exit code 2.
 
@@ -54,29 +33,26 @@ def run_program(main: Callable[[], None]) -> None:
         with interrupts_watched():
             _run(main)
     except UserError as error:
-        print(f"error: {sentence(str(error))}", file=sys.stderr)
+        say(f"error: {error}", to_stderr=True)
         sys.exit(2)
     except OSError as error:
         # A full disk, a folder without permission.
         where = f"{error.filename}: " if error.filename else ""
-        problem = sentence(f"{where}{error.strerror or error}")
-        print(
-            f"error: {problem}; check the path, its permissions and the free space.",
-            file=sys.stderr,
-        )
+        what = f"{where}{error.strerror or error}"
+        say(f"error: {what}; check the path, its permissions and the free space.", to_stderr=True)
         sys.exit(2)
     except MemoryError as error:
-        what = sentence(str(error)) or "for an object"
-        print(
+        what = str(error) or "for an object"
+        say(
             f"error: memory is full ({what}); lower batch sizes or the sizes of images.",
-            file=sys.stderr,
+            to_stderr=True,
         )
         sys.exit(2)
     except RuntimeError as error:
         quoted = _quoted(str(error))
         if not quoted:
             raise
-        print(f"error: {sentence(quoted)}", file=sys.stderr)
+        say(f"error: {quoted}", to_stderr=True)
         sys.exit(2)
     except KeyboardInterrupt:
         end_interrupted()

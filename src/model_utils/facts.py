@@ -13,8 +13,9 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from src.model_utils.config import leaves, parameters, shown_short, validated
-from src.model_utils.errors import UserError, sentence
+from src.model_utils.errors import UserError
 from src.model_utils.files import read_text, sha256, write_json
+from src.model_utils.messages import say
 from src.model_utils.networks import NETWORKS
 from src.model_utils.parameters import Config
 
@@ -76,7 +77,7 @@ def with_facts(
     taken = {name: value for name, value in facts.items() if name not in given}
     new = [f"{n} {shown_short(v)}" for n, v in taken.items() if current.get(n) != v]
     if new:
-        print(sentence(f"taken from {source}: {', '.join(new)}"), flush=True)
+        say(f"taken from {source}: {', '.join(new)}")
     # What follows from others and is not given follows anew.
     kept = {
         name: value

@@ -11,12 +11,13 @@ import re
 import shutil
 import socket
 import stat
-import sys
 import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from src.model_utils.messages import say
 
 _LONGEST_NAME = 255  # bytes of a file's name that common file systems take
 PARTIAL_PREFIX = ".partial-"  # of folders that hold what is being written
@@ -83,11 +84,10 @@ def clear_left_overs(folder: Path) -> None:
     for left_over in sorted(folder.glob(f"{glob.escape(PARTIAL_PREFIX)}*")):
         maker = _MAKER.fullmatch(left_over.name)
         if maker is None or maker[1] != _machine():
-            print(
+            say(
                 f"note: {left_over}: is being written on another machine, or left over from a "
                 "killed program; if none runs, remove it",
-                file=sys.stderr,
-                flush=True,
+                to_stderr=True,
             )
         elif _maker(int(maker[2])) != f"{maker[1]}-{maker[2]}-{maker[3]}":
             if left_over.is_dir():

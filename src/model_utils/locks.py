@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from src.model_utils.errors import UserError, escaped
+from src.model_utils.errors import UserError
+from src.model_utils.messages import say
 
 
 @contextlib.contextmanager
@@ -68,9 +69,7 @@ def _taken(lock: Path, place: Path, what: str, advice: str) -> int:
             if _is_at(lock, descriptor):
                 os.ftruncate(descriptor, 0)
                 if owner:
-                    print(
-                        f"{place}: a {what} that was killed{_shown(owner)} wrote here", flush=True
-                    )
+                    say(f"{place}: a {what} that was killed{_shown(owner)} wrote here")
                 return descriptor
         except BaseException:
             os.close(descriptor)
@@ -94,7 +93,7 @@ def _shown(owner: dict[str, Any]) -> str:
     if not owner:
         return ""
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(owner["since"]))
-    return f" (process {owner['process']} on {escaped(owner['host'])}, since {since})"
+    return f" (process {owner['process']} on {owner['host']}, since {since})"
 
 
 def _is_dead(owner: dict[str, Any]) -> bool:

@@ -23,6 +23,7 @@ from src.model_utils import local_adapter
 from src.model_utils.config import DEFAULT_CONFIG_PATH
 from src.model_utils.errors import UserError
 from src.model_utils.files import PARTIAL_PREFIX
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
 
@@ -133,7 +134,7 @@ def _checkpoint_path(config: Config, name: str) -> str:
 
 def _copy(copy: Callable[[str, str], object], source: str, target: str) -> None:
     """Copies by one of moxing's functions, which raise many kinds of errors."""
-    print(f"ModelArts: copying {source} to {target}", flush=True)
+    say(f"ModelArts: copying {source} to {target}")
     try:
         copy(source, target)
     except Exception as error:
@@ -220,7 +221,7 @@ def _sigterm_as_exit() -> Iterator[None]:
     """SIGTERM ends the work like an error: files are cleaned up, outputs copied out."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        print("ModelArts: stopped by SIGTERM", flush=True)
+        say("ModelArts: stopped by SIGTERM")
         sys.exit(128 + number)
 
     before = signal.signal(signal.SIGTERM, stop)
@@ -255,7 +256,7 @@ def _outputs_copied(moxing: ModuleType, config: Config, lock: TextIO | None) -> 
         try:
             copy_out()
         except UserError as error:  # the work's own error is the one to end with
-            print(f"error: {error}", file=sys.stderr, flush=True)
+            say(f"error: {error}", to_stderr=True)
         raise
     copy_out()
 
@@ -285,4 +286,4 @@ def _copy_new_files(
             except FileNotFoundError:
                 continue  # an old checkpoint that made room for a new one
             except UserError as error:  # the end tries again
-                print(error, flush=True)
+                say(str(error))

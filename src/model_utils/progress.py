@@ -2,14 +2,11 @@
 """Saying what takes long."""
 
 import contextlib
-import sys
 import threading
 import time
 from collections.abc import Iterator
 
-from tqdm import tqdm
-
-from src.model_utils.errors import sentence
+from src.model_utils.messages import say
 
 _FIRST, _LARGEST = 10.0, 60.0  # seconds of silence
 
@@ -75,10 +72,3 @@ def telling(what: str) -> Iterator[Teller]:
             outer.hush()
         teller.end()
         thread.join()
-
-
-def say(text: str) -> None:
-    """Prints a line, above a progress bar if there is one."""
-    with contextlib.suppress(OSError, ValueError):  # nobody listens any more
-        tqdm.write(sentence(text), file=sys.stdout)
-        sys.stdout.flush()

@@ -100,7 +100,8 @@ def end_interrupted() -> None:
     """Ends the process now, as interrupted; what it was writing is removed."""
     number = signal.SIGTERM if _terminated.is_set() else signal.SIGINT
     sender = interrupt_sender() if number == signal.SIGINT else ""
-    print(f"stopped by {number.name}{sender}", file=sys.stderr, flush=True)
+    # No lock of another thread is waited for, as `say` does.
+    print(f"stopped by {number.name}{sender}", file=sys.stderr, flush=True)  # noqa: T201
     remove_partial_files()
     for child in _children():  # they have inherited that SIGINT is blocked
         with contextlib.suppress(OSError):

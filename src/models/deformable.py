@@ -16,6 +16,7 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore.common.initializer import HeUniform, initializer
 
 from src.model_utils.device_adapter import ascend_chip
+from src.model_utils.messages import say
 from src.models.layers import conv
 
 FORMS = ("operator", "gather", "grid_sample")
@@ -41,7 +42,7 @@ def chosen_form(configured: str) -> str:
         slow = (
             "; no AI Core kernel takes it in MindSpore's layout: CANN is slow with it or refuses it"
         )
-    print(f"deformable convolutions: {form} ({why}){slow}", flush=True)
+    say(f"deformable convolutions: {form} ({why}){slow}")
     return form
 
 

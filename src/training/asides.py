@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Iterator
 
 from src.model_utils.errors import UserError
+from src.model_utils.messages import say
 
 
 @contextlib.contextmanager
@@ -13,7 +14,7 @@ def told_if_it_fails(what: str, and_then: str = "the training goes on") -> Itera
     try:
         yield
     except Exception as error:  # of any kind: a full disk, a picture, a library, no memory
-        print(f"error: {what}: {in_one_line(error)}; {and_then}", flush=True)
+        say(f"error: {what}: {in_one_line(error)}; {and_then}")
 
 
 def in_one_line(error: Exception) -> str:

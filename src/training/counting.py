@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mindspore.train import Callback, RunContext
 
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 
 
@@ -37,7 +38,7 @@ def steps_between_returns(
     steps = math.gcd(min(wanted, total_steps), total_steps, first_step)
     if steps != wanted:
         done = f" and the {first_step} done" if first_step else ""
-        print(
+        say(
             f"data sink: {steps} steps at a time, as {wanted} do not divide {total_steps} steps"
             f"{done}"
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from mindspore import Parameter, nn
 from mindspore.train import Callback, RunContext
 
+from src.model_utils.messages import say
 from src.training.asides import told_if_it_fails
 from src.training.counting import Plan, passes
 from src.training.log import TrainingLog
@@ -79,7 +80,7 @@ class PeriodicEvaluation(Callback):
         with told_if_it_fails(f"evaluation after step {step}"):
             numbers = self._evaluate()
             if numbers is None:
-                print(f"evaluation after step {step}: broken off", flush=True)
+                say(f"evaluation after step {step}: broken off")
         seconds = time.monotonic() - start
         if numbers is None:
             self._log.leave_out(seconds)

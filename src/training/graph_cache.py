@@ -12,6 +12,7 @@ import numpy as np
 
 from src.model_utils.device_adapter import Device, ascend_chip
 from src.model_utils.files import give_usual_modes
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.training.asides import told_if_it_fails
 
@@ -40,7 +41,7 @@ def graph_cache(config: Config, device: Device, rates: np.ndarray) -> Iterator[N
     folder = Path(config.compile_cache_dir).absolute() / _digest(config, device, rates)
     folder.mkdir(parents=True, exist_ok=True)  # MindSpore's are for their owner alone
     os.environ |= {"MS_COMPILER_CACHE_ENABLE": "1", "MS_COMPILER_CACHE_PATH": str(folder)}
-    print(f"graph cache: {folder}", flush=True)
+    say(f"graph cache: {folder}")
     try:
         yield
     finally:

@@ -12,7 +12,8 @@ from mindspore import Tensor, nn
 from mindspore.train import Callback, RunContext
 
 from src.data.objects import table_boxes
-from src.model_utils.progress import Teller, say
+from src.model_utils.messages import say
+from src.model_utils.progress import Teller
 from src.training.asides import in_one_line, told_if_it_fails
 from src.training.counting import Plan, passes
 from src.training.metrics import Record, Recorder, read_records
@@ -28,7 +29,7 @@ def draw_first_batch(
         boxes = table_boxes(table) * [down_ratio, down_ratio, down_ratio, down_ratio, 1]
         drawn = pictures.draw_boxes(picture, boxes, class_names)
         pictures.write_picture(folder / f"train_{position:03d}.jpg", drawn)
-    print(f"pictures of the first batch: {folder}", flush=True)
+    say(f"pictures of the first batch: {folder}")
 
 
 class StepTeller(Callback):
@@ -115,9 +116,7 @@ class TrainingLog(Callback):
         if is_epoch_end or step == self._plan.total_steps:
             elapsed = (now - self._epoch_start) * 1000
             steps = step - self._epoch_step
-            print(
-                f"epoch time: {elapsed:.3f} ms, per step time: {elapsed / steps:.3f} ms", flush=True
-            )
+            say(f"epoch time: {elapsed:.3f} ms, per step time: {elapsed / steps:.3f} ms")
             self._epoch_start, self._epoch_step = now, step
 
     def _record_step(self, step: int, now: float, outputs: tuple[Tensor, ...]) -> None:
@@ -179,7 +178,7 @@ class TrainingLog(Callback):
             except Exception as error:  # of any kind, see `told_if_it_fails`; here once in a row
                 if recorder not in self._failing:
                     self._failing.add(recorder)
-                    print(f"error: {in_one_line(error)}; records get lost", flush=True)
+                    say(f"error: {in_one_line(error)}; records get lost")
 
 
 class TrainingPicture(Callback):

@@ -20,6 +20,7 @@ from typing import Any
 
 from src.model_utils.errors import UserError
 from src.model_utils.files import read_text, whole_file
+from src.model_utils.messages import say
 
 _LARGEST = 1e30  # what curves can be drawn of
 Record = dict[str, Any]
@@ -30,11 +31,10 @@ def print_record(record: Record) -> None:
     """Prints a record in one line; that of the training is the ModelZoo document's."""
     if is_evaluation(record):
         numbers = ", ".join(f"{name}: {record[name]:.4f}" for name in ("AP", "AP50", "AP75"))
-        print(
+        say(
             f"evaluation: epoch: {record['epoch']}, step: {record['step']}, {numbers}, "
             f"seconds: {record['evaluation_seconds']:.1f}"
-            f"{', weights: averaged' if record['of_averages'] else ''}",
-            flush=True,
+            f"{', weights: averaged' if record['of_averages'] else ''}"
         )
         return
     losses = [
@@ -42,13 +42,12 @@ def print_record(record: Record) -> None:
         for name, value in record.items()
         if name == "loss" or name.endswith("_loss")
     ]
-    print(
+    say(
         f"epoch: {record['epoch']}, current epoch percent: {record['epoch_percent']:.3f}, "
         f"step: {record['step']}, {', '.join(losses)}, "
         f"lr: {record['lr']:.3e}, overflow: {record['overflow']}, scale: {record['scale']:g}, "
         f"images/s: {_if_known('{:.1f}'.format, record['images_per_second'])}, "
-        f"time left: {_if_known(_clock, record['seconds_left'])}",
-        flush=True,
+        f"time left: {_if_known(_clock, record['seconds_left'])}"
     )
 
 
@@ -79,7 +78,7 @@ class MetricsFile:
             self._failed = False
         except OSError as error:
             if not self._failed:
-                print(f"error: {self._path}: {error.strerror}; records get lost", flush=True)
+                say(f"error: {self._path}: {error.strerror}; records get lost")
             self._failed = True
 
 

@@ -13,6 +13,7 @@ from src.data.loader import create_train_dataset, steps_per_epoch
 from src.data.mindrecord import manifest_path, read_manifest, reading
 from src.model_utils.device_adapter import Device
 from src.model_utils.facts import with_facts
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
 from src.models.network import create_network, with_loss
@@ -116,7 +117,7 @@ def train(
     if is_first:
         by_epochs = config.train_steps <= 0
         for problem in schedule_problems(recipe, wanted_steps, epoch, device.rank_size, by_epochs):
-            print(f"schedule: {problem}", flush=True)
+            say(f"schedule: {problem}")
 
     # The step. It comes after the first weights, as averages begin as copies of them, and before
     # the state of the training that goes on (moments, averages, scale), which is its Parameters.
@@ -131,14 +132,13 @@ def train(
         evaluate = create_evaluation(config, evaluated)
 
     if start.step >= total_steps:
-        print(f"training: all {total_steps} steps are done", flush=True)
+        say(f"training: all {total_steps} steps are done")
         return
     stride = steps_between_returns(config, total_steps, epoch, start.step)
     plan = Plan(epoch, total_steps, stride, start.batch_size * start.rank_size)
-    print(
+    say(
         f"training: {total_steps} steps, {epoch} an epoch, batch {start.batch_size} on each of "
-        f"{device.rank_size} {device.target} device(s)",
-        flush=True,
+        f"{device.rank_size} {device.target} device(s)"
     )
 
     # What is written. Files of an earlier training are moved only now, when nothing of the above

@@ -22,10 +22,11 @@ from mindspore import Parameter, Tensor, bfloat16, int32, nn, ops
 
 from src.model_utils.config import leaves, shown_short
 from src.model_utils.device_adapter import Device
-from src.model_utils.errors import UserError, sentence
+from src.model_utils.errors import UserError
 from src.model_utils.facts import Facts, facts_of
 from src.model_utils.files import PARTIAL_PREFIX, make_writable
 from src.model_utils.locks import held
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.training.step import TrainStep
 from src.weights import checkpoints
@@ -177,16 +178,16 @@ def find(where: str, folder: Path) -> Stopped | None:
     """
     if not where:
         return None
-    if Path(where).is_file():
+    if Path(where).exists() and not Path(where).is_dir():
         return _read(Path(where))
     folders = [folder] if where == NEWEST else [Path(where), Path(where) / "ckpt_0"]
     for path in (path for place in folders for path in numbered(place)):
         try:
             return _read(path)
         except UserError as error:
-            print(f"resume: {error} Trying the one before.", flush=True)
+            say(f"resume: {error} Trying the one before.")
     if where == NEWEST:
-        print(f"resume: no checkpoint in {folder}; this training starts anew", flush=True)
+        say(f"resume: no checkpoint in {folder}; this training starts anew")
         return None
     raise UserError(f"{where}: there is no intact checkpoint of a training; check --resume.")
 
@@ -240,7 +241,7 @@ def set_aside(folder: Path, beginning: Beginning) -> None:
         aside.mkdir()
         for path in moved:
             path.rename(aside / path.name)
-        print(f"{folder}: files of an earlier training are now in {aside}", flush=True)
+        say(f"{folder}: files of an earlier training are now in {aside}")
     if renamed:
         for path in _with_averages([renamed]):
             name, _ = path.name.split("-", 1)
@@ -356,25 +357,23 @@ def restore(
 
 def _tell(stopped: Stopped, now: Progress, config: Config, fresh: list[str]) -> None:
     then = stopped.progress
-    print(
+    say(
         f"resume: {stopped.path}, after step {then.step} (epoch "
-        f"{then.step / then.steps_per_epoch:.2f})",
-        flush=True,
+        f"{then.step / then.steps_per_epoch:.2f})"
     )
     if not _counts_alike(then, now):
-        print(
+        say(
             f"resume: {then.rank_size} x {then.batch_size} images a step there, {now.rank_size} x "
             f"{now.batch_size} here: goes on after step {now.step} of {now.steps_per_epoch} an "
-            "epoch, with the images in another order",
-            flush=True,
+            "epoch, with the images in another order"
         )
     elif stopped.config.get("seed") != config.seed:
-        print("resume: another seed, so the images come in another order", flush=True)
+        say("resume: another seed, so the images come in another order")
     changed = changed_settings(stopped.config, config)
     if changed:
-        print(f"resume: settings changed: {sentence(changed)}", flush=True)
+        say(f"resume: settings changed: {changed}")
     if fresh:
-        print(f"resume: not in the checkpoint, starting anew: {', '.join(fresh)}", flush=True)
+        say(f"resume: not in the checkpoint, starting anew: {', '.join(fresh)}")
 
 
 def changed_settings(stored: dict[str, Any], config: Config) -> str:

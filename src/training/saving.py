@@ -12,6 +12,7 @@ from mindspore.train import Callback, RunContext
 from src.model_utils.device_adapter import Device
 from src.model_utils.errors import UserError
 from src.model_utils.facts import facts_of
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.training import resume
 from src.training.asides import in_one_line, told_if_it_fails
@@ -55,11 +56,11 @@ class Saver:
         if self._step.averages_weights:
             write, what = self.save_averages, ", averaged weights"
         write(self.best, steps)
-        print(f"best checkpoint so far: {self.best}{what}", flush=True)
+        say(f"best checkpoint so far: {self.best}{what}")
 
     def save_bad(self, steps: int) -> None:
         self._write(self.folder / "bad.ckpt", steps)
-        print(f"checkpoint of the bad state: {self.folder / 'bad.ckpt'}", flush=True)
+        say(f"checkpoint of the bad state: {self.folder / 'bad.ckpt'}")
 
 
 class CheckpointKeeper(Callback):
@@ -113,16 +114,13 @@ class CheckpointKeeper(Callback):
                 self.last_error = error
                 return
             problem = in_one_line(error)
-            print(
-                f"error: {problem}; the training goes on and keeps the checkpoints before",
-                flush=True,
-            )
+            say(f"error: {problem}; the training goes on and keeps the checkpoints before")
 
     def _write(self, step: int) -> None:
         for name, write in self._writers.items():
             path = self._folder / self._file_name(name, step)
             write(path, step)
-            print(f"checkpoint: {path}", flush=True)
+            say(f"checkpoint: {path}")
         self._last_saved = step
         with told_if_it_fails("an older checkpoint"):
             older = [path for path in resume.numbered(self._folder) if resume.step_of(path) < step]

@@ -15,6 +15,7 @@ from mindspore import Tensor, ops
 from mindspore.train import Callback, RunContext
 
 from src.model_utils.errors import UserError
+from src.model_utils.messages import say
 from src.model_utils.signals import (
     interrupt_sender,
     note_interrupt,
@@ -118,7 +119,7 @@ class StopOnSignal(Callback):
         name = signal.Signals(self.exit_code - 128).name
         if self._received == signal.SIGINT:
             name += interrupt_sender()
-        print(f"training: stopped by {name} after step {step}; --resume goes on", flush=True)
+        say(f"training: stopped by {name} after step {step}; --resume goes on")
         run_context.request_stop()
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -165,10 +166,7 @@ class StopOnSignal(Callback):
             else:
                 continue
             if not self._step_ended.wait(patience):
-                print(
-                    f"training: SIGTERM, {why}; --resume goes on from the last checkpoint",
-                    flush=True,
-                )
+                say(f"training: SIGTERM, {why}; --resume goes on from the last checkpoint")
                 os._exit(128 + signal.SIGTERM)  # what waits in C++ cannot be stopped otherwise
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
+from src.model_utils.messages import say
 
 if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
@@ -49,7 +49,7 @@ def shown_names(class_names: Sequence[str]) -> list[str]:
 
 @functools.cache
 def _say_missing(name: str, index: int, count: int) -> None:
-    tqdm.write(  # not into the line of a progress bar
+    say(
         f"note: no font of this system has the letters of {count} class name(s), as {name!r}, "
         f"which pictures call class {index}; install one that has them (Debian: fonts-noto-cjk)"
     )

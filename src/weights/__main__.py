@@ -12,6 +12,7 @@ if __package__ in (None, ""):  # started as a folder, `python src/weights`, from
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.facts import facts_of
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 
 _ENDINGS = {"ours": (".ckpt", ".safetensors"), "original": (".pth", ".safetensors")}
@@ -59,7 +60,7 @@ def convert(config: Config, source: Path, output: Path) -> None:
     facts = facts_of(config)
     network = create_network(config)
     fit_names(network, found)
-    print(f"{source}: {table(found, network)}", flush=True)
+    say(*table(found, network))
     check_shapes(found, network, source)
     missing = missing_from(found, network)
     if missing and not config.allow_missing:
@@ -83,7 +84,7 @@ def convert(config: Config, source: Path, output: Path) -> None:
         write(output, in_layout(ORIGINAL, arrays), {})
     else:
         write(output, arrays, {MODEL: json.dumps(facts)})
-    print(f"{output}: {len(arrays)} tensors written")
+    say(f"{output}: {len(arrays)} tensors written")
 
 
 if __name__ == "__main__":

@@ -16,9 +16,10 @@ import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from src.model_utils.errors import UserError, sentence
+from src.model_utils.errors import UserError
 from src.model_utils.facts import Facts
 from src.model_utils.files import read_regular, whole_file
+from src.model_utils.messages import say
 from src.model_utils.progress import telling
 from src.weights import checkpoint_file
 
@@ -52,8 +53,9 @@ def read(path: Path) -> dict[str, ms.Parameter | str]:
         UserError: the file is missing, damaged or no checkpoint.
         OSError: it may not be read.
     """
-    if not path.exists():
-        raise UserError(f"{path}: checkpoint not found; check the path.")
+    if not path.is_file():
+        what = "it is no regular file" if path.exists() else "checkpoint not found"
+        raise UserError(f"{path}: {what}; check the path.")
     try:
         with telling(f"reading {path}"):
             stored = checkpoint_file.parse(read_regular(path))
@@ -164,10 +166,9 @@ def fill_for_fine_tuning(
             parameters[name].set_data(stored[name])
     missing = [name for name in parameters if name not in stored]
     surplus = [name for name in stored if name not in parameters and _is_weight(name)]
-    print(
+    say(
         f"fine-tuning: {len(taken) - len(of_other_classes)} of {len(parameters)} parameters are "
-        f"from {path}",
-        flush=True,
+        f"from {path}"
     )
     for what, names in (
         ("of another number of classes, trained anew", of_other_classes),
@@ -175,7 +176,7 @@ def fill_for_fine_tuning(
         ("only there, ignored", surplus),
     ):
         if names:
-            print(f"  {what}: {sentence(', '.join(names))}", flush=True)
+            say(f"  {what}: {', '.join(names)}")
 
 
 def _is_weight(name: str) -> bool:

@@ -63,8 +63,9 @@ def read(path: Path) -> Stored:
     Raises:
         UserError: the file is missing, damaged, asks for code to be run, or PyTorch is needed.
     """
-    if not path.exists():
-        raise UserError(f"{path}: checkpoint not found; check the path.")
+    if not path.is_file():
+        what = "it is no regular file" if path.exists() else "checkpoint not found"
+        raise UserError(f"{path}: {what}; check the path.")
     with os.fdopen(open_regular(path), "rb") as file:
         start = file.read(9)
     if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, a pickle

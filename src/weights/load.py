@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.model_utils.errors import UserError, sentence
+from src.model_utils.errors import UserError
 from src.model_utils.facts import Facts, with_facts
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.weights import checkpoints
 from src.weights.files import read
@@ -116,10 +117,10 @@ def summary(names: Iterable[str]) -> str:
     """Names by part of the network: "4 parameters (heads.reg)"."""
     names = list(names)
     parts = [".".join(n.split(".")[:2]) for n in names]
-    return f"{len(names)} parameters ({sentence(', '.join(dict.fromkeys(parts)))})"
+    return f"{len(names)} parameters ({', '.join(dict.fromkeys(parts))})"
 
 
-def table(found: Translated, network: nn.Cell) -> str:
+def table(found: Translated, network: nn.Cell) -> list[str]:
     """What became of a file's tensors: rows of what, how many, and how or why, with some names."""
     rows: list[tuple[str, str, list[str]]] = []  # what, how or why, names
     kinds = {name: found.changed.get(name, "matched: as they are") for name in found.arrays}
@@ -133,20 +134,20 @@ def table(found: Translated, network: nn.Cell) -> str:
         names = [name for name, why in found.ignored.items() if why == reason]
         rows.append(("ignored", reason, names))
     rows.append(("left at initial values", "not in the file", missing_from(found, network)))
-    lines = [found.layout.name, f"  {'what':<22} {'tensors':>7}  how, or why"]
+    lines = [f"{found.path}: {found.layout.name}", f"  {'what':<22} {'tensors':>7}  how, or why"]
     for what, how, names in rows:
         listed = f" ({shown(names)})" if names and not what.startswith("matched") else ""
         lines.append(
             f"  {what:<22} {len(names):>7}  {how if names or what == 'transposed' else ''}{listed}"
         )
-    return "\n".join([*lines, *(f"  {sentence(remark)}" for remark in found.remarks)])
+    return [*lines, *(f"  {remark}" for remark in found.remarks)]
 
 
 def _fit(network: nn.Cell, found: Translated) -> None:
     """Checks other projects' weights against `network`, and prints what becomes of them."""
     fit_names(network, found)
     if found.layout is not OURS:
-        print(f"{found.path}: {table(found, network)}", flush=True)
+        say(*table(found, network))
 
 
 def fit_names(network: nn.Cell, found: Translated) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.model_utils.errors import UserError, sentence
+from src.model_utils.errors import UserError
 from src.model_utils.facts import Facts, fixed_names
 from src.weights import checkpoints
 from src.weights.files import Stored
@@ -91,7 +91,7 @@ def in_layout(layout: Layout, arrays: Mapping[str, np.ndarray]) -> dict[str, np.
 def shown(names: Iterable[str]) -> str:
     """The first of some names, as messages show them."""
     names = list(names)
-    return sentence(", ".join(names[:_SHOWN])) + (", ..." if len(names) > _SHOWN else "")
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
 
 
 def _recognised(
