@@ -43,6 +43,7 @@ from src.tasks.boxes import TASK
 
 PREFIX = "benchmark"
 SEED = 1
+DOWN_RATIO = 4
 MB = 1e6
 
 Pipeline = Callable[[DatasetConfig, Path, int], ds.Dataset]
@@ -63,7 +64,14 @@ class Measurement:
 
 def loader(config: DatasetConfig, mindrecord_dir: Path, batch_size: int) -> ds.Dataset:
     return create_train_dataset(
-        config, TASK, mindrecord_dir, PREFIX, batch_size=batch_size, shuffle=True, seed=SEED
+        config,
+        TASK,
+        mindrecord_dir,
+        PREFIX,
+        down_ratio=DOWN_RATIO,
+        batch_size=batch_size,
+        shuffle=True,
+        seed=SEED,
     )
 
 

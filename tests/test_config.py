@@ -80,6 +80,12 @@ def test_numbers_without_a_point_before_the_exponent_are_numbers():
     )
 
 
+def test_the_grid_of_a_training_is_what_the_network_says():
+    assert load("--dataset_config.input_res_train", "[511, 300]").dataset_config.output_res == [
+        *(128, 80)  # halved five times, rounding up, and doubled three times
+    ]
+
+
 def test_text_that_looks_like_a_number_stays_text():
     assert load("--mindrecord_prefix", "2017").mindrecord_prefix == "2017"
 

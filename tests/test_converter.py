@@ -113,7 +113,7 @@ def training_batches(target: Path, *options: str) -> list[dict[str, np.ndarray]]
     """What training gets from the set, one image a batch, in the set's order."""
     config = load_config("test", ["--config_path", str(QUICKSTART), *options]).dataset_config
     batches = create_train_dataset(
-        config, TASK, target, PREFIX, batch_size=1, shuffle=False, seed=0
+        config, TASK, target, PREFIX, down_ratio=4, batch_size=1, shuffle=False, seed=0
     )
     return list(batches.create_dict_iterator(num_epochs=1, output_numpy=True))
 

@@ -43,7 +43,7 @@ def test_training_batches_hold_the_images_of_the_set(mindrecord: Path, shapes: P
 
     config = load_config("test", ["--config_path", str(QUICKSTART)])
     place = (config.dataset_config, TASK, mindrecord, config.mindrecord_prefix)
-    how = {"batch_size": 5, "shuffle": False, "seed": 3}
+    how = {"down_ratio": 4, "batch_size": 5, "shuffle": False, "seed": 3}
     dataset = create_train_dataset(*place, **how)
     batches = list(dataset.create_dict_iterator(num_epochs=1, output_numpy=True))
     assert len(batches) == 6  # 32 images, the last two dropped

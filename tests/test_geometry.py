@@ -65,6 +65,25 @@ def test_fixed_resolution_fits_an_image_into_a_flat_output():
 
 
 @pytest.mark.parametrize(
+    ("size", "fitted"),  # the latter by TensorFlow's resizer; the last here alone
+    [
+        ((427, 640), (342, 512)), ((500, 333), (512, 341)), ((1000, 100), (512, 51)),
+        ((1024, 101), (512, 50)), ((2000, 1), (512, 1)),
+    ],
+)  # fmt: skip
+def test_in_the_corner_sides_are_whole_pixels(size, fitted):
+    affine = geometry.fixed_resolution(size, (512, 512), "corner")
+    np.testing.assert_allclose(affine @ [size[1], size[0], 1], fitted[::-1], atol=1e-9)
+    np.testing.assert_array_equal(affine @ [0, 0, 1], [0, 0])
+
+
+def test_an_image_in_the_corner_is_followed_by_black():
+    image = np.full((10, 20, 3), 200, np.uint8)
+    warped, _ = geometry.InputGeometry(False, 127, (32, 32), "corner")(image)
+    assert (warped[:, :15, :31] == 200).all() and not warped[:, 16:].any()
+
+
+@pytest.mark.parametrize(
     ("size", "pad", "padded", "left_top"),
     [
         ((480, 640), 127, (512, 768), (64, 16)),  # 640 is whole 128s already and still grows

@@ -308,7 +308,14 @@ def test_training_does_not_open_changed_mindrecord_files(
     options = config("--config_path", str(QUICKSTART)).dataset_config
     with pytest.raises(UserError, match=f"{name}: its content is not what was written"):
         create_train_dataset(
-            options, TASK, copy, "coco_det.train.mind", batch_size=4, shuffle=False, seed=1
+            options,
+            TASK,
+            copy,
+            "coco_det.train.mind",
+            down_ratio=4,
+            batch_size=4,
+            shuffle=False,
+            seed=1,
         )
     # Each of two processes looks at one half of the files.
     found = []

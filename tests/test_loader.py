@@ -85,6 +85,7 @@ def create(folder: Path, batch_size: int = 2, *options: str, **arguments: object
         TASK,
         folder,
         config.mindrecord_prefix,
+        down_ratio=config.net_config.down_ratio,
         batch_size=batch_size,
         **arguments,
     )
@@ -190,7 +191,7 @@ class Info:
 def sample_maker(seed: int = 1, rank: int = 0) -> loader.SampleMaker:
     crop = {"rand_crop": True, "scale": 0.4, "aug_rot": 0.2, "rotate": 10.0, "max_objs": 4}
     return loader.SampleMaker(
-        settings().dataset_config.model_copy(update=crop), TASK, decode_with_cv2, "set",
+        settings().dataset_config.model_copy(update=crop), TASK, decode_with_cv2, 4, "set",
         seed=seed, rank=rank, first_epoch=0, first_batch=0, pool=ThreadPoolExecutor(3),
     )  # fmt: skip
 
@@ -331,6 +332,7 @@ def test_a_damaged_head_of_a_file_is_one_sentence(damaged: Path, name: str):
             TASK,
             damaged,
             config.mindrecord_prefix,
+            down_ratio=config.net_config.down_ratio,
             batch_size=4,
             shuffle=True,
             seed=1,

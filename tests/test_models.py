@@ -11,6 +11,7 @@ from src.models.features.up_sampling import UpSampling
 from src.models.layers import ApplyColour, RowsAt, StemPool
 from src.models.network import Network, create_network
 from tests import reference
+from tests.conftest import QUICKSTART
 from tests.helpers import (
     X_THEN_Y,
     changed,
@@ -179,6 +180,14 @@ def test_the_exported_form_of_a_plain_network_stays_plain():
     small = changed(plain, 2, block="basic", block_class=[1, 1, 1, 1])
     names = [p.name for p in create_network(small, "gather").get_parameters()]
     assert names and not any("conv_offset" in name for name in names)
+
+
+@pytest.mark.parametrize("size", [(511, 511), (100, 60), (33, 65)])
+def test_maps_have_the_grid_that_the_network_says_of_any_input(size: tuple[int, int]):
+    used = config("--config_path", str(QUICKSTART))
+    maps = create_network(used).set_train(False)(Tensor(np.zeros((1, 3, *size), np.float32)))
+    assert {heads.shape[2:] for heads in maps} == {used.net_config.grid_size(size)}
+    assert used.net_config.grid_size((511, 511)) == (128, 128)
 
 
 def test_a_new_heat_map_expects_an_object_in_a_tenth_of_the_cells():

@@ -64,7 +64,9 @@ def test_plain_targets_are_those_drawn_on_the_device(mindrecord: Path):
     ).dataset_config
     place, how = (mindrecord, "coco_det.train.mind"), {"batch_size": 8, "shuffle": False, "seed": 1}
     ours = next(
-        create_train_dataset(dataset, TASK, *place, **how).create_dict_iterator(num_epochs=1)
+        create_train_dataset(dataset, TASK, *place, down_ratio=4, **how).create_dict_iterator(
+            num_epochs=1
+        )
     )
     plain = next(
         create_plain_dataset(dataset, *place, **how).create_dict_iterator(

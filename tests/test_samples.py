@@ -30,7 +30,7 @@ def sample(
     sizes = {"input_res_train": [side, side], "output_res": [side // 4, side // 4]}
     maker = SampleMaker(
         augmentation.model_copy(update={**sizes, "color_aug": False, "max_objs": 8}),
-        TASK, decoder("cv2"), "set", seed=0, rank=0, first_epoch=0, first_batch=0,
+        TASK, decoder("cv2"), 4, "set", seed=0, rank=0, first_epoch=0, first_batch=0,
         pool=ThreadPoolExecutor(2),
     )  # fmt: skip
     size = np.array(cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR).shape[:2])

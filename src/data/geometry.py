@@ -44,9 +44,21 @@ def mirrored(affine: np.ndarray, width: ArrayLike) -> np.ndarray:
     return np.stack([-first, second, third + first * last], axis=-1)
 
 
-def fixed_resolution(size: tuple[int, int], output_size: tuple[int, int]) -> np.ndarray:
-    """The affine that fits an image of `size` into `output_size`, centred, its shape kept."""
+def fixed_resolution(
+    size: tuple[int, int], output_size: tuple[int, int], placement: str = "centred"
+) -> np.ndarray:
+    """The affine that fits an image of `size` into `output_size`, its shape kept.
+
+    Args:
+        size, output_size: as above.
+        placement: in the middle (centred), or in the top left corner (corner), where sides are
+            rounded to whole pixels, ties to even, as TensorFlow's keep_aspect_ratio_resizer does.
+    """
     height, width = size
+    if placement == "corner":
+        scale = min(output_size[0] / height, output_size[1] / width)
+        fitted_height, fitted_width = (max(np.rint(side * scale), 1.0) for side in size)
+        return np.array([[fitted_width / width, 0.0, 0.0], [0.0, fitted_height / height, 0.0]])
     scale = min(output_size) / max(height, width)
     return centred_affine((width / 2, height / 2), scale, output_size)
 
@@ -159,12 +171,14 @@ def transform_boxes(boxes: np.ndarray, affine: np.ndarray) -> np.ndarray:
 class InputGeometry:
     """How an image becomes network input.
 
-    keep_res: feed it at its own resolution, padded by `pad`; else warped to `fixed_size` (H, W).
+    keep_res: feed it at its own resolution, padded by `pad`; else warped to `fixed_size` (H, W),
+        placed there by `placement`, see `fixed_resolution`.
     """
 
     keep_res: bool
     pad: int
     fixed_size: tuple[int, int]
+    placement: str = "centred"
 
     def output_size(self, size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
         """Height and width of the network input of an image of `size`."""
@@ -183,6 +197,6 @@ class InputGeometry:
         if self.keep_res:
             affine, _ = keep_resolution(size, scale, self.pad)
         else:
-            affine = fixed_resolution(size, output_size)
+            affine = fixed_resolution(size, output_size, self.placement)
         warped = warp(image, affine, output_size)
         return np.ascontiguousarray(warped.transpose(2, 0, 1)), affine

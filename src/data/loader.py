@@ -34,6 +34,7 @@ class SampleMaker:
         config: sizes, augmentation and max_objs.
         task: facts of the task, of which the object tables are made.
         decode: see `src.data.images.decoder`.
+        down_ratio: pixels of the network input in a cell of the output grid.
         name: of the MindRecord set, for messages.
         seed, rank: as above.
         first_epoch, first_batch: where the run starts, to count on from there.
@@ -43,6 +44,7 @@ class SampleMaker:
     config: DatasetConfig
     task: Task
     decode: Decoder
+    down_ratio: int
     name: str
     seed: int
     rank: int
@@ -109,19 +111,17 @@ class SampleMaker:
         else:
             colour = np.tile(augment.normalisation(statistics), (len(encoded), 1, 1))
         # Both grids have their origin in the corner, so the output grid is the input's scaled.
-        grid_size = self.config.output_res
-        ratio = np.array(grid_size[::-1]) / input_size[::-1]
         boxes, classes = zip(*map(mindrecord.real_objects, boxes, classes), strict=True)
         place = np.repeat(np.arange(len(boxes)), [len(image_boxes) for image_boxes in boxes])
         on_output_grid = geometry.transform_boxes(
-            np.concatenate(boxes), ratio[:, None] * affines[place]
+            np.concatenate(boxes), affines[place] / self.down_ratio
         )
         objects = object_tables(
             on_output_grid,
             np.concatenate(classes),
             place,
             images=len(boxes),
-            grid_size=grid_size,
+            grid_size=self.config.output_res,
             max_objs=self.config.max_objs,
             min_overlap=self.task.min_overlap,
         )
@@ -149,6 +149,7 @@ def create_train_dataset(
     mindrecord_dir: Path,
     prefix: str,
     *,
+    down_ratio: int,
     batch_size: int,
     shuffle: bool,
     seed: int,
@@ -185,6 +186,7 @@ def create_train_dataset(
         task,
         # Those that the conversion has taken.
         decoder(config.image_backend, manifest.turn_by_exif, take_damaged=True),
+        down_ratio=down_ratio,
         name=str(mindrecord_dir / prefix),
         seed=seed,
         rank=rank,

@@ -43,7 +43,8 @@ def write_inputs(
     """
     dataset = config.dataset_config
     input_size = (dataset.input_res_test[0], dataset.input_res_test[1])
-    warp = InputGeometry(keep_res=False, pad=config.eval_config.pad, fixed_size=input_size)
+    evaluation = config.eval_config
+    warp = InputGeometry(False, evaluation.pad, input_size, evaluation.placement)
     decode = decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs)
     names = bin_files.input_names(records, config.input_format)
 
@@ -57,7 +58,7 @@ def write_inputs(
         except UserError as error:
             return error
         if config.input_format == "image" or not bad_records.acceptable:
-            affine = fixed_resolution(pixels.shape[:2], input_size)
+            affine = fixed_resolution(pixels.shape[:2], input_size, evaluation.placement)
             return ImageMeta(name, record.image_id, affine)
         image, affine = warp(pixels)
         if config.export_config.input_dtype == "float32":

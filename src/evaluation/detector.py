@@ -237,7 +237,7 @@ def detector_of(
     fixed_size = (dataset.input_res_test[0], dataset.input_res_test[1])
     return Detector(
         model,
-        InputGeometry(keep_res, evaluation.pad, fixed_size),
+        InputGeometry(keep_res, evaluation.pad, fixed_size, evaluation.placement),
         evaluation.multi_scales,
         PostProcessing(evaluation.SOFT_NMS, evaluation.K, config.net_config.down_ratio),
         num_classes=dataset.num_classes,

@@ -281,6 +281,11 @@ class EvalConfig(Section):
     keep_res: bool = says(
         True, "feed images at their own resolution, padded, instead of input_res_test", fact="usual"
     )
+    placement: Literal["centred", "corner"] = says(
+        "centred",
+        "where images sit in input_res_test, in its middle or in its top left corner (TensorFlow)",
+        fact="usual",
+    )
     pad: Annotated[int, Field(ge=31, le=4095)] = says(
         127,
         "keep_res pads each side to (side | pad) + 1; 127 as ModelZoo, 31 as the original",
@@ -516,11 +521,6 @@ class Config(Section):
             f"network {net.network} with input_res_train {dataset.input_res_train}",
         )
         object.__setattr__(dataset, "output_res", found)  # frozen for everybody else
-        if any(side % net.stride for side in dataset.input_res_train):
-            raise ValueError(
-                f"dataset_config.input_res_train {dataset.input_res_train} is no multiple of the "
-                f"network's stride {net.stride}; choose sides that are"
-            )
         # Scale 1 is the exported model's, whatever keep_res is.
         for scale in [1.0] if evaluation.keep_res else [1.0, *evaluation.multi_scales]:
             size = [int(side * scale) for side in dataset.input_res_test]

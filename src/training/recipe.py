@@ -94,8 +94,9 @@ def train(
 
     # The data. The loader draws by (seed, rank, epoch, batch), so that it goes on where it was.
     dataset = create_train_dataset(
-        data, task, mindrecord_dir, prefix, batch_size=recipe.batch_size, shuffle=config.do_shuffle,
-        seed=config.seed, rank=device.rank, rank_size=device.rank_size, first_step=start.step,
+        data, task, mindrecord_dir, prefix, down_ratio=net.down_ratio,
+        batch_size=recipe.batch_size, shuffle=config.do_shuffle, seed=config.seed,
+        rank=device.rank, rank_size=device.rank_size, first_step=start.step,
     )  # fmt: skip
     if config.visual_image and is_first:
         folder = Path(config.save_result_dir)
