@@ -48,7 +48,7 @@ def colour_statistics(config: DatasetConfig) -> ColourStatistics:
 def random_affines(
     random: np.random.Generator,
     sizes: np.ndarray,
-    output_size: tuple[int, int],
+    input_size: tuple[int, int],
     augmentation: DatasetConfig,
 ) -> np.ndarray:
     """Draws the affines (B,2,3) from images to network input.
@@ -56,7 +56,7 @@ def random_affines(
     Args:
         random: the generator to draw from.
         sizes: (B,2) height and width of the images.
-        output_size: (H, W).
+        input_size: (H, W).
         augmentation: says what to draw.
     """
     count = len(sizes)
@@ -80,7 +80,7 @@ def random_affines(
     degrees = np.where(random.random(count) < augmentation.aug_rot, degrees, 0.0)
     mirror = random.random(count) < augmentation.flip_prop
     centre[:, 0] = np.where(mirror, shape[:, 0] - 1 - centre[:, 0], centre[:, 0])
-    affine = geometry.centred_affine(centre, min(output_size) / longer, output_size, degrees)
+    affine = geometry.centred_affine(centre, min(input_size) / longer, input_size, degrees)
     return np.where(mirror[:, None, None], geometry.mirrored(affine, shape[:, 0]), affine)
 
 

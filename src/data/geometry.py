@@ -18,7 +18,7 @@ _WARP_UNITS = 1024  # to the pixel, of cv2.warpAffine's fixed-point coordinates
 def centred_affine(
     centre: ArrayLike,
     scale: ArrayLike,
-    output_size: tuple[int, int],
+    input_size: tuple[int, int],
     degrees: ArrayLike = 0.0,
 ) -> np.ndarray:
     """The affine that puts `centre` (x, y) in the middle of the output, magnified by `scale`.
@@ -29,7 +29,7 @@ def centred_affine(
     cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
     linear = np.stack([np.stack([cos, sin], -1), np.stack([-sin, cos], -1)], -2)
     linear = np.asarray(scale)[..., None, None] * linear
-    middle = np.array([output_size[1], output_size[0]]) / 2
+    middle = np.array([input_size[1], input_size[0]]) / 2
     moved = linear @ np.asarray(centre, np.float64)[..., None]
     return np.concatenate([linear, middle[:, None] - moved], axis=-1)
 
@@ -45,22 +45,22 @@ def mirrored(affine: np.ndarray, width: ArrayLike) -> np.ndarray:
 
 
 def fixed_resolution(
-    size: tuple[int, int], output_size: tuple[int, int], placement: str = "centred"
+    size: tuple[int, int], input_size: tuple[int, int], placement: str = "centred"
 ) -> np.ndarray:
-    """The affine that fits an image of `size` into `output_size`, its shape kept.
+    """The affine that fits an image of `size` into `input_size`, its shape kept.
 
     Args:
-        size, output_size: as above.
+        size, input_size: as above.
         placement: in the middle (centred), or in the top left corner (corner), where sides are
             rounded to whole pixels, ties to even, as TensorFlow's keep_aspect_ratio_resizer does.
     """
     height, width = size
     if placement == "corner":
-        scale = min(output_size[0] / height, output_size[1] / width)
+        scale = min(input_size[0] / height, input_size[1] / width)
         fitted_height, fitted_width = (max(np.rint(side * scale), 1.0) for side in size)
         return np.array([[fitted_width / width, 0.0, 0.0], [0.0, fitted_height / height, 0.0]])
-    scale = min(output_size) / max(height, width)
-    return centred_affine((width / 2, height / 2), scale, output_size)
+    scale = min(input_size) / max(height, width)
+    return centred_affine((width / 2, height / 2), scale, input_size)
 
 
 def keep_resolution(
@@ -71,9 +71,9 @@ def keep_resolution(
     Each side is padded to (side | pad) + 1, the image in the middle (CenterNet's keep_res).
     """
     height, width = int(size[0] * scale), int(size[1] * scale)
-    output_size = ((height | pad) + 1, (width | pad) + 1)
-    left, top = output_size[1] // 2 - width // 2, output_size[0] // 2 - height // 2
-    return np.array([[scale, 0.0, left], [0.0, scale, top]]), output_size
+    input_size = ((height | pad) + 1, (width | pad) + 1)
+    left, top = input_size[1] // 2 - width // 2, input_size[0] // 2 - height // 2
+    return np.array([[scale, 0.0, left], [0.0, scale, top]]), input_size
 
 
 def inverted(affine: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ def inverted(affine: np.ndarray) -> np.ndarray:
 def warp(
     image: np.ndarray,
     affine: np.ndarray,
-    output_size: tuple[int, int],
+    input_size: tuple[int, int],
     out: np.ndarray | None = None,
 ) -> np.ndarray:
     """Warps a uint8 (height, width, 3) image bilinearly; what lies outside is 0 (black).
@@ -95,12 +95,12 @@ def warp(
     Args:
         image: uint8 (height, width, 3).
         affine: (2,3) from image to output.
-        output_size: (H, W).
+        input_size: (H, W).
         out: uint8 (H,W,3) to write to; a new array if it is not given.
     """
     if out is None:
-        out = np.empty((*output_size, 3), np.uint8)
-    top, bottom, left, right = reached(affine, image.shape[:2], output_size)
+        out = np.empty((*input_size, 3), np.uint8)
+    top, bottom, left, right = reached(affine, image.shape[:2], input_size)
     # OpenCV rounds what a column adds to 1/1024 image pixel apart from the rest, so the origin may
     # only move by columns that add whole ones. Those of a 640 wide image at CenterNet's scales do.
     if left:
@@ -130,7 +130,7 @@ def use_exact_warp() -> None:
 
 
 def reached(
-    affine: np.ndarray, size: tuple[int, int], output_size: tuple[int, int]
+    affine: np.ndarray, size: tuple[int, int], input_size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
     """Top, bottom, left and right of what a warped image reaches of the output; the rest is black.
 
@@ -139,10 +139,10 @@ def reached(
     height, width = size
     first_column, last_column = _extent(affine[0], width, height)
     first_row, last_row = _extent(affine[1], width, height)
-    top = min(max(math.floor(first_row), 0), output_size[0])
-    bottom = max(min(math.ceil(last_row) + 1, output_size[0]), top)
-    left = min(max(math.floor(first_column), 0), output_size[1])
-    right = max(min(math.ceil(last_column) + 1, output_size[1]), left)
+    top = min(max(math.floor(first_row), 0), input_size[0])
+    bottom = max(min(math.ceil(last_row) + 1, input_size[0]), top)
+    left = min(max(math.floor(first_column), 0), input_size[1])
+    right = max(min(math.ceil(last_column) + 1, input_size[1]), left)
     return top, bottom, left, right
 
 
@@ -180,7 +180,7 @@ class InputGeometry:
     fixed_size: tuple[int, int]
     placement: str = "centred"
 
-    def output_size(self, size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
+    def input_size(self, size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
         """Height and width of the network input of an image of `size`."""
         if self.keep_res:
             return keep_resolution(size, scale, self.pad)[1]
@@ -193,10 +193,10 @@ class InputGeometry:
             uint8 (3,H,W) and the affine (2,3) from image to network input.
         """
         size = image.shape[:2]
-        output_size = self.output_size(size, scale)
+        input_size = self.input_size(size, scale)
         if self.keep_res:
             affine, _ = keep_resolution(size, scale, self.pad)
         else:
-            affine = fixed_resolution(size, output_size, self.placement)
-        warped = warp(image, affine, output_size)
+            affine = fixed_resolution(size, input_size, self.placement)
+        warped = warp(image, affine, input_size)
         return np.ascontiguousarray(warped.transpose(2, 0, 1)), affine

@@ -120,7 +120,7 @@ class Detector:
         """Why the network cannot take images of this size, as a sentence, or nothing."""
         keep_res = self._input_geometry.keep_res
         for scale in self._scales if keep_res else ():  # the configuration has the fixed sizes
-            size = self._input_geometry.output_size((height, width), scale)
+            size = self._input_geometry.input_size((height, width), scale)
             sides = [side // self._post_processing.down_ratio for side in size]
             cells = self._num_classes * sides[0] * sides[1]
             if cells < self._post_processing.k:

@@ -21,10 +21,10 @@ class Gaussians(nn.Cell):
     Padding rows give zeros.
     """
 
-    def __init__(self, output_size: tuple[int, int], msra: bool) -> None:
+    def __init__(self, grid_size: tuple[int, int], msra: bool) -> None:
         super().__init__()
         self.msra = msra
-        height, width = output_size
+        height, width = grid_size
         self.grid_y = Tensor(np.arange(height, dtype=np.float32).reshape(1, 1, height))
         self.grid_x = Tensor(np.arange(width, dtype=np.float32).reshape(1, 1, width))
         self.exp, self.abs, self.cast = ops.Exp(), ops.Abs(), ops.Cast()
