@@ -108,6 +108,19 @@ def test_a_second_interrupt_ends_a_program_at_once(tmp_path: Path):
     program.communicate()
 
 
+def test_a_program_that_is_stopped_and_goes_on_is_not_interrupted(tmp_path: Path):
+    work = "import time; time.sleep(2.5)"
+    program = start(tmp_path, "-c", PROGRAM.format(project=str(PROJECT), work=work))
+    assert program.stdout.readline() == "begun\n"
+    for _ in range(4):
+        program.send_signal(signal.SIGSTOP)
+        time.sleep(0.25)
+        program.send_signal(signal.SIGCONT)
+        time.sleep(0.25)
+    _, errors = program.communicate(timeout=60)
+    assert (program.returncode, errors) == (0, "")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_training_that_compiles_ends_without_a_step(
     number: signal.Signals, code: int, mindrecord: Path, tmp_path: Path

@@ -174,7 +174,10 @@ def _watch(over: threading.Event, heard: int) -> None:
     def comes_within(seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while not over.is_set():
-            taken = signal.sigtimedwait([signal.SIGINT], 0.1)
+            select.select([heard], [], [], 0.1)
+            # Not with a time to wait: if the process is stopped and goes on within it (Ctrl-Z and
+            # fg, a frozen container), CPython returns a signal that nobody has sent.
+            taken = signal.sigtimedwait([signal.SIGINT], 0)
             if taken:
                 _note_sender(taken.si_pid)
             if taken or _has_been_heard(heard):
