@@ -5,6 +5,7 @@
 """
 
 import argparse
+import copy
 import difflib
 import os
 import re
@@ -205,7 +206,10 @@ def validated(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
 
 def parameters(network: str) -> dict[str, FieldInfo]:
     """All parameters by their names, those of `network` in net_config."""
-    return dict(_fields(Config, network, ""))
+    found = dict(_fields(Config, network, ""))
+    chosen = copy.copy(found["net_config.network"])
+    chosen.annotation = Literal[tuple(NETWORKS)]  # each class has its own alone
+    return found | {"net_config.network": chosen}
 
 
 def _fields(section: type[Section], network: str, prefix: str) -> Iterator[tuple[str, FieldInfo]]:

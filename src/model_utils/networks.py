@@ -78,7 +78,31 @@ class NetConfig(Section, ABC):
 _STAGES = Field(min_length=1, max_length=8)
 
 
-class ResNetConfig(NetConfig):
+class UpSampledConfig(NetConfig):
+    """A backbone of one map with up-sampling (Objects as Points, section 5)."""
+
+    up_channels: Annotated[list[Channels], Field(max_length=8)] = says(
+        [256, 128, 64], "channels of each up-sampling stage", fact="fixed"
+    )
+    deformable: Literal["auto", "operator", "gather", "grid_sample", "none"] = says(
+        "auto",
+        "3×3 modulated deformable convolution before each up-sampling, by MindSpore's operator, "
+        "one grid_sample or gathers, or none; auto takes grid_sample on Ascend 910B and 910C, "
+        "gather on other Ascends, operator elsewhere (docs/ascend.md)",
+        fact="usual",
+    )
+
+    def own_down_ratio(self) -> int:
+        ups, halvings = len(self.up_channels), self.stride.bit_length() - 1
+        if ups > halvings:
+            raise ValueError(
+                f"{ups} stages in up_channels double more often than the {halvings} times that "
+                f"network {self.network} halves; take some away"
+            )
+        return 2 ** (halvings - ups)
+
+
+class ResNetConfig(UpSampledConfig):
     """ResNet with up-sampling by transposed convolutions (Objects as Points, section 5)."""
 
     network: Literal["resnet"] = says("resnet", "network that makes the features", fact="fixed")
@@ -96,16 +120,6 @@ class ResNetConfig(NetConfig):
         "width of each ResNet stage; bottleneck blocks put out four times as much",
         fact="fixed",
     )
-    up_channels: Annotated[list[Channels], Field(max_length=8)] = says(
-        [256, 128, 64], "channels of each up-sampling stage", fact="fixed"
-    )
-    deformable: Literal["auto", "operator", "gather", "grid_sample", "none"] = says(
-        "auto",
-        "3×3 modulated deformable convolution before each up-sampling, by MindSpore's operator, "
-        "one grid_sample or gathers, or none; auto takes grid_sample on Ascend 910B and 910C, "
-        "gather on other Ascends, operator elsewhere (docs/ascend.md)",
-        fact="usual",
-    )
     stem_pool: Literal["symmetric", "same"] = says(
         "symmetric",
         "padding of the stem's max-pooling, on both sides as in PyTorch (symmetric), or "
@@ -118,18 +132,13 @@ class ResNetConfig(NetConfig):
         return 2 ** (len(self.block_class) + 1)
 
     def own_down_ratio(self) -> int:
-        stages, ups = len(self.block_class), len(self.up_channels)
+        stages = len(self.block_class)
         if stages != len(self.stage_channels):
             raise ValueError(
                 f"block_class has {stages} stages but stage_channels {len(self.stage_channels)}; "
                 "give both one number a stage"
             )
-        if ups > stages + 1:
-            raise ValueError(
-                f"{ups} stages in up_channels make more of the input than {stages} stages of "
-                "block_class leave; take some away"
-            )
-        return 2 ** (stages + 1 - ups)
+        return super().own_down_ratio()
 
 
 NETWORKS: dict[str, type[NetConfig]] = {"resnet": ResNetConfig}

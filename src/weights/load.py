@@ -13,6 +13,7 @@ from src.model_utils.errors import UserError
 from src.model_utils.facts import Facts, with_facts
 from src.model_utils.messages import say
 from src.model_utils.parameters import Config
+from src.models.network import FEATURES
 from src.weights import checkpoints
 from src.weights.files import read
 from src.weights.layouts.ours import OURS
@@ -166,6 +167,13 @@ def _check_network(found: Translated, network: nn.Cell, path: Path) -> None:
     for name, array in found.arrays.items():
         if array.dtype != np.float32:
             raise UserError(f"{path}: {found.sources[name]} is {array.dtype}; save it as float32.")
+    kind = next(kind for kind, cell in FEATURES.items() if isinstance(network.features, cell))
+    made_with = found.facts.get("net_config.network", kind)
+    if made_with != kind:
+        raise UserError(
+            f"{path}: holds weights of the network {made_with}, but the configured one is {kind}; "
+            "choose the --config_path of that network, docs/weights.md lists them."
+        )
     wanted = [name for name, _ in network.parameters_and_names()]
     has_neck = any(name.startswith("features.neck.") for name in found.arrays)
     texts = [_described(names, has_neck) for names in (found.arrays, wanted)]

@@ -23,6 +23,7 @@ MINDCV = Layout(
         Rule(r"classifier\.(?:weight|bias)", ignored=CLASSIFIER),
         MINDSPORE_STATE,
     ),
+    facts={"net_config.network": "resnet"},
     colours=IMAGENET,
     remarks=(
         "Its max-pooling is that of net_config.stem_pool same: with another its features are not "

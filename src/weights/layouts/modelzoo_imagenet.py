@@ -19,6 +19,7 @@ from src.weights.layouts.torchvision import IMAGENET
 
 _NAME, _PREFIX = "ImageNet, ModelZoo", r"(?:\w+\.)*"
 _EPSILON = 1e-4
+_FACTS = {"net_config.network": "resnet"}
 _STEM, _SHORTCUTS = resnet_stem(MINDSPORE), resnet_shortcuts(MINDSPORE, "down_sample_layer")
 _OTHERS = (Rule(r"end_point\.(?:weight|bias)", ignored=CLASSIFIER), MINDSPORE_STATE)
 
@@ -32,6 +33,7 @@ _BASIC = Layout(
         *_SHORTCUTS,
         *_OTHERS,
     ),
+    facts=_FACTS,
     colours=IMAGENET,
 )
 
@@ -45,6 +47,7 @@ def _bottleneck(last_block: int, colours: Colours) -> Layout:
         mark=rf"layer3\.{last_block}\.bn3\.gamma",
         prefix=_PREFIX,
         rules=(*with_epsilon(_EPSILON, (*_STEM, *blocks, *_SHORTCUTS)), *_OTHERS),
+        facts=_FACTS,
         colours=colours,
         remarks=(
             "Its convolutions and pooling of stride 2 pad at the end alone, ours on both sides: "

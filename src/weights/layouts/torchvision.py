@@ -24,5 +24,6 @@ TORCHVISION = Layout(
         *resnet_shortcuts(PYTORCH),
         Rule(r"fc\.(?:weight|bias)", ignored=CLASSIFIER),
     ),
+    facts={"net_config.network": "resnet"},
     colours=IMAGENET,
 )
