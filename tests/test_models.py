@@ -175,6 +175,13 @@ def test_networks_have_as_many_parameters_as_published(depth, deformable, millio
     assert millions is None or round(count / 1e6, 2) == millions
 
 
+def test_mobilenet_v2_has_as_many_parameters_as_published():
+    """torchvision's 3,504,872 less the 1,281,000 of ImageNet's classifier."""
+    network = create_network(config("--net_config.network", "mobilenet_v2"))
+    count = sum(parameter.size for parameter in network.features.backbone.trainable_params())
+    assert count == oracle("mobilenet_v2_forward")["parameters"] == 3_504_872 - 1_281_000
+
+
 def test_the_exported_form_of_a_plain_network_stays_plain():
     plain = config("--net_config.deformable", "none")
     small = changed(plain, 2, block="basic", block_class=[1, 1, 1, 1])

@@ -43,9 +43,9 @@ from tests.helpers import PYTORCH_NAMES, config, oracle, run
 from tests.oracles.seeded import sample, seeded_array, seeded_image, weights_array
 
 State = dict[str, np.ndarray]
-RESNET18, RESNET101, MODELZOO = (
+RESNET18, RESNET101, MODELZOO, MOBILENET_V2 = (
     ("--config_path", str(PROJECT / "configs" / f"{name}.yaml"))
-    for name in ("resnet18", "resnet101", "resnet101_modelzoo")
+    for name in ("resnet18", "resnet101", "resnet101_modelzoo", "mobilenet_v2/plain")
 )
 DEPTHS = {"resnet18_dcn": 18, "resnet101_dcn": 101, "resnet101_modelzoo": 101}
 HEADS = ("hm", "wh", "reg")
@@ -310,6 +310,36 @@ def test_a_backbone_gives_pytorchs_features(tmp_path: Path, stored: State):
     np.testing.assert_allclose(found, oracle("resnet18_forward")["plain_layer4"], atol=2e-4)
 
 
+def mobilenet_v2_state() -> State:
+    """torchvision's MobileNetV2, with its classifier."""
+    shapes = pytorch_shapes(oracle("mobilenet_v2_forward"), "mobilenet_v2")
+    return {
+        name: np.ones(shape, np.float32)
+        if name.startswith("classifier") or name.endswith("tracked")
+        else seeded_array(name, shape)
+        for name, shape in shapes.items()
+    }
+
+
+def test_torchvisions_mobilenet_v2_gives_its_maps(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    path = write_safetensors(tmp_path / "m.safetensors", mobilenet_v2_state())
+    used = config(*MOBILENET_V2)
+    network = network_of(used)
+    load_for_fine_tuning(network, read_weights(path))
+    assert re.search(r"ignored +2  ImageNet's classifier", capsys.readouterr().out)
+    backbone = network.features.backbone
+    maps = run(backbone.set_train(False), seeded_image())
+    assert backbone.channels == [found.shape[1] for found in maps]
+    assert [64 // found.shape[2] for found in maps] == [2, 4, 8, 16, 16, 32, 32, 32]
+    stored = oracle("mobilenet_v2_forward")
+    for place, found in enumerate(maps):
+        expected = stored[f"map{place}"]
+        assert expected.std() > 1
+        np.testing.assert_allclose(sample(found, len(expected)), expected, rtol=0, atol=TOLERANCE)
+
+
 def test_a_small_set_of_ones_own_starts_from_a_backbone_or_a_whole_detector(
     stored: State, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -541,6 +571,13 @@ def test_another_network_is_named(stored: State, tmp_path: Path):
         with pytest.raises(UserError, match=sentence):
             convert(source, tmp_path / "m.ckpt", *options)
     assert not (tmp_path / "m.ckpt").exists()
+    for state, options, sentence in (
+        (imagenet_state(stored), MOBILENET_V2, "of the network resnet, but .* is mobilenet_v2; "),
+        (mobilenet_v2_state(), RESNET18, "of the network mobilenet_v2, but the .* is resnet; "),
+    ):
+        weights = read_weights(write_safetensors(source, state))
+        with pytest.raises(UserError, match=sentence):
+            load_for_fine_tuning(network_of(config(*options)), weights)
 
 
 @pytest.mark.parametrize(

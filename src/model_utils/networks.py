@@ -7,7 +7,7 @@ cells are in `src.models.features`.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Annotated, Literal, Union
+from typing import Annotated, ClassVar, Literal, Union
 
 from pydantic import Field, model_validator
 
@@ -141,7 +141,22 @@ class ResNetConfig(UpSampledConfig):
         return super().own_down_ratio()
 
 
-NETWORKS: dict[str, type[NetConfig]] = {"resnet": ResNetConfig}
+class MobileNetV2Config(UpSampledConfig):
+    """MobileNetV2 with up-sampling by transposed convolutions."""
+
+    network: Literal["mobilenet_v2"] = says(
+        "mobilenet_v2", "network that makes the features", fact="fixed"
+    )
+    width_multiplier: Annotated[float, Field(ge=0.1, le=4)] = says(
+        1.0, "factor on the channels of MobileNetV2, rounded to multiples of 8", fact="fixed"
+    )
+    stride: ClassVar[int] = 32
+
+
+NETWORKS: dict[str, type[NetConfig]] = {
+    "resnet": ResNetConfig,
+    "mobilenet_v2": MobileNetV2Config,
+}
 Network = Union[tuple(NETWORKS.values())]  # noqa: UP007 (made of the dictionary)
 if len(NETWORKS) > 1:
     Network = Annotated[Network, Field(discriminator="network")]

@@ -14,6 +14,7 @@ from mindspore import Tensor, nn, ops
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.deformable import chosen_form
+from src.models.features.mobilenet_v2 import MobileNetV2Features
 from src.models.features.resnet import ResNetFeatures
 from src.models.heads import Heads
 from src.models.layers import ApplyColour
@@ -21,7 +22,10 @@ from src.models.tasks import boxes
 
 # Cells of net_config.network: made of net_config, with the `channels` of their maps and the number
 # of their `stacks`; images to a map a stack.
-FEATURES: dict[str, type[nn.Cell]] = {"resnet": ResNetFeatures}
+FEATURES: dict[str, type[nn.Cell]] = {
+    "resnet": ResNetFeatures,
+    "mobilenet_v2": MobileNetV2Features,
+}
 # Modules of a task's cells: `heads`, `Loss` and `Decode`.
 TASK_CELLS: dict[str, ModuleType] = {"boxes": boxes}
 

@@ -15,6 +15,7 @@ LAYOUTS = (
     original.ORIGINAL,
     modelzoo.MODELZOO,
     torchvision.TORCHVISION,
+    torchvision.TORCHVISION_MOBILENET_V2,
     mindcv.MINDCV,
     *modelzoo_imagenet.MODELZOO_IMAGENET,
 )
