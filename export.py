@@ -9,6 +9,8 @@ from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.messages import say
 from src.model_utils.parameters import Config
+from src.tasks import TASKS
+from src.tasks.columns import POINTS_OF_DETECTION
 
 
 def main() -> None:
@@ -46,6 +48,7 @@ def export(config: Config) -> None:
     tolerance = 1e-3 if device.target == "CPU" else 1.0
     batch = options.batch_size
     shape = (batch, 3, height, width)
+    row_length = POINTS_OF_DETECTION + 3 * TASKS[config.task].points
     try:
         difference = write_mindir(
             model,
@@ -63,7 +66,7 @@ def export(config: Config) -> None:
     write_facts(path, config)
     say(
         f"{path}: {options.input_dtype} images ({batch},3,{height},{width}) to detections "
-        f"({batch},{config.eval_config.K},6); "
+        f"({batch},{config.eval_config.K},{row_length}); "
         f"loaded back, it gives the network's boxes to {difference:.1e} pixels"
     )
 

@@ -15,6 +15,7 @@ from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import write_json
 from src.model_utils.messages import say
 from src.model_utils.workers import worker_count
+from src.tasks import TASKS
 
 
 def main() -> None:
@@ -60,6 +61,7 @@ def main() -> None:
         *(label_path, found, image_ids, dataset.coco_classes, evaluation.coco_backend),
         boxes=evaluation.K,
         other_classes=dataset.other_classes,
+        task=TASKS[config.task],
     )
     counts = {"images": len(image_ids), "failed": bad_records.count}
     write_json(save_path / "eval_310.json", {**counts, "numbers": scores.numbers})

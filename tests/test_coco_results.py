@@ -15,7 +15,6 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from src.evaluation.coco_results import (
-    COCO_NUMBERS,
     ClassScore,
     category_ids,
     class_table,
@@ -25,6 +24,7 @@ from src.evaluation.coco_results import (
     upload_name,
 )
 from src.model_utils.errors import UserError
+from src.tasks.boxes import TASK
 
 # image id: xywh of its one object
 BOXES = {1: [10.0, 10.0, 40.0, 50.0], 2: [5.0, 5.0, 100.0, 120.0]}
@@ -98,9 +98,9 @@ def test_the_file_for_the_server_has_the_name_that_it_asks_for(annotation: str, 
 def test_perfect_results_have_ap_one(truth: Path, capsys: pytest.CaptureFixture):
     results = results_of(1, 2)
     scores = score(truth, results, [1, 2], NAMES)
-    assert tuple(scores.numbers) == COCO_NUMBERS
+    assert tuple(scores.numbers) == TASK.numbers
     # 40x50 and 100x120 pixels: none is small.
-    expected = dict.fromkeys(COCO_NUMBERS, 1.0) | {"AP_small": -1.0, "AR_small": -1.0}
+    expected = dict.fromkeys(TASK.numbers, 1.0) | {"AP_small": -1.0, "AR_small": -1.0}
     assert scores.numbers == pytest.approx(expected)
     lines = scores.table.splitlines()
     assert len(lines) == 12
@@ -224,7 +224,7 @@ def test_all_boxes_of_a_dense_image_count_beside_cocos_hundred(
     ]
     path = write_truth(images(1), annotations)
     coco = score(path, results, [1], NAMES, backend)
-    assert tuple(coco.numbers) == COCO_NUMBERS
+    assert tuple(coco.numbers) == TASK.numbers
     # Precision is 1 at the 26 of 101 recall levels up to one in four.
     assert coco.numbers["AP"] == pytest.approx(26 / 101)
     dense = score(path, results, [1], NAMES, backend, boxes=400)

@@ -16,7 +16,6 @@ import pytest
 from pycocotools.coco import COCO
 
 from src.deploy.mindir import largest_difference
-from src.evaluation.coco_results import COCO_NUMBERS
 from src.model_utils.parameters import Config
 from src.tasks.boxes import TASK
 from src.training.metrics import read_records
@@ -187,7 +186,7 @@ def test_evaluating_does_not_change_the_training_and_keeps_the_best(
     records = read_records(folder / "metrics.jsonl")
     evaluations = [record for record in records if "AP" in record]
     assert [(record["epoch"], record["step"]) for record in evaluations] == [(1, 2), (2, 4)]
-    assert all(set(COCO_NUMBERS) < set(record) for record in evaluations)
+    assert all(set(TASK.numbers) < set(record) for record in evaluations)
     printed = re.findall(r"^evaluation: .*step: (\d+), AP: (\S+), AP50", done.stdout, re.MULTILINE)
     assert printed == [(str(record["step"]), f"{record['AP']:.4f}") for record in evaluations]
     best = max(evaluations, key=lambda record: record["AP"])  # the first of equals
@@ -306,7 +305,7 @@ def test_evaluation_writes_results_pictures_and_numbers(
     assert f"overall performance on {path}, 3 of its 8 images\n" in done.stdout
 
     report = json.loads((tmp_path / "eval.json").read_text())
-    assert tuple(report["numbers"]) == COCO_NUMBERS
+    assert tuple(report["numbers"]) == TASK.numbers
     printed = re.findall(r"^ Average .* = (\S+)$", done.stdout, re.MULTILINE)
     assert printed == [f"{number:.3f}" for number in report["numbers"].values()]
     for category in truth["categories"]:

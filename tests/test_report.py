@@ -19,10 +19,10 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from src.evaluation.coco_results import COCO_NUMBERS
 from src.evaluation.matching import Verdict, iou, judge, match
 from src.evaluation.report import ImageResult, Selection, select_images, write_report
 from src.model_utils.errors import UserError
+from src.tasks.boxes import TASK
 
 NONE = "\N{EN DASH}"
 NO_TRUTH, NO_BOXES = np.empty((0, 5), np.float32), np.empty((0, 6), np.float32)
@@ -182,7 +182,7 @@ def report(path: Path, images: list[ImageResult], **changes: Any) -> None:
     values = {
         "title": f"Evaluation {HOSTILE}",
         "facts": {"configuration": "a.yaml", "checkpoint": "x" * 300, "time": "2026-01-02 03:04"},
-        "numbers": {name: 0.05 * i for i, name in enumerate(COCO_NUMBERS)} | {"AP_small": -1.0},
+        "numbers": {name: 0.05 * i for i, name in enumerate(TASK.numbers)} | {"AP_small": -1.0},
         "classes": {
             names[0]: {"AP": 0.25, "AP50": 0.5, "images": 1234, "objects": 5678},
             names[1]: {"AP": 0.75, "AP50": 1.0, "images": 4, "objects": 4},

@@ -15,11 +15,10 @@ import pycocotools.cocoeval
 
 from src.data.coco import class_of_category, is_box, is_id, is_marked, read_annotation_file
 from src.model_utils.errors import UserError
-from src.tasks.boxes import TASK as BOXES
+from src.tasks import boxes as boxes_task
+from src.tasks.task import Task
 from src.visual.lettering import elided, printable
 
-# pycocotools' order.
-COCO_NUMBERS = BOXES.numbers
 _ALL_AREAS = 0  # index of COCOeval's area ranges
 _MAX_DETS = [1, 10, 100]  # boxes of an image that COCO's numbers count
 
@@ -42,7 +41,7 @@ class ClassScore:
 class Scores:
     """What COCO's evaluation says of a set of results.
 
-    numbers: the twelve of `COCO_NUMBERS`, 0 to 1; -1, as COCO has it, where nothing is to be found.
+    numbers: those of the task, 0 to 1; -1, as COCO has it, where nothing is to be found.
         Where more than 100 boxes of an image are kept, also AP_K and AR_K, which count all of them.
     table: pycocotools' text of them, a line each.
     classes: for each class by name, in the order of the classes.
@@ -128,6 +127,7 @@ def score(
     backend: str = "pycocotools",
     boxes: int = 100,
     other_classes: str = "fail",
+    task: Task = boxes_task.TASK,
 ) -> Scores:
     """COCO's numbers of results over the images of `image_ids`; results of others do not count.
 
@@ -144,6 +144,7 @@ def score(
         backend: a choice of `eval_config.coco_backend`.
         boxes: eval_config.K, the boxes that an image can have.
         other_classes: as of `class_of_category`.
+        task: says what is compared, and the numbers.
 
     Raises:
         UserError: the file has no annotations, not those of these images, or a category that is not
@@ -157,19 +158,20 @@ def score(
         entry for entry in content["annotations"] if entry["category_id"] in mapping
     ]
     _check_results(results, content, annotation_path)
-    evaluation = _evaluated(content, results, image_ids, backend, boxes)
+    evaluation = _evaluated(content, results, image_ids, backend, boxes=boxes, metric=task.metric)
     dense, dense_table = _take_dense_numbers(evaluation)
     table = io.StringIO()
     with contextlib.redirect_stdout(table):
         evaluation.summarize()
+    count = len(task.numbers)
     precision = np.full((10, 101, len(class_names)), np.nan)
     classes = [mapping[category_id] for category_id in evaluation.params.catIds]
     precision[:, :, classes] = evaluation.eval["precision"][:, :, :, _ALL_AREAS, -1]
     precision[precision < 0] = np.nan
     return Scores(
-        # faster-coco-eval adds two numbers and their lines to the twelve.
-        dict(zip(COCO_NUMBERS, map(float, evaluation.stats[:12]), strict=True)) | dense,
-        "\n".join([*table.getvalue().splitlines()[:12], *dense_table]),
+        # faster-coco-eval adds two numbers and their lines to COCO's.
+        dict(zip(task.numbers, map(float, evaluation.stats[:count]), strict=True)) | dense,
+        "\n".join([*table.getvalue().splitlines()[:count], *dense_table]),
         _class_scores(content["annotations"], image_ids, mapping, class_names, precision),
         precision,
     )
@@ -220,6 +222,7 @@ def _evaluated(
     image_ids: Sequence[int],
     backend: str,
     boxes: int,
+    metric: str,
 ) -> Any:
     """The backend's COCOeval after its work, with `boxes` beside COCO's numbers of boxes."""
     make_dataset, make_evaluation = import_backend(backend)
@@ -229,7 +232,7 @@ def _evaluated(
         truth.createIndex()
         # Copies: loadRes writes into what it is given. pycocotools' takes no empty list.
         found = truth.loadRes([dict(result) for result in results]) if results else make_dataset()
-        evaluation = make_evaluation(truth, found, BOXES.metric)
+        evaluation = make_evaluation(truth, found, metric)
         evaluation.params.imgIds = list(image_ids)
         evaluation.params.maxDets = [*_MAX_DETS, *([boxes] if boxes > _MAX_DETS[-1] else [])]
         evaluation.evaluate()

@@ -29,6 +29,7 @@ from src.data.notes import Notes, note_image, note_large_images
 from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name, open_regular, whole_file, write_json
 from src.model_utils.messages import escaped, say
+from src.tasks.columns import POINTS_OF_DETECTION
 from src.visual import pictures
 
 VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
@@ -263,6 +264,8 @@ class Predictor:
     def _prediction(self, reading: _Reading, found: np.ndarray) -> Prediction:
         boxes = found[found[:, 4] >= self.score_thresh]
         boxes[:, :4] *= reading.ratio
+        points = boxes[:, POINTS_OF_DETECTION:].reshape(len(boxes), -1, 3)  # a view
+        points[:, :, :2] *= reading.ratio[:2]
         if len(boxes) and boxes[:, 5].max() >= len(self.class_names):
             raise UserError(
                 f"dataset_config.coco_classes: names {len(self.class_names)} classes, but the "
@@ -276,7 +279,8 @@ class Predictor:
                 "score": float(box[4]),
                 "box": [float(side) for side in box[:4]],
             }
-            for box in boxes
+            | ({"points": of_box.tolist()} if len(of_box) else {})
+            for box, of_box in zip(boxes, points, strict=True)
         ]
         height, width = reading.image.shape[:2]
         picture = pictures.draw_boxes(

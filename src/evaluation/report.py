@@ -91,7 +91,7 @@ def write_report(
         path: of the html file.
         title: heading of the page.
         facts: what was evaluated and when, shown in this order: configuration, checkpoint, time.
-        numbers: COCO's numbers by their names in `coco_results.COCO_NUMBERS`; negative or nan where
+        numbers: COCO's numbers by the task's names; negative or nan where
             there is no ground truth.
         classes: of each class, in the order of class indices, AP, AP50 (None without ground truth),
             images and objects (numbers of those that have it).
