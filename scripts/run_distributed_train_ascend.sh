@@ -20,8 +20,6 @@ if [[ -n "${positional[2]:-}" ]]; then
     load_options=(--load_checkpoint_path "$(realpath -m "${positional[2]}")")
 fi
 launcher=$project_dir/scripts/ascend_distributed_launcher
-own .launcher.lock
-[[ -n "$dry_run" ]] || trap 'rm -f .launcher.lock' EXIT # of one that starts nothing
 "$python" "$launcher/get_distribute_train_cmd.py" \
     --run_script "$project_dir/train.py" \
     --hyper_parameter_config "${HYPER_PARAMETER_CONFIG:-$launcher/hyper_parameter_config.ini}" \
@@ -33,11 +31,4 @@ own .launcher.lock
     -- "${config_options[@]}" "${recipe[@]}" --mindrecord_dir "$(realpath -m "${positional[0]}")" \
     "${load_options[@]}" "${extra_options[@]}"
 [[ -z "$dry_run" ]] || exit 0
-trap - EXIT
-if [[ "${FOREGROUND:-0}" == 1 ]]; then
-    owner "$$" "${BASH_SOURCE[0]}" "$@" > .launcher.lock
-    exec bash distributed_cmd.sh # exec, so that a signal to this process id reaches the supervision
-fi
-echo "logs: $PWD/launcher.log, $PWD/LOG*/training_log.txt"
-in_background launcher.log bash distributed_cmd.sh
-owner "$!" "${BASH_SOURCE[0]}" "$@" > .launcher.lock
+exec bash distributed_cmd.sh "${background[@]}"

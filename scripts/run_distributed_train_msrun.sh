@@ -70,7 +70,7 @@ fi
 command=(msrun --worker_num="$worker_num" --local_worker_num="$device_num" "${node_options[@]}"
     --master_addr="${master_addr:-127.0.0.1}" --master_port="$master_port"
     --bind_core=True --log_dir="$log_dir"
-    python3 "$project_dir/scripts/msrun_worker.py" "$log_dir/processes" "$project_dir/train.py" "${device_options[@]}" --distribute true "${recipe[@]}"
+    python3 "$project_dir/train.py" "${device_options[@]}" --distribute true "${recipe[@]}"
     --mindrecord_dir "$(realpath -m "${positional[0]}")" "${load_options[@]}" "${extra_options[@]}")
 # Seconds. HCCL's own 120 are fewer than nodes may differ in compiling the network.
 export HCCL_CONNECT_TIMEOUT=${HCCL_CONNECT_TIMEOUT:-1200}
@@ -85,70 +85,7 @@ command -v msrun > /dev/null \
     || fail "msrun is not there; it comes with MindSpore: pip install -r requirements.txt."
 
 mkdir -p "$log_dir"
-[[ -n "${LAUNCHER_OWNS:-}" ]] || own LOG_msrun/.lock
-if [[ "${FOREGROUND:-0}" != 1 ]]; then
-    echo "logs: $log_dir/msrun.log, $log_dir/worker_*.log"
-    FOREGROUND=1 LAUNCHER_OWNS=1 in_background "$log_dir/msrun.log" bash "${BASH_SOURCE[0]}" "$@"
-    exit 0
-fi
-owner "$$" "${BASH_SOURCE[0]}" "$@" > "$log_dir/.lock"
-rm -f "$log_dir"/worker_*.log "$log_dir/scheduler.log" "$log_dir/processes" # of an earlier run
 cd "$log_dir"
-
-# read_processes: the scheduler and the ranks that msrun_worker.py has noted so far.
-read_processes() {
-    local event process name log worker
-    processes=() names=() logs=() workers=()
-    while IFS=$'\t' read -r event process name log worker; do
-        [[ "$event" == started ]] || continue
-        processes+=("$process") names+=("$name") logs+=("$log") workers+=("$worker")
-    done < processes
-}
-
-# wait_for_workers: each msrun_worker.py outlives its program by a moment.
-wait_for_workers() {
-    local worker end=$((SECONDS + 10))
-    for worker in "${workers[@]}"; do
-        while [[ $SECONDS -lt $end ]] && grep -qs msrun_worker.py "/proc/$worker/cmdline"; do
-            sleep 0.1
-        done
-    done
-}
-
-# has_ended I: as in common.sh, for processes that are not this shell's own.
-has_ended() {
-    local process=${processes[$1]} try code
-    [[ -z "${codes[$1]:-}" ]] || return 0
-    for try in 1 2; do
-        code=$(sed -n "s/^ended\t$process\t//p" processes) # first: its id may be in use again
-        [[ -z "$code" ]] || break
-        ! kill -0 "$process" 2> /dev/null || return 1
-        [[ $try -eq 2 ]] || pause # its code is noted soon, unless msrun_worker.py was killed too
-    done
-    codes[$1]=${code:-1}
-}
-
-catch_signals
-touch processes
-setsid "${command[@]}" & # apart from the terminal: Ctrl-C is for this script to act on
-launcher=$! code=0
-while runs "$launcher"; do
-    pause
-done
-wait "$launcher" || code=$?
-count=$device_num
-[[ ! -f scheduler.log ]] || count=$((count + 1)) # msrun has started it on this node
-for ((i = 0; i < 60 && code == 0; i++)); do
-    read_processes
-    if [[ ${#processes[@]} -ge $count ]]; then
-        supervise || code=$?
-        wait_for_workers
-        exit "$code"
-    fi
-    pause
-done
-echo stopped >> processes # one that starts only now ends by itself
-read_processes
-kill_processes
-wait_for_workers
-fail "msrun has not started $count processes (its exit code: $code); logs: $log_dir"
+supervise "${background[@]}" --log msrun.log --lock .lock --msrun "$device_num" \
+    --child msrun "$log_dir/worker_*.log" \
+    "rm -f worker_*.log scheduler.log && exec $(print_command "${command[@]}")"

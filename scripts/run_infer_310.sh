@@ -25,6 +25,15 @@ device_id=${positional[3]:-0} target=${DEVICE_TARGET:-Ascend}
 [[ "${INPUT_FORMAT:=bin}" =~ ^(bin|image)$ ]] || fail "INPUT_FORMAT is '$INPUT_FORMAT', not bin or image."
 [[ "${RESULT:=bin}" =~ ^(bin|json)$ ]] || fail "RESULT is '$RESULT', not bin or json."
 
+if [[ -z "$dry_run" && -z "${SUPERVISED:-}" ]]; then # hands signals on to the command that runs
+    export SUPERVISED=1
+    supervise --signal-all --child "${BASH_SOURCE[0]}" "" "exec $(print_command bash "${BASH_SOURCE[0]}" "$@")"
+fi
+stopped='' # a signal waits here for the end of the command
+trap 'stopped=130' INT
+trap 'stopped=143' TERM
+trap 'stopped=129' HUP
+
 # state PATH...: a line that changes with the name, size or time of any file there or below.
 state() {
     { find -L "$@" -type f -not -name '*.pyc' -printf '%p %s %T@\n' 2> /dev/null || true; } \
@@ -38,40 +47,6 @@ follow() {
         line=$(tail -c 400 "$2" 2> /dev/null | tr '\r' '\n' | grep . | tail -n 1) || true
         echo "$1: $((SECONDS - start)) s so far${line:+: $line}"
     done
-}
-
-# on_signal NAME CODE: hands a signal on to the command that runs; between commands it ends the script.
-on_signal() {
-    signal=$1
-    if [[ -n "$child" ]]; then
-        kill -s "$signal" -- "-$child" || true
-    elif [[ -z "$starting" ]]; then
-        exit "$2"
-    fi
-}
-signal='' child='' starting=''
-trap 'on_signal INT 130' INT
-trap 'on_signal TERM 143' TERM
-trap 'on_signal HUP 129' HUP
-
-# run_stoppable LOG COMMAND...: runs it with its output in LOG and hands signals on to it.
-run_stoppable() {
-    local log=$1 code=0
-    shift
-    starting=1
-    set -m # in a process group of its own, and with SIGINT not ignored
-    "$@" < /dev/null > "$log" 2>&1 &
-    child=$!
-    set +m
-    starting=''
-    [[ -z "$signal" ]] || kill -s "$signal" -- "-$child" || true # one that came too early
-    wait "$child" || code=$?
-    while runs "$child"; do # a signal has ended the waiting
-        code=0
-        wait "$child" || code=$?
-    done
-    child=''
-    return "$code"
 }
 
 state_dir=.infer_310
@@ -148,6 +123,7 @@ remove_own() {
 step() {
     local name=$1 log=$2 command before stamp start
     shift 2
+    [[ -z "$stopped" ]] || exit "$stopped"
     command=$(print_command "$@")
     if [[ -n "$dry_run" ]]; then
         echo "$command > $log 2>&1"
@@ -168,7 +144,7 @@ step() {
     follow "$name" "$log" &
     follower=$!
     disown "$follower" # bash would tell of its end
-    run_stoppable "$log" "$@" || code=$?
+    "$@" > "$log" 2>&1 || code=$?
     kill "$follower" 2> /dev/null || true
     if [[ $code -ne 0 && "$name $code" != "ascend310_infer 1" ]]; then
         tail -n 5 "$log" >&2

@@ -276,36 +276,6 @@ def test_a_video_that_cannot_be_written_costs_itself_alone(
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["b.mp4", "b.mp4.jsonl"]
 
 
-@pytest.mark.parametrize("foreground", ["0", "1"])
-@pytest.mark.parametrize(
-    ("script", "log"),
-    [
-        ("convert_dataset_to_mindrecord.sh coco mr", "create_dataset.log"),
-        ("run_standalone_train_ascend.sh 0 mr", "training_log.txt"),
-        ("run_standalone_eval_ascend.sh 0 GRAPH coco a.ckpt", "eval_log.txt"),
-    ],
-)
-def test_a_script_that_starts_nothing_says_so(
-    script: str, log: str, foreground: str, tmp_path: Path
-):
-    def run(**environment: str) -> "subprocess.CompletedProcess[str]":
-        command = ["bash", *f"{PROJECT}/scripts/{script}".split(" ")]
-        environment |= {"PATH": os.environ["PATH"], "FOREGROUND": foreground}
-        return subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
-        )
-
-    done = run(PYTHON="/no/python")
-    assert done.returncode == 2
-    assert "error: /no/python: not found, so nothing is started" in done.stderr
-    (tmp_path / log).unlink()
-    (tmp_path / log).mkdir()  # root may write anywhere but here
-    done = run(PYTHON=sys.executable)
-    assert done.returncode == 2
-    assert re.search(rf"error: .*{log}: .*cannot be written", done.stderr)
-    assert "process:" not in done.stdout
-
-
 WRITING = """
 import sys, time
 from pathlib import Path

@@ -18,7 +18,8 @@ import pytest
 
 from src.training import resume
 from tests.conftest import PROJECT, QUICKSTART
-from tests.test_launcher import RANKS, Launcher, free_port, left_over, rank_table, wait_until
+from tests.test_launcher import free_port, rank_table
+from tests.test_supervise import running, wait_until
 
 # train.py, and before it what is wrong with one rank.
 TRAIN = """\
@@ -35,20 +36,6 @@ SMALL = (
     *("--net_config.head_conv", "8", "--train_config.batch_size", "4", "--data_sink_steps", "1"),
 )
 SENTENCE = re.compile("^(error: |training: SIGTERM, |stopped by SIGTERM)", re.MULTILINE)
-
-
-def running(mark: str) -> dict[int, str]:
-    """Processes that have MARK=mark in their environment: their command lines."""
-    found = {}
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            variables = (process / "environ").read_bytes().split(b"\0")
-            command = (process / "cmdline").read_bytes()  # of one that has ended it is empty
-        except OSError:
-            continue
-        if command and f"MARK={mark}".encode() in variables:
-            found[int(process.name)] = command.replace(b"\0", b" ").decode(errors="replace")
-    return found
 
 
 class Training:
@@ -247,77 +234,3 @@ def test_a_rank_that_is_killed_in_a_checkpoint_costs_that_one_alone(training: Tr
     assert "resume: ckpt_0/centernet-1_4.ckpt, after step 4" in training.log(0)
     assert resume.step_of(resume.numbered(folder)[0]) == 8
     assert not list(folder.glob(".partial-*"))
-
-
-# Programs in place of train.py, and more work than the machine has cores.
-
-
-@pytest.fixture
-def busy() -> Iterator[None]:
-    count = 2 * len(os.sched_getaffinity(0))
-    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
-    yield
-    for other in others:
-        other.kill()
-        other.wait()
-
-
-@pytest.mark.parametrize("how", ["ends", "fails", "is stopped twice"])
-@pytest.mark.parametrize("kind", ["ascend", "msrun"])
-def test_nothing_is_left_when_a_launcher_returns_on_a_loaded_machine(
-    kind: str, how: str, busy: None, tmp_path: Path
-):
-    launcher = Launcher(kind, tmp_path)
-    option = {"ends": "--ends", "fails": "--fails=1"}.get(how, "--stubborn")
-    mark = uuid.uuid4().hex
-    settings = {"PATH": os.environ["PATH"], "FOREGROUND": "1", "MARK": mark}
-    with (tmp_path / "said").open("wb") as said:  # no pipe, which what is left would hold open
-        process = subprocess.Popen(
-            [*launcher.command, option],
-            cwd=tmp_path,
-            env={**settings, **launcher.environment},
-            stdout=subprocess.DEVNULL,
-            stderr=said,
-        )
-    try:
-        if how == "is stopped twice":
-            assert wait_until(lambda: len(left_over(tmp_path)) == 2 * RANKS)
-            process.terminate()
-            assert wait_until(lambda: "stopping 3 rank(s)" in (tmp_path / "said").read_text())
-            process.terminate()
-        code = process.wait(60)
-        assert running(mark) == {}
-    finally:
-        for left in running(mark):
-            os.kill(left, signal.SIGKILL)
-        process.wait(30)
-    assert code == {"ends": 0, "fails": 1}.get(how, 137), (tmp_path / "said").read_text()
-
-
-# What a launcher does when its one process has ended and a stranger has got that process's id.
-SUPERVISION = """\
-source {scripts}/common.sh
-if [[ {kind} == msrun ]]; then
-    eval "$(sed -n '/^has_ended()/,/^}}/p' {scripts}/run_distributed_train_msrun.sh)"
-    printf 'ended\\t%s\\t3\\n' {stranger} > processes
-fi
-processes=({stranger}) names=("rank 0") logs=(log)
-supervise
-"""
-
-
-@pytest.mark.parametrize("kind", ["ascend", "msrun"])
-def test_no_signal_goes_to_an_id_that_is_in_use_again(kind: str, tmp_path: Path):
-    stranger = subprocess.Popen(["sleep", "100"], start_new_session=True)
-    try:
-        script = SUPERVISION.format(scripts=PROJECT / "scripts", kind=kind, stranger=stranger.pid)
-        done = subprocess.run(
-            ["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=30
-        )
-        code = {"ascend": 127, "msrun": 3}[kind]  # bash has no child of that id
-        assert done.returncode == code
-        assert f"exit codes: rank 0 {code}\n" in done.stderr
-        assert stranger.poll() is None
-    finally:
-        stranger.kill()
-        stranger.wait()

@@ -22,20 +22,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # a script, starte
 
 from rank_table import Server, read_rank_table, this_server
 
+from scripts.supervise import own
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import read_text
 
-COMMON_SH = Path(__file__).resolve().parents[1] / "common.sh"
+SUPERVISE = Path(__file__).resolve().parents[1] / "supervise.py"
+LOCK = ".launcher.lock"
 SCHEDULER_PORT = 8118  # msrun's default, for servers that cannot agree on a free one
 
 
 @dataclass(frozen=True)
 class Start:
-    """A process: its name in messages, its log, and a shell line that starts it."""
+    """A process: its name in messages, its log, and a line for bash that becomes it."""
 
     name: str
     log: Path
-    line: str
+    command: str
 
 
 def main() -> None:
@@ -51,9 +53,10 @@ def main() -> None:
     else:
         starts = scheduler_starts(command, servers, server)
     if arguments.dry_run:
-        print("\n".join(start.line for start in starts))
+        print("\n".join(f"({start.command}) &" for start in starts))
     else:
-        Path(arguments.cmd_file).write_text(command_file(starts), encoding="utf-8")
+        with own(LOCK):  # so that none runs by the file that is there
+            Path(arguments.cmd_file).write_text(command_file(starts), encoding="utf-8")
 
 
 def read_options(path: Path) -> list[str]:
@@ -132,12 +135,14 @@ def scheduler_starts(command: list[str], servers: list[Server], server: Server) 
 
 
 def command_file(starts: list[Start]) -> str:
-    """A shell script that starts the processes and waits for them."""
-    lines = ["#!/usr/bin/env bash", "# Written by get_distribute_train_cmd.py."]
-    lines.append(f"source {shlex.quote(str(COMMON_SH))}")
+    """A shell script that starts the processes and waits for them; options are supervise.py's."""
+    head = ["#!/usr/bin/env bash", "# Written by get_distribute_train_cmd.py."]
+    paths = [str(Path(name).absolute()) for name in ("launcher.log", LOCK)]
+    lines = [shlex.join(["exec", sys.executable, str(SUPERVISE)]) + ' "$@"']
+    lines.append(shlex.join(["--log", paths[0], "--lock", paths[1]]))
     for start in starts:
-        lines += [start.line, shlex.join(["started", start.name, str(start.log)])]
-    return "\n".join([*lines, "supervise", ""])
+        lines.append(shlex.join(["--child", start.name, str(start.log), start.command]))
+    return "\n".join([*head, " \\\n    ".join(lines), ""])
 
 
 def core_shares(cores: list[int], parts: int) -> list[list[int]]:
@@ -170,20 +175,19 @@ def _start(
     environment: dict[str, str],
     cores: list[int],
 ) -> Start:
-    """A process that the line starts in the background, from any folder."""
+    """A process in a folder of its own, to be started from any."""
     folder = Path.cwd() / folder_name
     settings = {**environment, "GLOG_log_dir": "ms_log", "GLOG_logtostderr": "0"}
     words = ["env", *(f"{name}={value}" for name, value in settings.items())]
     if cores:
         words += ["taskset", "-c", core_ranges(cores)]
     words += command
-    # A session of its own: it outlives the terminal, and can be ended with all that it starts.
-    # exec, so that the process id that is printed is the program's.
-    line = (
-        f"(mkdir -p {shlex.quote(str(folder / 'ms_log'))} && cd {shlex.quote(str(folder))} && "
-        f"exec setsid {shlex.join(words)} > training_log.txt 2>&1 < /dev/null) &"
+    # nohup for who starts it from a terminal, by what --dry_run prints.
+    command = (
+        f"mkdir -p {shlex.quote(str(folder / 'ms_log'))} && cd {shlex.quote(str(folder))} && "
+        f"exec nohup {shlex.join(words)} > training_log.txt 2>&1 < /dev/null"
     )
-    return Start(name, folder / "training_log.txt", line)
+    return Start(name, folder / "training_log.txt", command)
 
 
 def _free_port() -> int:
