@@ -60,7 +60,7 @@ class Progress:
     accumulate_steps: int
 
 
-_MOST_STEPS = 2**31  # what processes tell each other
+_MOST_STEPS = 2**31  # a count of steps is an int32
 _COUNTS = [field.name for field in fields(Progress)]
 
 
@@ -97,14 +97,12 @@ def begin(config: Config, device: Device, steps_per_epoch: int) -> Beginning:
         UserError: as `find`.
     """
     stopped = find(config.resume, checkpoint_folder(config)) if device.rank == 0 else None
-    continued = shared_progress(stopped, device)
     facts = checkpoints.facts_in(stopped.parameters, stopped.path) if stopped else {}
-    return Beginning(
-        start(continued, config, steps_per_epoch, device.rank_size),
-        continued,
-        stopped,
-        json.loads(_shared_text(json.dumps(facts), device)),
-    )
+    known = json.dumps([asdict(stopped.progress) if stopped else None, facts])
+    counts, facts = json.loads(_shared_text(known, device))
+    continued = Progress(**counts) if counts else None
+    at = start(continued, config, steps_per_epoch, device.rank_size)
+    return Beginning(at, continued, stopped, facts)
 
 
 def checkpoint_folder(config: Config) -> Path:
@@ -254,18 +252,6 @@ def _with_averages(paths: Iterable[Path]) -> list[Path]:
         beside for path in paths
         for beside in path.parent.glob(f"{NAME}*{path.name.removeprefix(NAME)}")
     ]  # fmt: skip
-
-
-def shared_progress(stopped: Stopped | None, device: Device) -> Progress | None:
-    """What the first process knows of the training to go on with, on every process."""
-    if device.rank_size == 1:
-        return stopped.progress if stopped else None
-    numbers = [-1] * len(_COUNTS)
-    if stopped:
-        numbers = [getattr(stopped.progress, name) for name in _COUNTS]
-    shared = _from_first(Tensor(np.array(numbers, np.int32))).asnumpy().tolist()
-    counts = dict(zip(_COUNTS, shared, strict=True))
-    return Progress(**counts) if counts["step"] >= 0 else None
 
 
 def _shared_text(text: str, device: Device) -> str:
