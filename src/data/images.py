@@ -5,7 +5,7 @@ import io
 import re
 import struct
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -177,14 +177,17 @@ def is_truncated_jpeg(encoded: bytes) -> bool:
     """
     if encoded[:2] != b"\xff\xd8" or b"\xff\xd9" in encoded[-1024:]:
         return False
+    return all(marker != 0xD9 for marker, _ in _segments(encoded))
+
+
+def _segments(encoded: bytes) -> Iterator[tuple[int, int]]:
+    """The markers of a JPEG's segments after its first, and where each segment's length stands."""
     place = 2
     while found := _MARKER.search(encoded, place):
         marker, place = encoded[found.start() + 1], found.end()
-        if marker == 0xD9:
-            return False
-        if marker != 0x01:  # TEM, the one further marker without a length
+        yield marker, place
+        if marker != 0x01:  # TEM, which has no length, as the end of the image has none
             place += int.from_bytes(encoded[place : place + 2], "big")
-    return True
 
 
 def orientation(encoded: bytes) -> int:
@@ -285,15 +288,12 @@ def header_size(encoded: bytes, upright: bool = False) -> tuple[int, int] | None
 
 def _frame_size(encoded: bytes) -> tuple[int, int] | None:
     """Height and width in the frame header of a JPEG."""
-    place = 2
-    while found := _MARKER.search(encoded, place):
-        marker, place = encoded[found.start() + 1], found.end()
+    for marker, place in _segments(encoded):
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = encoded[place + 3 : place + 5], encoded[place + 5 : place + 7]
             return int.from_bytes(height, "big"), int.from_bytes(width, "big")
         if marker == 0xDA:
             return None
-        place += 0 if marker == 0x01 else int.from_bytes(encoded[place : place + 2], "big")
     return None
 
 
@@ -438,15 +438,16 @@ def checked(
     try:
         image = decode(encoded)
     except MemoryError:
-        raise ImageFault(
-            "image too large for the memory",
-            "takes more memory than there is",
-            "make it smaller",
-        ) from None
+        raise _too_large_for_the_memory() from None
     if image is None:
         raise ImageFault("image that does not decode", "does not decode")
     _check_size(image.shape[:2], stated, encoded, upright)
     return image
+
+
+def _too_large_for_the_memory() -> ImageFault:
+    what = "takes more memory than there is"
+    return ImageFault("image too large for the memory", what, "make it smaller")
 
 
 def read_file(path: Path) -> bytes:
@@ -454,9 +455,7 @@ def read_file(path: Path) -> bytes:
     try:
         return read_regular(path)
     except MemoryError:
-        raise ImageFault(
-            "image too large for the memory", "takes more memory than there is", "make it smaller"
-        ) from None
+        raise _too_large_for_the_memory() from None
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
         reason = getattr(error, "strerror", None) or error
         raise ImageFault("image that cannot be read", f"cannot be read ({reason})") from None
