@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from src.model_utils.errors import UserError, run_program
-from src.model_utils.files import read_text
+from src.model_utils.files import read_text, sync
 from src.model_utils.messages import say
 
 # Category id -> name. The gaps are deliberate.
@@ -199,10 +199,8 @@ def make_image(rng: np.random.Generator) -> tuple[np.ndarray, list[Shape]]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    path.write_bytes(content)
+    sync(path)
 
 
 def write_split(folder: Path, split: str, count: int, seed: int) -> int:
@@ -263,15 +261,6 @@ def write_split(folder: Path, split: str, count: int, seed: int) -> int:
     return len(annotations)
 
 
-def _parameters(train_images: int, val_images: int, seed: int) -> dict[str, int]:
-    return {
-        "generator_version": GENERATOR_VERSION,
-        "train_images": train_images,
-        "val_images": val_images,
-        "seed": seed,
-    }
-
-
 def _is_up_to_date(folder: Path, parameters: dict[str, int]) -> bool:
     """Whether ``folder`` holds a complete set made with exactly these parameters."""
     try:
@@ -292,7 +281,12 @@ def generate(output_dir: Path, train_images: int = 300, val_images: int = 60, se
     anything but the very set asked for.
     """
     output_dir = output_dir.absolute()
-    parameters = _parameters(train_images, val_images, seed)
+    parameters = {
+        "generator_version": GENERATOR_VERSION,
+        "train_images": train_images,
+        "val_images": val_images,
+        "seed": seed,
+    }
     if output_dir.exists() and not output_dir.is_dir():
         raise UserError(f"{output_dir} is a file; choose a folder.")
     if output_dir.is_dir() and any(output_dir.iterdir()):
