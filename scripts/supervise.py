@@ -208,7 +208,10 @@ class Supervisor:
 
     def _pause(self, seconds: float) -> None:
         """Until a signal comes or a child ends, or the seconds have gone."""
-        came = signal.sigtimedwait(self._awaited, seconds)
+        end = time.monotonic() + seconds
+        # Not with a time to wait, see `src.model_utils.signals._watch`.
+        while not (came := signal.sigtimedwait(self._awaited, 0)) and time.monotonic() < end:
+            time.sleep(0.02)
         if came and came.si_signo != signal.SIGCHLD:
             self.signals.append(came.si_signo)
         with contextlib.suppress(ChildProcessError):

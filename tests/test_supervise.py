@@ -153,6 +153,16 @@ def test_a_log_that_cannot_be_written_starts_nothing(background: tuple, run: Run
     assert not (tmp_path / "started").exists()
 
 
+def test_a_supervisor_that_is_stopped_and_goes_on_stops_nothing(run: Run):
+    supervisor = run.start(*run.ranks("sleep 2", "sleep 2"))
+    for _ in range(3):
+        time.sleep(0.3)
+        supervisor.send_signal(signal.SIGSTOP)
+        time.sleep(0.3)
+        supervisor.send_signal(signal.SIGCONT)
+    assert supervisor.wait(60) == 0
+
+
 def test_a_log_on_a_disk_that_becomes_full_ends_in_an_error_and_not_the_program(
     run: Run, tmp_path: Path
 ):
