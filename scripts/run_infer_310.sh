@@ -165,14 +165,14 @@ if [[ -z "$dry_run" ]]; then
 fi
 removes=()
 if [[ "$preprocess_images" == y ]]; then
-    reads=("$dataset" "$project_dir"/{src,preprocess.py,default_config.yaml} "${CONFIG_PATH:-/dev/null}")
+    reads=("$dataset" "$mindir" "${mindir%.*}.json" "$project_dir"/{src,preprocess.py,default_config.yaml} "${CONFIG_PATH:-/dev/null}")
     for word in "${extra_options[@]}"; do
         [[ ! -f "${word#--*=}" ]] || reads+=("${word#--*=}") # as of --config_path
     done
     writes=(preprocess)
     step preprocess.py preprocess.log "$python" "$project_dir/preprocess.py" "${config_options[@]}" \
-        --val_data_dir "$dataset" --predict_dir preprocess "${extra_options[@]}" \
-        --input_format "$INPUT_FORMAT"
+        --load_mindir_path "$mindir" --val_data_dir "$dataset" --predict_dir preprocess \
+        "${extra_options[@]}" --input_format "$INPUT_FORMAT"
 elif [[ -z "$dry_run" && ! -f preprocess/meta/meta.txt ]]; then
     fail "preprocess/meta/meta.txt: not found; give y as the third argument."
 fi

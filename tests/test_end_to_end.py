@@ -416,9 +416,8 @@ def test_the_application_gives_the_boxes_of_python(
     assert done.returncode == 0, done.stderr
     done = program(
         "scripts/run_infer_310.sh",
-        *("tiny.mindir", shapes, "y", *network),
+        *("tiny.mindir", shapes, "y"),
         cwd=tmp_path,
-        CONFIG_PATH=str(QUICKSTART),
         DEVICE_TARGET="CPU",
     )
     assert done.returncode == 0, done.stderr
@@ -482,6 +481,7 @@ def test_a_mindir_that_does_not_fit_the_inputs_is_refused(
     export = ("--export_load_ckpt", checkpoint, "--mindir_version", 1)
     done = program("export.py", *CPU, *export, "--export_config.input_dtype", "uint8", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    (tmp_path / "centernet.json").unlink()  # as of a version that wrote none
     done = program(  # float32 inputs, by the config's default
         "scripts/run_infer_310.sh",
         *("centernet.mindir", shapes, "y"),

@@ -17,7 +17,7 @@ import pytest
 from src.evaluation.coco_results import score
 from src.tasks.boxes import TASK
 from src.weights import checkpoints
-from tests.conftest import PROJECT, QUICKSTART, Program
+from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import benchmark
 from tests.test_bin_files import copied
 from tests.test_end_to_end import write_seeded_checkpoint
@@ -120,7 +120,8 @@ def numbers_of_every_way(
         to = folder / inputs
         done = program(
             "preprocess.py",
-            *(*model.options, *of_data, "--predict_dir", to, "--input_format", inputs),
+            *("--load_mindir_path", model.mindir, *of_data),
+            *("--predict_dir", to, "--input_format", inputs),
             cwd=folder,
         )
         assert done.returncode == 0, done.stderr
@@ -137,7 +138,7 @@ def numbers_of_every_way(
             ("json", ("--result_json", to / "results.json")),
         ):
             scored = ("--meta_path", to / "meta", "--save_path", to / results)
-            done = program("postprocess.py", *model.options, *of_data, *scored, *option, cwd=folder)
+            done = program("postprocess.py", *of_data, *scored, *option, cwd=folder)
             assert done.returncode == 0, done.stderr
             found = json.loads((to / results / "eval_310.json").read_text())
             numbers[inputs, results] = found["numbers"]
@@ -317,20 +318,28 @@ def test_the_script_refuses_what_it_cannot_do(mindir: Path, program: Program, tm
         assert words in done.stderr
 
 
-def test_postprocess_refuses_other_settings_than_those_of_the_meta_file(
+def test_postprocess_takes_everything_from_the_meta_file(
     shapes: Path, program: Program, tmp_path: Path
 ):
-    data = ("--config_path", QUICKSTART, "--val_data_dir", shapes)
-    done = program("preprocess.py", *data, "--predict_dir", "p", cwd=tmp_path)
+    """No configuration names the classes of these images, nor their ids."""
+    truth = shapes / "annotations" / "instances_val2017.json"
+    content = json.loads(truth.read_text())
+    same = ("image_id", "category_id", "bbox")
+    perfect = [{n: a[n] for n in same} | {"score": 0.9} for a in content["annotations"]]
+    (tmp_path / "r.json").write_text(json.dumps(perfect))
+    data = ("--val_data_dir", shapes)
+    quick = ("--config_path", QUICKSTART, *data, "--predict_dir", "p", "--input_format", "image")
+    done = program("preprocess.py", *quick, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    options = (*data, "--meta_path", "p/meta", "--result_path", "r")
-    for option, value, words in (
-        ("--eval_config.K", 50, "eval_config.K 100, not 50"),
-        ("--eval_config.SOFT_NMS", "false", "eval_config.SOFT_NMS True, not False"),
-    ):
-        done = program("postprocess.py", *options, option, value, cwd=tmp_path)
-        assert done.returncode == 2
-        assert words in done.stderr
+    options = ("--result_json", "r.json", "--meta_path", "p/meta", "--save_path", "acc")
+    done = program("postprocess.py", *data, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads((tmp_path / "acc" / "eval_310.json").read_text())["numbers"]
+    assert numbers["AP"] == pytest.approx(1)
+    content["categories"][0]["id"] = 77
+    (tmp_path / "other.json").write_text(json.dumps(content))
+    done = program("postprocess.py", "--label_path", "other.json", *options, cwd=tmp_path)
+    assert_refused(done, "other.json: has no category 1 with a name", "preprocess.py had")
 
 
 @pytest.mark.slow
