@@ -6,10 +6,10 @@ python postprocess.py --result_path DIR --label_path FILE --meta_path DIR --save
 
 from pathlib import Path
 
-from src.data.coco import BadRecords, class_of_category, read_annotation_file, with_classes
+from src.data.coco import BadRecords, read_annotation_file
 from src.deploy.bin_files import read_meta
 from src.evaluation import app_results
-from src.evaluation.coco_results import category_ids, import_backend, score
+from src.evaluation.coco_results import import_backend, score
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import write_json
@@ -26,30 +26,19 @@ def main() -> None:
             "command line: give one of --result_path and --result_json, --meta_path, and "
             "--label_path (or --val_data_dir)."
         )
-    evaluation = config.eval_config
-    import_backend(evaluation.coco_backend)  # absent: said before the work
+    backend = config.eval_config.coco_backend
+    import_backend(backend)  # absent: said before the work
     annotation = config.dataset_config.val_annotation
     label_path = Path(config.label_path or f"{config.val_data_dir}/{annotation}")
-    config = with_classes(config, label_path)
-    dataset = config.dataset_config
-    meta_path, save_path = Path(config.meta_path), Path(config.save_path)
-    meta = read_meta(meta_path)
+    meta, save_path = read_meta(Path(config.meta_path)), Path(config.save_path)
     content = read_annotation_file(label_path)
-    mapping = class_of_category(content, dataset.coco_classes, label_path, dataset.other_classes)
-    app_results.check_settings(
-        meta,
-        meta_path,
-        down_ratio=config.net_config.down_ratio,
-        soft_nms=evaluation.SOFT_NMS,
-        boxes=evaluation.K,
-        category_ids=category_ids(mapping, dataset.num_classes),
-    )
+    names = app_results.class_names(meta, content, label_path)
 
     bad_records = BadRecords(config.on_bad_record)
     if config.result_json:
         found, image_ids = app_results.of_result_file(Path(config.result_json), meta, bad_records)
     else:
-        workers = worker_count(dataset.num_workers)
+        workers = worker_count(config.dataset_config.num_workers)
         found, image_ids = app_results.of_bin_files(
             Path(config.result_path), meta, bad_records, workers
         )
@@ -58,10 +47,10 @@ def main() -> None:
         raise UserError(f"{config.result_path or config.result_json}: has no result of any image.")
     write_json(save_path / "results_310.json", found)
     scores = score(
-        *(label_path, found, image_ids, dataset.coco_classes, evaluation.coco_backend),
-        boxes=evaluation.K,
-        other_classes=dataset.other_classes,
-        task=TASKS[config.task],
+        *(label_path, found, image_ids, names, backend),
+        boxes=meta.rows,
+        other_classes="leave_out",  # which preprocess.py has done or refused
+        task=TASKS[meta.task],
     )
     counts = {"images": len(image_ids), "failed": bad_records.count}
     write_json(save_path / "eval_310.json", {**counts, "numbers": scores.numbers})

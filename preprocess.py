@@ -1,7 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Prepares a validation set for ascend310_infer.
 
-python preprocess.py --val_data_dir DIR --predict_dir DIR [--input_format image]
+python preprocess.py --val_data_dir DIR --predict_dir DIR --load_mindir_path FILE
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.facts import with_exported_facts
 from src.model_utils.messages import say
+from src.tasks import TASKS
 
 
 def main() -> None:
@@ -40,10 +41,13 @@ def main() -> None:
     meta = bin_files.Meta(
         down_ratio=config.net_config.down_ratio,
         soft_nms=evaluation.SOFT_NMS,
-        boxes=evaluation.K,
+        rows=evaluation.K,
+        points=TASKS[config.task].points,
         category_ids=found.category_ids,
         colour=colour,
+        placement=evaluation.placement,
         take_damaged_jpegs=dataset.take_damaged_jpegs,
+        task=config.task,
         images=images,
     )
     bin_files.write_meta(predict_dir, meta)

@@ -302,7 +302,6 @@ def readers(folder: Path) -> dict[str, Reader]:
     from src.weights import checkpoints, files
 
     options = load_config("tests", ["--config_path", str(QUICKSTART)])
-    names = options.dataset_config.coco_classes
     decode = images.decoder(options.dataset_config.image_backend, True)
     (folder / "meta.txt").write_bytes(sound("meta.txt"))
     (folder / "meta").mkdir(exist_ok=True)
@@ -352,7 +351,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         app_results.of_result_file(path, meta, coco.BadRecords("skip"))
 
     def detections(path: Path) -> None:
-        bin_files.read_detections(path.parent, "a", 100, len(names))
+        bin_files.read_detections(path.parent, "a", bin_files.read_meta(folder / "meta.txt"))
 
     def metrics_file(path: Path) -> None:
         metrics.best_average_precision(metrics.read_records(path))
@@ -553,9 +552,10 @@ def sound(name: str) -> bytes:
                 b"address_%d=192.1.%d.7\nnetmask_%d=255.255.0.0\n" % (n, n, n) for n in range(8)
             )
         case "meta.txt":
-            head = b"centernet-meta 2\ndown_ratio 4\nsoft_nms 1\nboxes 100\ncategory_ids 1 2 -\n"
+            head = b"centernet-meta 3\ndown_ratio 4\nsoft_nms 1\nrows 100\npoints 0\n"
+            head += b"category_ids 1 2 -\ncolour" + b" 0.25" * 12
             images = b"".join(b"image %d 0.5 0 1e-05 0 0.5 3 a%%25_%d\n" % (n, n) for n in range(4))
-            return head + b"colour" + b" 0.25" * 12 + b"\ntake_damaged_jpegs 0\n" + images
+            return head + b"\nplacement corner\ntake_damaged_jpegs 0\ntask boxes\n" + images
         case "written":
             return b"meta/meta.txt\ndata/images.txt\ndata/eval2017_image_7.bin\n"
         case "scores":

@@ -32,7 +32,7 @@ Run = Callable[..., subprocess.CompletedProcess]
 
 class Pixels(nn.Cell):
     def construct(self, x):
-        return ops.Cast()(x, ms.float32)
+        return ops.Reshape()(ops.Cast()(x, ms.float32), (1, 100, 6))
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,12 @@ def some_meta(names: list[str]) -> Meta:
     affines[0] = [[0.1, 0, 1e-7], [0, 1 / 3, 1e22]]
     images = [ImageMeta(name, 7 * i, affines[i]) for i, name in enumerate(names)]
     colour = random.normal(size=(3, 4)).astype(np.float32)
-    return Meta(4, True, 100, [1, None, -90], colour, True, images)
+    return Meta(
+        **{"down_ratio": 4, "soft_nms": True, "rows": 100, "points": 2, "colour": colour},
+        **{"category_ids": [1, None, -90], "placement": "corner", "take_damaged_jpegs": True},
+        task="boxes",
+        images=images,
+    )
 
 
 def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
@@ -48,7 +53,8 @@ def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
     bin_files.write_meta(tmp_path, written)
     for path in (tmp_path / "meta", tmp_path / "meta" / "meta.txt"):
         read = bin_files.read_meta(path)
-        assert (read.down_ratio, read.soft_nms, read.boxes) == (4, True, 100)
+        for name in ("down_ratio", "soft_nms", "rows", "points", "placement", "take_damaged_jpegs"):
+            assert getattr(read, name) == getattr(written, name)
         assert read.category_ids == [1, None, -90]
         assert (read.colour.dtype, read.colour.tobytes()) == (np.float32, written.colour.tobytes())
         assert [image.name for image in read.images] == AWKWARD_NAMES
@@ -58,7 +64,7 @@ def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
 
 
 def test_only_inputs_of_earlier_runs_are_removed(tmp_path: Path):
-    blank, (data, meta) = np.zeros((3, 1, 1), np.uint8), (tmp_path / "data", tmp_path / "meta")
+    blank, data = np.zeros((3, 1, 1), np.uint8), tmp_path / "data"
     (tmp_path / "data").mkdir()
     (data / "notes.txt").touch()
 
@@ -70,9 +76,6 @@ def test_only_inputs_of_earlier_runs_are_removed(tmp_path: Path):
             bin_files.write_input(tmp_path, name, blank)
 
     run(1, 2)  # and is stopped before its meta file
-    run(3)
-    bin_files.write_meta(tmp_path, some_meta(["eval2017_image_3", "../../home", "notes"]))
-    (meta / "written.txt").unlink()  # as a version wrote it that kept no list
     run(4)
     (data / "mine.bin").touch()
     for names, name in ((["eval2017_image_5"], "data/mine.bin"), ([], "data/images.txt")):
@@ -86,15 +89,20 @@ def test_only_inputs_of_earlier_runs_are_removed(tmp_path: Path):
 def test_the_meta_file_is_lines_of_words(tmp_path: Path):
     colour = np.arange(12, dtype=np.float32).reshape(3, 4) / 8
     image = ImageMeta("50% of\nit", 139, np.array([[0.5, 0, -1e-9], [0, 0.5, 12.25]]))
-    bin_files.write_meta(tmp_path, Meta(4, False, 9, [3], colour, False, [image]))
+    bin_files.write_meta(
+        tmp_path, Meta(4, False, 9, 17, [3], colour, "centred", False, "boxes", [image])
+    )
     assert (tmp_path / "meta" / "meta.txt").read_bytes() == (
-        b"centernet-meta 2\n"
+        b"centernet-meta 3\n"
         b"down_ratio 4\n"
         b"soft_nms 0\n"
-        b"boxes 9\n"
+        b"rows 9\n"
+        b"points 17\n"
         b"category_ids 3\n"
         b"colour 0.0 0.125 0.25 0.375 0.5 0.625 0.75 0.875 1.0 1.125 1.25 1.375\n"
+        b"placement centred\n"
         b"take_damaged_jpegs 0\n"
+        b"task boxes\n"
         b"image 139 0.5 0.0 -1e-09 0.0 0.5 12.25 50%25 of%0Ait\n"
     )
 
@@ -102,23 +110,26 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        (b"meta 2\n", b"meta 1\n", 1),
+        (b"meta 3\n", b"meta 2\n", 1),
         (b"down_ratio 4", b"down_ratio 0", 2),
         (b"soft_nms 1", b"soft_nms true", 3),
-        (b"boxes 100\n", b"", 4),
-        (b"ids 1 -", b"ids 1  -", 5),
-        (b"colour ", b"colour 0.5 ", 6),
-        (b"colour ", b"color ", 6),
-        (b"jpegs 1", b"jpegs 2", 7),
-        (b"image 0 0.1", b"image 0 nan", 8),
-        (b"image 0 0.1", b"image 0 0.0", 8),
-        (b"image 7 ", b"image x ", 9),
-        (b"image 7 ", b"image 0 ", 9),
-        (b" two\n", b" one\n", 9),
-        (b" two\n", b" tw%6F\n", 9),
-        (b" two\n", b" two\r\n", 9),
-        (b" two\n", b" two", 9),
-        (b" two\n", b" two\n\n", 10),
+        (b"rows 100\n", b"", 4),
+        (b"points 2", b"points 02", 5),
+        (b"ids 1 -", b"ids 1  -", 6),
+        (b"colour ", b"colour 0.5 ", 7),
+        (b"colour ", b"color ", 7),
+        (b"placement corner", b"placement left", 8),
+        (b"jpegs 1", b"jpegs 2", 9),
+        (b"task boxes", b"task none", 10),
+        (b"image 0 0.1", b"image 0 nan", 11),
+        (b"image 0 0.1", b"image 0 0.0", 11),
+        (b"image 7 ", b"image x ", 12),
+        (b"image 7 ", b"image 0 ", 12),
+        (b" two\n", b" one\n", 12),
+        (b" two\n", b" tw%6F\n", 12),
+        (b" two\n", b" two\r\n", 12),
+        (b" two\n", b" two", 12),
+        (b" two\n", b" two\n\n", 13),
     ],
 )
 def test_another_meta_file_is_refused_by_its_line(
@@ -137,7 +148,7 @@ def test_a_meta_file_without_images_is_refused(tmp_path: Path):
     bin_files.write_meta(tmp_path, some_meta(["one"]))
     path = tmp_path / "meta" / "meta.txt"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
-    with pytest.raises(UserError, match="line 8 "):
+    with pytest.raises(UserError, match="line 11 "):
         bin_files.read_meta(path)
 
 
@@ -186,7 +197,7 @@ def test_inputs_do_not_depend_on_the_number_of_workers(
     listed = json.loads((shapes / "annotations" / "instances_val2017.json").read_text())["images"]
     meta = bin_files.read_meta(tmp_path / "1" / "meta")
     assert [image.image_id for image in meta.images] == [entry["id"] for entry in listed]
-    assert (meta.category_ids, meta.boxes, meta.down_ratio) == ([1, 2, 4, 7, 9], 100, 4)
+    assert (meta.category_ids, meta.rows, meta.down_ratio) == ([1, 2, 4, 7, 9], 100, 4)
     for image, entry in zip(meta.images, listed, strict=True):
         pixels = cv2.imread(str(shapes / "val2017" / entry["file_name"]))
         expected = cv2.warpAffine(pixels, image.affine, (160, 160)).transpose(2, 0, 1)
@@ -275,13 +286,14 @@ def test_images_that_the_application_would_have_to_turn_are_refused(
 
 
 def write_detections(folder: Path, meta: Meta) -> None:
-    """Result files of overlapping boxes of two classes."""
+    """Result files of overlapping boxes of two classes, and two points of each."""
     random = np.random.default_rng(1)
     for image in meta.images:
-        corners = random.uniform(0, 20, (meta.boxes, 2))
-        scores = np.sort(random.random((meta.boxes, 1)), axis=0)[::-1]
-        classes = random.choice([0, 2], (meta.boxes, 1))
-        boxes = np.hstack([corners, corners + 9, scores, classes])
+        corners = random.uniform(0, 20, (meta.rows, 2))
+        scores = np.sort(random.random((meta.rows, 1)), axis=0)[::-1]
+        classes = random.choice([0, 2], (meta.rows, 1))
+        points = random.uniform(0, 20, (meta.rows, 3 * meta.points))
+        boxes = np.hstack([corners, corners + 9, scores, classes, points])
         boxes.astype(np.float32).tofile(folder / f"{image.name}_0.bin")
 
 
@@ -303,10 +315,10 @@ def test_results_do_not_depend_on_the_number_of_processes(
     ("change", "words"),
     [
         (None, "two_0.bin: cannot be read"),
-        (b"\0" * 2399, "has 2399 bytes, but 100 boxes take 2400"),
-        (np.full(600, np.nan, np.float32).tobytes(), "not finite"),
-        (np.full(600, 3, np.float32).tobytes(), "other than 3 classes"),
-        (np.full(600, 0.5, np.float32).tobytes(), "other than 3 classes"),
+        (b"\0" * 2400, "has 2400 bytes, but 100 rows of 12 numbers take 4800"),
+        (np.full(1200, np.nan, np.float32).tobytes(), "not finite"),
+        (np.full(1200, 3, np.float32).tobytes(), "other than 3 classes"),
+        (np.full(1200, 0.5, np.float32).tobytes(), "other than 3 classes"),
     ],
 )
 def test_results_that_are_missing_or_wrong_are_named_or_left_out(
@@ -329,7 +341,14 @@ def test_results_that_are_missing_or_wrong_are_named_or_left_out(
 
 
 def entry(image_id: int, **changes: object) -> dict:
-    return {"image_id": image_id, "category_id": 1, "bbox": [0, 1.5, 2, 3], "score": 0.5, **changes}
+    return {
+        "image_id": image_id,
+        "category_id": 1,
+        "bbox": [0, 1.5, 2, 3],
+        "score": 0.5,
+        "keypoints": [1.5, 2, 0.5] * 2,
+        **changes,
+    }
 
 
 def test_images_without_a_result_in_the_file_are_those_that_failed(tmp_path: Path):
@@ -354,6 +373,8 @@ def test_images_without_a_result_in_the_file_are_those_that_failed(tmp_path: Pat
         ([entry(0, category_id=2)], "entry 0 is no COCO result"),
         ([entry(0, score=None)], "entry 0 is no COCO result"),
         ([entry(0, bbox=[0, 0, 1])], "entry 0 is no COCO result"),
+        ([entry(0, keypoints=[0, 0, 1])], "entry 0 is no COCO result"),
+        ([entry(0, keypoints=[0, 0, float("inf")] * 2)], "entry 0 is no COCO result"),
         ([entry(0, bbox=[0, 0, 1, float("nan")])], "entry 0 is no COCO result"),
     ],
 )

@@ -16,19 +16,18 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   meta.down_ratio = 4;
   meta.soft_nms = data[sizeof(affine)] % 2 == 1;
   meta.category_ids = {1, std::nullopt, -90};
-  const uint8_t* rest = data + sizeof(affine) + 1;
-  std::vector<centernet::Box> boxes((size - sizeof(affine) - 1) / sizeof(centernet::Box));
-  std::copy_n(rest, boxes.size() * sizeof(centernet::Box),
-              reinterpret_cast<uint8_t*>(boxes.data()));
-  const size_t given = boxes.size();
-  centernet::Result<std::vector<centernet::Box>> found =
-      centernet::PostProcess(std::move(boxes), affine, meta);
+  meta.points = data[sizeof(affine)] / 2 % 3;
+  std::vector<centernet::Detection> detections = centernet::ParseDetections(
+      std::vector<char>(data + sizeof(affine) + 1, data + size), meta.points);
+  const size_t given = detections.size();
+  centernet::Result<std::vector<centernet::Detection>> found =
+      centernet::PostProcess(std::move(detections), affine, meta);
   if (!found.ok()) {
     return 0;
   }
-  const bool sorted = std::is_sorted(
-      found.value().begin(), found.value().end(),
-      [](const centernet::Box& a, const centernet::Box& b) { return a.score > b.score; });
+  const bool sorted =
+      std::is_sorted(found.value().begin(), found.value().end(),
+                     [](const auto& a, const auto& b) { return a.score > b.score; });
   std::string json;
   centernet::AppendCocoEntries(found.value(), 1, meta.category_ids, &json);
   if (!sorted || found.value().size() > given || json.find("nan") != std::string::npos ||

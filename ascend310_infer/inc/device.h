@@ -5,7 +5,9 @@
 #include <memory>
 #include <string>
 
-#include "include/api/context.h"
+namespace mindspore {
+class Context;
+}
 
 namespace centernet {
 
@@ -27,6 +29,9 @@ struct Device {
 
 // "Ascend 0" or "CPU".
 std::string DeviceName(const Device& device);
+
+// MindSpore Lite's version; empty in the 2.0.0 of the package index.
+std::string RuntimeVersion();
 
 // The MindSpore Lite context for a device. Does not touch the device yet.
 std::shared_ptr<mindspore::Context> CreateContext(const Device& device);

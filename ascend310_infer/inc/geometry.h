@@ -9,9 +9,14 @@ namespace centernet {
 // Takes (x, y, 1) in image pixels to network input pixels: (2,3), row by row.
 using Affine = std::array<double, 6>;
 
-// The affine that fits an image into the input, centred, its shape kept; the same doubles as
-// fixed_resolution in src/data/geometry.py. REQUIRES: all sizes are positive.
-Affine FixedResolution(int height, int width, int input_height, int input_width);
+// Where an image sits in the input that it is fitted into: eval_config.placement.
+enum class Placement { kCentred, kCorner };
+
+// The affine that fits an image into the input, its shape kept, in the middle or in the top left
+// corner; the same doubles as fixed_resolution in src/data/geometry.py.
+// REQUIRES: all sizes are positive.
+Affine FixedResolution(int height, int width, int input_height, int input_width,
+                       Placement placement);
 
 // Whether there is a way back through an affine, by numbers that are finite.
 bool HasInverse(const Affine& affine);

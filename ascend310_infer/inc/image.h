@@ -16,12 +16,18 @@ bool CanReadImages();
 // Keeps OpenCV from starting threads of its own beside those that read images.
 void UseNoFurtherThreads();
 
+// How an image becomes network input.
+struct Warp {
+  int input_height;
+  int input_width;
+  Placement placement;
+  bool take_damaged_jpegs;  // As far as they decode; else they fail.
+};
+
 // Decodes an image of the formats that preprocess.py reads and warps it, by FixedResolution, to
-// uint8 (3,height,width) BGR at pixels. Sets *affine to the warp. A JPEG whose pixels are cut off
-// or damaged fails, or with take_damaged is taken as far as it decodes. The messages of errors lack
-// the file's name. REQUIRES: CanReadImages(). May be called by several threads at once.
-Status DecodeAndWarp(const std::string& encoded, bool take_damaged, int height, int width,
-                     uint8_t* pixels, Affine* affine);
+// uint8 (3,input_height,input_width) BGR at pixels. Sets *affine to the warp. The messages of
+// errors lack the file's name. REQUIRES: CanReadImages(). May be called by several threads at once.
+Status DecodeAndWarp(const std::string& encoded, const Warp& warp, uint8_t* pixels, Affine* affine);
 
 }  // namespace centernet
 

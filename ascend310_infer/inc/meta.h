@@ -25,11 +25,16 @@ struct Meta {
   double down_ratio;  // Input pixels of an output pixel.
   bool soft_nms;
   bool take_damaged_jpegs;
-  size_t boxes;                                       // That the model gives for an image.
+  size_t rows;    // Detections of an image that the model gives.
+  size_t points;  // Of a detection, each x, y and score; 0 of boxes alone.
+  Placement placement;
   std::vector<std::optional<int64_t>> category_ids;   // COCO's of each class that the set has.
   std::array<float, 12> colour;                       // (3,4), BGR 0..255 to normalised values.
   std::unordered_map<std::string, ImageMeta> images;  // By name, which is an input's stem.
 };
+
+// Reads a meta file.
+Result<Meta> ReadMeta(const std::string& file);
 
 // Reads the text of a meta file, called file in messages.
 Result<Meta> ParseMeta(const std::string& text, const std::string& file);

@@ -10,7 +10,10 @@
 
 #include "inc/device.h"
 #include "inc/status.h"
-#include "include/api/model.h"
+
+namespace mindspore {
+class Model;
+}
 
 namespace centernet {
 
@@ -48,9 +51,9 @@ class Model {
   Status Run(const std::vector<char>& input, std::vector<std::vector<char>>* outputs);
 
  private:
-  Model(std::unique_ptr<mindspore::Model> model, TensorInfo input, std::vector<TensorInfo> outputs);
+  Model(std::shared_ptr<mindspore::Model> model, TensorInfo input, std::vector<TensorInfo> outputs);
 
-  std::unique_ptr<mindspore::Model> model_;
+  std::shared_ptr<mindspore::Model> model_;
   TensorInfo input_;
   std::vector<TensorInfo> outputs_;
 };

@@ -15,11 +15,15 @@
 #include "inc/inputs.h"
 #include "inc/model.h"
 #include "inc/queue.h"
+#include "inc/reader.h"
 #include "inc/results.h"
 #include "inc/status.h"
 #include "inc/timing.h"
 
 namespace centernet {
+
+constexpr char kMemoryIsFull[] =
+    "memory is full; free some, or choose smaller --readers and --writers";
 
 struct PipelineOptions {
   int readers = 2;  // Threads that read and decode.
@@ -30,13 +34,8 @@ struct PipelineOptions {
 struct PipelineResult {
   size_t done = 0;
   size_t failed = 0;
-  Status error = Status::Ok();  // What kept the rest from being done: a full disk.
+  Status error = Status::Ok();  // What kept the rest from being done: a full disk or memory.
 };
-
-// Reads an input into the place of one image of a batch. Sets *affine if it warped the image
-// itself. Called by several threads at once.
-using Reader =
-    std::function<Status(const Input& input, char* image, std::optional<Affine>* affine)>;
 
 // Runs inputs through a model: reading threads, the model in the calling thread, and writing
 // threads, with a fixed number of batches going round between them. Results and messages are those
@@ -73,6 +72,8 @@ class Pipeline {
 
   const Input& InputOf(const Batch& batch, size_t i) const;
 
+  // Runs a stage. Memory that is full ends the run, with its sentence.
+  void Run(void (Pipeline::*stage)());
   void ReadBatches();
   void Read(Batch* batch);
   void RunModel();

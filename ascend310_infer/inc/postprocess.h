@@ -9,22 +9,30 @@
 
 namespace centernet {
 
-struct Box {
+constexpr size_t kColumnsOfBox = 6;    // x1 y1 x2 y2 score class
+constexpr size_t kColumnsOfPoint = 3;  // x y score
+
+// A row of detections.
+struct Detection {
   float x1, y1, x2, y2;  // Pixels.
   float score;
   float label;  // The class, from 0.
+  std::vector<float> points;
 };
+
+// What a model gives for an image: float32 (rows, 6 + 3 points).
+std::vector<Detection> ParseDetections(const std::vector<char>& bytes, size_t points);
 
 // Brings detections on the output grid back to the pixels of the image, applies soft-NMS if meta
 // says so, and sorts them, best first. The same as PostProcessing in src/evaluation/postprocess.py,
 // exp aside, which may differ in its last bit. Fails if a number is not finite or a label is not
 // one of meta.category_ids: the detections are another model's.
-Result<std::vector<Box>> PostProcess(std::vector<Box> detections, const Affine& affine,
-                                     const Meta& meta);
+Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections, const Affine& affine,
+                                           const Meta& meta);
 
-// Appends entries of a COCO result file, each behind a comma and a new line. Boxes of classes that
+// Appends entries of a COCO result file, each behind a comma and a new line. Those of classes that
 // the data set lacks are left out.
-void AppendCocoEntries(const std::vector<Box>& boxes, int64_t image_id,
+void AppendCocoEntries(const std::vector<Detection>& kept, int64_t image_id,
                        const std::vector<std::optional<int64_t>>& category_ids, std::string* json);
 
 }  // namespace centernet

@@ -20,9 +20,9 @@ class ResultWriter {
   // Of folder and json_path one may be empty; meta is read with json_path only, and outlives this.
   ResultWriter(std::string folder, const std::string& json_path, const Meta* meta);
 
-  // Sets *json to the entries of an input's boxes, which lie in the image that affine, or the one
-  // of meta, has warped. Fails if they cannot be those of an image. REQUIRES: output 0 of the model
-  // is float32 (batch, boxes, 6). May be called by several threads at once.
+  // Sets *json to the entries of an input's detections, which lie in the image that affine, or the
+  // one of meta, has warped. Fails if they cannot be those of an image. REQUIRES: output 0 of the
+  // model is float32 (batch, rows, 6 + 3 points). May be called by several threads at once.
   Status ToJson(const Input& input, const std::optional<Affine>& affine,
                 const std::vector<char>& detections, std::string* json) const;
 

@@ -4,9 +4,12 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <ostream>
 #include <string>
 #include <vector>
+
+#include "inc/status.h"
 
 namespace centernet {
 
@@ -37,6 +40,19 @@ class StageTimes {
   std::vector<float> network_;
   std::vector<float> write_;
 };
+
+// What a run took as a whole.
+struct RunTimes {
+  size_t done;
+  size_t failed;
+  double seconds;
+  double load_ms;
+  double warm_up_ms;
+  int64_t batch_size;
+};
+
+// Writes test_perform_static.txt and times.json in a folder.
+Status WriteTimes(const std::string& folder, const RunTimes& run, const StageTimes& stages);
 
 // Tells how far a run is, at most once a second, and once at its end.
 class Progress {

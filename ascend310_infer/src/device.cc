@@ -1,11 +1,16 @@
 // Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #include "inc/device.h"
 
+#include "include/api/context.h"
+#include "include/api/types.h"
+
 namespace centernet {
 
 std::string DeviceName(const Device& device) {
   return device.target == Device::Target::kCpu ? "CPU" : "Ascend " + std::to_string(device.id);
 }
+
+std::string RuntimeVersion() { return mindspore::Version(); }
 
 std::shared_ptr<mindspore::Context> CreateContext(const Device& device) {
   auto context = std::make_shared<mindspore::Context>();

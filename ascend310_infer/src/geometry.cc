@@ -6,7 +6,15 @@
 
 namespace centernet {
 
-Affine FixedResolution(int height, int width, int input_height, int input_width) {
+Affine FixedResolution(int height, int width, int input_height, int input_width,
+                       Placement placement) {
+  if (placement == Placement::kCorner) {
+    const double scale = std::min(static_cast<double>(input_height) / height,
+                                  static_cast<double>(input_width) / width);
+    // Sides of whole pixels, ties to even, as TensorFlow's keep_aspect_ratio_resizer has them.
+    const auto fitted = [scale](int side) { return std::max(std::nearbyint(side * scale), 1.0); };
+    return {fitted(width) / width, 0.0, 0.0, 0.0, fitted(height) / height, 0.0};
+  }
   const double scale = static_cast<double>(std::min(input_height, input_width)) /
                        static_cast<double>(std::max(height, width));
   return {scale, 0.0,   input_width / 2.0 - scale * (width / 2.0),

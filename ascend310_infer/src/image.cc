@@ -131,12 +131,12 @@ bool CanReadImages() { return true; }
 
 void UseNoFurtherThreads() { cv::setNumThreads(1); }
 
-Status DecodeAndWarp(const std::string& encoded, bool take_damaged, int height, int width,
-                     uint8_t* pixels, Affine* affine) {
+Status DecodeAndWarp(const std::string& encoded, const Warp& warp, uint8_t* pixels,
+                     Affine* affine) {
   cv::Mat image;
   Status status = CheckImageHeader(encoded);
   if (status.ok()) {
-    status = Decode(encoded, take_damaged, &image);
+    status = Decode(encoded, warp.take_damaged_jpegs, &image);
   }
   if (status.ok()) {
     status = CheckSides({static_cast<uint64_t>(image.rows), static_cast<uint64_t>(image.cols)});
@@ -144,7 +144,9 @@ Status DecodeAndWarp(const std::string& encoded, bool take_damaged, int height, 
   if (!status.ok()) {
     return status;
   }
-  *affine = FixedResolution(image.rows, image.cols, height, width);
+  const int height = warp.input_height;
+  const int width = warp.input_width;
+  *affine = FixedResolution(image.rows, image.cols, height, width, warp.placement);
   cv::Mat warped;
   cv::warpAffine(image, warped, cv::Mat(2, 3, CV_64F, affine->data()), cv::Size(width, height));
   const size_t plane = static_cast<size_t>(height) * static_cast<size_t>(width);
@@ -161,8 +163,8 @@ bool CanReadImages() { return false; }
 
 void UseNoFurtherThreads() {}
 
-Status DecodeAndWarp(const std::string& /*encoded*/, bool /*take_damaged*/, int /*height*/,
-                     int /*width*/, uint8_t* /*pixels*/, Affine* /*affine*/) {
+Status DecodeAndWarp(const std::string& /*encoded*/, const Warp& /*warp*/, uint8_t* /*pixels*/,
+                     Affine* /*affine*/) {
   return Status::Error("this program was built without OpenCV");
 }
 

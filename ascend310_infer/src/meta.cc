@@ -12,10 +12,12 @@
 #include <unordered_set>
 #include <utility>
 
+#include "inc/files.h"
+
 namespace centernet {
 namespace {
 
-constexpr char kFirstLine[] = "centernet-meta 2";
+constexpr char kFirstLine[] = "centernet-meta 3";
 
 // The text up to the next separator, which is skipped; the rest if there is none.
 std::string_view Take(std::string_view* text, char separator) {
@@ -157,21 +159,39 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
     (keyword == "soft_nms" ? meta->soft_nms : meta->take_damaged_jpegs) = rest == "1";
     return rest == "0" || rest == "1";
   }
-  const std::optional<int64_t> number = ParseCount(rest);
-  if (number && keyword == "down_ratio") {
-    meta->down_ratio = static_cast<double>(*number);
-  } else if (number) {
-    meta->boxes = static_cast<size_t>(*number);
+  if (keyword == "task") {  // Of postprocess.py.
+    return !rest.empty() && rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == rest.npos;
   }
-  return number.has_value();
+  if (keyword == "placement") {
+    meta->placement = rest == "corner" ? Placement::kCorner : Placement::kCentred;
+    return rest == "corner" || rest == "centred";
+  }
+  const std::optional<int64_t> number =
+      keyword == "points" && rest == "0" ? std::optional<int64_t>(0) : ParseCount(rest);
+  if (!number) {
+    return false;
+  }
+  if (keyword == "down_ratio") {
+    meta->down_ratio = static_cast<double>(*number);
+  } else {
+    (keyword == "rows" ? meta->rows : meta->points) = static_cast<size_t>(*number);
+  }
+  return true;
 }
 
 }  // namespace
 
+Result<Meta> ReadMeta(const std::string& file) {
+  constexpr size_t kLargest = size_t{1} << 30;
+  Result<std::string> text = ReadAll(file, kLargest);
+  return text.ok() ? ParseMeta(text.value(), Shown(file)) : Result<Meta>(text.status());
+}
+
 Result<Meta> ParseMeta(const std::string& text, const std::string& file) {
   // The lines stand in this order, images after them.
-  const std::vector<std::string_view> settings = {"down_ratio",   "soft_nms", "boxes",
-                                                  "category_ids", "colour",   "take_damaged_jpegs"};
+  const std::vector<std::string_view> settings = {"down_ratio", "soft_nms",           "rows",
+                                                  "points",     "category_ids",       "colour",
+                                                  "placement",  "take_damaged_jpegs", "task"};
   Meta meta{};
   std::unordered_set<int64_t> ids;
   size_t number = 0;

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "inc/files.h"
+#include "include/api/context.h"
+#include "include/api/model.h"
 
 namespace centernet {
 namespace {
@@ -94,7 +96,7 @@ Result<bool> IsConverted(const std::string& path) {
   return content.value().find("CustomAscend") != std::string::npos;
 }
 
-Model::Model(std::unique_ptr<mindspore::Model> model, TensorInfo input,
+Model::Model(std::shared_ptr<mindspore::Model> model, TensorInfo input,
              std::vector<TensorInfo> outputs)
     : model_(std::move(model)), input_(std::move(input)), outputs_(std::move(outputs)) {}
 
@@ -104,7 +106,7 @@ Result<Model> Model::Load(const std::string& path, const Device& device) {
   if (!status.ok()) {
     return status;
   }
-  auto model = std::make_unique<mindspore::Model>();
+  auto model = std::make_shared<mindspore::Model>();
   if (!model->Build(path, mindspore::kMindIR, CreateContext(device)).IsOk()) {
     return Status::Error(
         shown + ": MindSpore Lite cannot load it on " + DeviceName(device) +

@@ -36,9 +36,15 @@ PipelineResult Pipeline::Run() {
   readers_left_ = options_.readers;
   for (size_t i = 0; i < threads.size(); ++i) {
     const bool reads = i < static_cast<size_t>(options_.readers);
-    threads[i] = std::thread([this, reads] { reads ? ReadBatches() : WriteBatches(); });
+    threads[i] = std::thread([this, reads] {
+      Run(reads ? &Pipeline::ReadBatches : &Pipeline::WriteBatches);
+      if (reads && --readers_left_ == 0) {
+        read_.Close();
+      }
+    });
   }
-  RunModel();
+  Run(&Pipeline::RunModel);
+  done_.Close();
   for (std::thread& thread : threads) {
     thread.join();
   }
@@ -49,11 +55,20 @@ const Input& Pipeline::InputOf(const Batch& batch, size_t i) const {
   return inputs_[batch.number * batch_size_ + i];
 }
 
+void Pipeline::Run(void (Pipeline::*stage)()) {
+  try {
+    (this->*stage)();
+  } catch (const std::bad_alloc&) {
+    const std::scoped_lock lock(mutex_);
+    End(Status::Error(kMemoryIsFull));
+  }
+}
+
 void Pipeline::ReadBatches() {
   while (!ends_ && !is_stopped_()) {
     std::optional<std::unique_ptr<Batch>> popped = free_.Pop();
     if (!popped) {
-      break;  // Never: this queue is not closed.
+      break;
     }
     std::unique_ptr<Batch> batch = std::move(*popped);
     batch->number = next_batch_++;
@@ -62,9 +77,6 @@ void Pipeline::ReadBatches() {
     }
     Read(batch.get());
     read_.Push(std::move(batch));
-  }
-  if (--readers_left_ == 0) {
-    read_.Close();
   }
 }
 
@@ -109,7 +121,6 @@ void Pipeline::RunModel() {
     }
     done_.Push(std::move(*popped));
   }
-  done_.Close();
 }
 
 void Pipeline::WriteBatches() {
@@ -209,6 +220,7 @@ void Pipeline::End(const Status& error) {
     result_.error = error;
   }
   ends_ = true;
+  free_.Close();  // A batch that was lost does not come back there.
 }
 
 }  // namespace centernet

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
+#include <utility>
 
 namespace centernet {
 namespace {
@@ -12,10 +14,13 @@ namespace {
 constexpr double kSoftNmsSigma = 0.5;
 constexpr float kSoftNmsThreshold = 0.001F;
 
-bool IsSound(const Box& box, size_t classes) {
+bool IsSound(const Detection& box, size_t classes) {
   // A difference is not finite where a side is not, or is too long for a float.
   return std::isfinite(box.x2 - box.x1) && std::isfinite(box.y2 - box.y1) &&
-         std::isfinite(box.score) && box.label >= 0.0F && box.label < static_cast<float>(classes);
+         std::isfinite(box.score) && box.label >= 0.0F && box.label < static_cast<float>(classes) &&
+         std::all_of(
+             box.points.begin(), box.points.end(),
+             [](float number) { return std::isfinite(number); });
 }
 
 void Move(const Affine& back, double ratio, float* x, float* y) {
@@ -25,12 +30,12 @@ void Move(const Affine& back, double ratio, float* x, float* y) {
   *y = static_cast<float>(grid_x * back[3] + grid_y * back[4] + back[5]);
 }
 
-double Area(const Box& box) {
+double Area(const Detection& box) {
   return (static_cast<double>(box.x2) - box.x1 + 1) * (static_cast<double>(box.y2) - box.y1 + 1);
 }
 
 // Sides are counted with + 1, as in the code that CenterNet's results were made with.
-double Iou(const Box& a, const Box& b) {
+double Iou(const Detection& a, const Detection& b) {
   const double width =
       std::max(static_cast<double>(std::min(a.x2, b.x2)) - std::max(a.x1, b.x1) + 1, 0.0);
   const double height =
@@ -41,23 +46,23 @@ double Iou(const Box& a, const Box& b) {
 }
 
 // Gaussian soft-NMS within each class (Bodla et al., 2017, equation 3).
-std::vector<Box> SoftNms(std::vector<Box> waiting) {
-  std::vector<Box> kept;
+std::vector<Detection> SoftNms(std::vector<Detection> waiting) {
+  std::vector<Detection> kept;
   kept.reserve(waiting.size());
   while (!waiting.empty()) {
     const auto best =
         std::max_element(waiting.begin(), waiting.end(),
-                         [](const Box& a, const Box& b) { return a.score < b.score; });
-    const Box taken = *best;
+                         [](const Detection& a, const Detection& b) { return a.score < b.score; });
+    Detection taken = std::move(*best);
     waiting.erase(best);
-    kept.push_back(taken);
-    const auto is_dropped = [&taken](Box& box) {
+    const auto is_dropped = [&taken](Detection& box) {
       const double iou = box.label == taken.label ? Iou(taken, box) : 0.0;
       const double factor = std::exp(-(iou * iou) / kSoftNmsSigma);
       box.score = static_cast<float>(box.score * factor);
       return factor != 1.0 && box.score < kSoftNmsThreshold;
     };
     waiting.erase(std::remove_if(waiting.begin(), waiting.end(), is_dropped), waiting.end());
+    kept.push_back(std::move(taken));
   }
   return kept;
 }
@@ -73,45 +78,71 @@ void AppendNumber(double number, std::string* text) {
 #endif
 }
 
+void AppendNumbers(const std::vector<float>& numbers, std::string* text) {
+  const char* separator = "";
+  for (const float number : numbers) {
+    *text += separator;
+    AppendNumber(number, text);
+    separator = ", ";
+  }
+}
+
 }  // namespace
 
-Result<std::vector<Box>> PostProcess(std::vector<Box> detections, const Affine& affine,
-                                     const Meta& meta) {
+std::vector<Detection> ParseDetections(const std::vector<char>& bytes, size_t points) {
+  const size_t columns = kColumnsOfBox + kColumnsOfPoint * points;
+  std::vector<float> row(columns);
+  std::vector<Detection> detections(bytes.size() / (columns * sizeof(float)));
+  const char* next = bytes.data();
+  for (Detection& found : detections) {
+    std::memcpy(row.data(), next, columns * sizeof(float));
+    next += columns * sizeof(float);
+    found = {
+        row[0], row[1], row[2], row[3], row[4], row[5], {row.begin() + kColumnsOfBox, row.end()}};
+  }
+  return detections;
+}
+
+Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections, const Affine& affine,
+                                           const Meta& meta) {
   const Affine back = Inverted(affine);
-  for (Box& box : detections) {
+  for (Detection& box : detections) {
     Move(back, meta.down_ratio, &box.x1, &box.y1);
     Move(back, meta.down_ratio, &box.x2, &box.y2);
+    for (size_t i = 0; i < box.points.size(); i += kColumnsOfPoint) {
+      Move(back, meta.down_ratio, &box.points[i], &box.points[i + 1]);
+    }
     if (!IsSound(box, meta.category_ids.size())) {
       return Status::Error(
-          "the model found a box that is not finite or of no known class; run "
-          "preprocess.py with the config that export.py had");
+          "the model found a box that is not finite or of no known class; run preprocess.py with "
+          "this model");
     }
   }
   if (meta.soft_nms) {
     detections = SoftNms(std::move(detections));
   }
   std::stable_sort(detections.begin(), detections.end(),
-                   [](const Box& a, const Box& b) { return a.score > b.score; });
+                   [](const Detection& a, const Detection& b) { return a.score > b.score; });
   return detections;
 }
 
-void AppendCocoEntries(const std::vector<Box>& boxes, int64_t image_id,
+void AppendCocoEntries(const std::vector<Detection>& kept, int64_t image_id,
                        const std::vector<std::optional<int64_t>>& category_ids, std::string* json) {
-  for (const Box& box : boxes) {
+  for (const Detection& box : kept) {
     const std::optional<int64_t> category = category_ids[static_cast<size_t>(box.label)];
     if (!category) {
       continue;
     }
     *json += ",\n{\"image_id\": " + std::to_string(image_id) +
              ", \"category_id\": " + std::to_string(*category) + ", \"bbox\": [";
-    const char* separator = "";
-    for (const float side : {box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1}) {
-      *json += separator;
-      AppendNumber(side, json);
-      separator = ", ";
-    }
+    AppendNumbers({box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1}, json);
     *json += "], \"score\": ";
     AppendNumber(box.score, json);
+    if (!box.points.empty()) {
+      *json += ", \"keypoints\": [";
+      AppendNumbers(box.points, json);
+      *json += ']';
+    }
     *json += '}';
   }
 }

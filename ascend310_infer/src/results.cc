@@ -1,7 +1,6 @@
 // Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #include "inc/results.h"
 
-#include <cstring>
 #include <utility>
 
 #include "inc/postprocess.h"
@@ -20,10 +19,8 @@ Status ResultWriter::ToJson(const Input& input, const std::optional<Affine>& aff
     return Status::Error(Shown(input.path) + ": --meta_path does not name " + Shown(input.stem) +
                          "; run preprocess.py on the same images");
   }
-  std::vector<Box> boxes(detections.size() / sizeof(Box));
-  std::memcpy(boxes.data(), detections.data(), boxes.size() * sizeof(Box));
-  Result<std::vector<Box>> found =
-      PostProcess(std::move(boxes), affine.value_or(image->second.affine), *meta_);
+  Result<std::vector<Detection>> found = PostProcess(ParseDetections(detections, meta_->points),
+                                                     affine.value_or(image->second.affine), *meta_);
   if (!found.ok()) {
     return Status::Error(Shown(input.path) + ": " + found.status().message());
   }

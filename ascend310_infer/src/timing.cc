@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <numeric>
 
+#include "inc/files.h"
+
 namespace centernet {
 namespace {
 
@@ -56,6 +58,23 @@ std::string StageTimes::Summary() const {
 std::string StageTimes::Json() const {
   return "{\"read\": " + StageJson(read_) + ",\n  \"network\": " + StageJson(network_) +
          ",\n  \"write\": " + StageJson(write_) + "}";
+}
+
+Status WriteTimes(const std::string& folder, const RunTimes& run, const StageTimes& stages) {
+  char text[256];
+  std::snprintf(
+      text, sizeof(text),
+      "{\"images\": %zu, \"failed\": %zu, \"seconds\": %.6f, \"images_per_second\": %.3f, "
+      "\"load_ms\": %.3f, \"warm_up_ms\": %.3f, \"batch_size\": %d,\n \"stages\": ",
+      run.done, run.failed, run.seconds,
+      run.seconds > 0 ? static_cast<double>(run.done) / run.seconds : 0.0, run.load_ms,
+      run.warm_up_ms, static_cast<int>(run.batch_size));
+  const std::string json = text + stages.Json() + "}\n";
+  const std::string summary = stages.Summary() + "\n";
+  const Status status = WriteFileAtomically(JoinPath(folder, "test_perform_static.txt"),
+                                            summary.data(), summary.size());
+  return status.ok() ? WriteFileAtomically(JoinPath(folder, "times.json"), json.data(), json.size())
+                     : status;
 }
 
 Progress::Progress(size_t total, std::ostream* out)

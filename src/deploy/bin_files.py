@@ -6,7 +6,7 @@ PREDICT_DIR/data/images.txt    instead of these: the paths of the images, for --
 PREDICT_DIR/meta/meta.txt      which image each NAME is, the affine that warps it, and what else the
                                application needs to make boxes of the image; see `write_meta`
 PREDICT_DIR/meta/written.txt   the names of these files: the next run removes them, and no others
-RESULT_PATH/NAME_0.bin         its detections, float32 (K,6), C order
+RESULT_PATH/NAME_0.bin         its detections, float32 (K,6+3J), C order
 """
 
 import contextlib
@@ -21,6 +21,8 @@ import numpy as np
 from src.data.coco import ImageRecord
 from src.model_utils.errors import UserError
 from src.model_utils.files import read_regular, read_text, whole_file
+from src.tasks import TASKS
+from src.tasks.columns import POINTS_OF_DETECTION
 
 META_NAME = "meta.txt"
 IMAGE_LIST_NAME = "images.txt"
@@ -31,13 +33,16 @@ _INTEGER, _FLOAT = rb"-?[0-9]{1,19}", rb"-?[0-9]+(?:\.[0-9]+)?(?:e[-+][0-9]+)?"
 _SETTINGS = [
     re.compile(pattern)
     for pattern in (
-        rb"centernet-meta 2",
+        rb"centernet-meta 3",
         rb"down_ratio ([1-9][0-9]{0,8})",
         rb"soft_nms ([01])",
-        rb"boxes ([1-9][0-9]{0,8})",
+        rb"rows ([1-9][0-9]{0,8})",
+        rb"points (0|[1-9][0-9]{0,8})",
         rb"category_ids((?: (?:%b|-))+)" % _INTEGER,
         rb"colour((?: %b){12})" % _FLOAT,
+        rb"placement (centred|corner)",
         rb"take_damaged_jpegs ([01])",
+        rb"task (%b)" % b"|".join(name.encode() for name in TASKS),
     )
 ]
 _IMAGE = re.compile(rb"image (%b)((?: %b){6}) ((?:[^%%\r]|%%25|%%0A|%%0D)+)" % (_INTEGER, _FLOAT))
@@ -62,19 +67,24 @@ class ImageMeta:
 class Meta:
     """What meta.txt holds.
 
-    down_ratio, soft_nms, boxes: net_config.down_ratio, eval_config.SOFT_NMS and eval_config.K.
+    down_ratio, soft_nms, rows: net_config.down_ratio, eval_config.SOFT_NMS and eval_config.K.
+    points: J of the task, a name of `TASKS`.
     category_ids: COCO's category id of each class, None for a class that the data set lacks.
     colour: float32 (3,4), the normalisation, for models that take normalised images.
-    take_damaged_jpegs: dataset_config.take_damaged_jpegs, for an application that decodes.
+    placement, take_damaged_jpegs: eval_config.placement and dataset_config.take_damaged_jpegs, for
+        an application that decodes.
     images: at least one, each with a name and an id of its own.
     """
 
     down_ratio: int
     soft_nms: bool
-    boxes: int
+    rows: int
+    points: int
     category_ids: list[int | None]
     colour: np.ndarray
+    placement: str
     take_damaged_jpegs: bool
+    task: str
     images: list[ImageMeta]
 
 
@@ -135,10 +145,6 @@ def _written(predict_dir: Path) -> set[str]:
     with contextlib.suppress(OSError):
         text = read_text(predict_dir / "meta" / _WRITTEN_NAME, errors="replace")
         return {name for name in text.splitlines() if _OURS.fullmatch(name)}
-    with contextlib.suppress(UserError):  # of versions that kept no list
-        images = read_meta(predict_dir / "meta").images
-        names = {f"data/{image.name}.bin" for image in images}
-        return {f"meta/{META_NAME}", f"data/{IMAGE_LIST_NAME}", *filter(_OURS.fullmatch, names)}
     return set()
 
 
@@ -162,23 +168,29 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
     Lines of words with one blank between them, ended by \n. Numbers read back as the same bits; %,
     \n and \r of a name are %25, %0A and %0D; the ID of a class that the data set lacks is -.
 
-        centernet-meta 2
+        centernet-meta 3
         down_ratio 4
         soft_nms 1
-        boxes 100
+        rows 100
+        points 0
         category_ids ID ...
         colour C00 C01 ... C23
+        placement centred
         take_damaged_jpegs 0
+        task boxes
         image IMAGE_ID A00 A01 A02 A10 A11 A12 NAME
     """
     lines = [
-        "centernet-meta 2",
+        "centernet-meta 3",
         f"down_ratio {meta.down_ratio}",
         f"soft_nms {int(meta.soft_nms)}",
-        f"boxes {meta.boxes}",
+        f"rows {meta.rows}",
+        f"points {meta.points}",
         f"category_ids {' '.join('-' if i is None else str(i) for i in meta.category_ids)}",
         f"colour {_numbers(meta.colour)}",
+        f"placement {meta.placement}",
         f"take_damaged_jpegs {int(meta.take_damaged_jpegs)}",
+        f"task {meta.task}",
     ]
     for image in meta.images:
         name = image.name
@@ -219,13 +231,15 @@ def read_meta(meta_path: Path) -> Meta:
             wanted = pattern.pattern.split(b"(")[0].decode()
             raise problem(number + 1, f"is not what preprocess.py writes there, {wanted!r}")
         settings += found.groups()
-    down_ratio, soft_nms, boxes, category_ids, colour_words, take_damaged = settings
+    down_ratio, soft_nms, rows, points, category_ids, colour_words, placement, damaged, task = (
+        settings
+    )
     colour = _array(colour_words, 3, np.float32)
     if not np.isfinite(colour).all():
-        raise problem(len(_SETTINGS) - 1, "has a number that is not finite")
+        raise problem(len(_SETTINGS) - 3, "has a number that is not finite")
     ids_of_classes = [None if word == b"-" else int(word) for word in category_ids.split()]
     if not all(word is None or word in _INT64 for word in ids_of_classes):
-        raise problem(len(_SETTINGS) - 2, "has an id of more than 64 bits")
+        raise problem(len(_SETTINGS) - 4, "has an id of more than 64 bits")
     images: dict[str, ImageMeta] = {}
     ids = set()
     for number, line in enumerate(lines[len(_SETTINGS) :], len(_SETTINGS) + 1):
@@ -249,10 +263,13 @@ def read_meta(meta_path: Path) -> Meta:
     return Meta(
         down_ratio=int(down_ratio),
         soft_nms=soft_nms == b"1",
-        boxes=int(boxes),
+        rows=int(rows),
+        points=int(points),
         category_ids=ids_of_classes,
         colour=colour,
-        take_damaged_jpegs=take_damaged == b"1",
+        placement=placement.decode(),
+        take_damaged_jpegs=damaged == b"1",
+        task=task.decode(),
         images=list(images.values()),
     )
 
@@ -268,12 +285,12 @@ def _unescaped(encoded: bytes) -> str:
     return name
 
 
-def read_detections(result_path: Path, name: str, k: int, num_classes: int) -> np.ndarray:
-    """Reads an image's detections, float32 (K,6).
+def read_detections(result_path: Path, name: str, meta: Meta) -> np.ndarray:
+    """Reads an image's detections, float32 (K,6+3J).
 
     Raises:
-        UserError: the file is missing, not of the size that K boxes take, or holds a number that is
-            not finite or a class that is not one of `num_classes`.
+        UserError: the file is missing, not of the size that K rows take, or holds a number that is
+            not finite or a class that is not one of the meta file's.
     """
     path = result_path / f"{name}_0.bin"
     try:
@@ -283,16 +300,20 @@ def read_detections(result_path: Path, name: str, k: int, num_classes: int) -> n
             f"{path}: cannot be read ({error.strerror}); run ascend310_infer on the files of the "
             "same preprocess.py run."
         ) from None
-    if len(content) != k * 6 * 4:
+    columns = POINTS_OF_DETECTION + 3 * meta.points
+    size = meta.rows * columns * np.dtype(np.float32).itemsize
+    if len(content) != size:
         raise UserError(
-            f"{path}: has {len(content)} bytes, but {k} boxes take {k * 24}; set eval_config.K to "
-            "the value that export.py had."
+            f"{path}: has {len(content)} bytes, but {meta.rows} rows of {columns} numbers take "
+            f"{size}; run ascend310_infer again with this meta file."
         )
-    detections = np.frombuffer(content, np.float32).reshape(k, 6)
-    classes = detections[:, 5]
-    if not (np.isfinite(detections).all() and np.isin(classes, np.arange(num_classes)).all()):
+    detections = np.frombuffer(content, np.float32).reshape(meta.rows, columns)
+    num_classes = len(meta.category_ids)
+    if not (
+        np.isfinite(detections).all() and np.isin(detections[:, 5], np.arange(num_classes)).all()
+    ):
         raise UserError(
             f"{path}: holds boxes of other than {num_classes} classes or that are not finite; run "
-            "ascend310_infer again, with a model of this configuration."
+            "ascend310_infer again with this meta file."
         )
     return detections

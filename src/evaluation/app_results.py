@@ -5,7 +5,7 @@ import json
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,48 +23,41 @@ _IMAGES_AT_ONCE = 64  # to a process
 _WORTH_A_PROCESS = 500  # images: they take as long as a process takes to start
 
 
-def check_settings(
-    meta: Meta,
-    meta_path: Path,
-    down_ratio: int,
-    soft_nms: bool,
-    boxes: int,
-    category_ids: Sequence[int | None],
-) -> None:
-    """Refuses settings other than those of the meta file, which the application has taken.
+def class_names(meta: Meta, content: dict[str, Any], label_path: Path) -> list[str]:
+    """The name of each class by its category id; a class that the data set lacks has none.
+
+    Args:
+        content: of the annotation file `label_path`, as `read_annotation_file` gave it.
 
     Raises:
-        UserError: one differs.
+        UserError: the file lacks a category of the meta file.
     """
-    for name, found, wanted in (
-        ("net_config.down_ratio", meta.down_ratio, down_ratio),
-        ("eval_config.SOFT_NMS", meta.soft_nms, soft_nms),
-        ("eval_config.K", meta.boxes, boxes),
-        ("the category ids", meta.category_ids, list(category_ids)),
-    ):
-        if found != wanted:
+    categories = [entry for entry in content["categories"] if is_id(entry["id"])]
+    names = {category["id"]: category.get("name") for category in categories}
+    for category_id in meta.category_ids:
+        if category_id is not None and not isinstance(names.get(category_id), str):
             raise UserError(
-                f"{meta_path}: was written for {name} {found}, not {wanted}; give the options and "
-                "annotations that preprocess.py had, or run it again with these."
+                f"{label_path}: has no category {category_id} with a name, which the meta file "
+                "lists; give the annotations that preprocess.py had."
             )
+    return ["" if category_id is None else names[category_id] for category_id in meta.category_ids]
 
 
 @dataclass(frozen=True)
 class _Boxes:
-    """The boxes (n,6) of an image from its result file, in any process."""
+    """The boxes (n,6+3J) of an image from its result file, in any process."""
 
     result_path: Path
-    post_process: PostProcessing
-    num_classes: int
+    meta: Meta  # without images, which each process would be sent
 
     def __call__(self, image: ImageMeta) -> np.ndarray | UserError:
         try:
-            detections = read_detections(
-                self.result_path, image.name, self.post_process.k, self.num_classes
-            )
+            detections = read_detections(self.result_path, image.name, self.meta)
         except UserError as error:
             return error
-        return self.post_process([detections], [image.affine])
+        meta = self.meta
+        post_process = PostProcessing(meta.soft_nms, meta.rows, meta.down_ratio)
+        return post_process([detections], [image.affine])
 
 
 def of_bin_files(
@@ -78,8 +71,7 @@ def of_bin_files(
     """
     results: list[dict[str, Any]] = []
     image_ids = []
-    post_process = PostProcessing(meta.soft_nms, meta.boxes, meta.down_ratio)
-    boxes = _Boxes(result_path, post_process, len(meta.category_ids))
+    boxes = _Boxes(result_path, replace(meta, images=[]))
     # disable: on a terminal only, not in acc.log
     progress = tqdm(meta.images, desc="postprocess", unit="image", mininterval=1, disable=None)
     for image, found in zip(progress, _mapped(boxes, meta.images, workers), strict=True):
@@ -131,7 +123,7 @@ def of_result_file(
     categories = set(meta.category_ids) - {None}
     seen = set()
     for position, entry in enumerate(results):
-        if not _is_result(entry) or entry["category_id"] not in categories:
+        if not _is_result(entry, meta.points) or entry["category_id"] not in categories:
             raise UserError(
                 f"{path}: entry {position} is no COCO result of the meta file's categories; run "
                 "ascend310_infer again with the same meta file."
@@ -151,12 +143,17 @@ def of_result_file(
     return results, [image.image_id for image in meta.images]
 
 
-def _is_result(entry: Any) -> bool:
+def _is_result(entry: Any, points: int) -> bool:
+    keypoints = entry.get("keypoints", []) if isinstance(entry, dict) else None
     return (
         isinstance(entry, dict)
         and is_id(entry.get("image_id"))
         and is_id(entry.get("category_id"))
         and is_box(entry.get("bbox"))
-        and (type(entry.get("score")) is float or is_id(entry.get("score")))
-        and bool(np.isfinite([*entry["bbox"], entry["score"]]).all())
+        and isinstance(keypoints, list)
+        and len(keypoints) == 3 * points
+        and all(
+            type(number) is float or is_id(number) for number in (entry.get("score"), *keypoints)
+        )
+        and bool(np.isfinite([*entry["bbox"], entry["score"], *keypoints]).all())
     )

@@ -1,0 +1,111 @@
+// Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
+#include "inc/meta.h"
+
+#include <chrono>
+#include <sstream>
+
+#include "tests/check.h"
+
+namespace centernet {
+namespace {
+
+constexpr char kAffine[] = "1.0 0.0 0.0 0.0 1.0 0.0";
+const std::string kGood =
+    "centernet-meta 3\ndown_ratio 4\nsoft_nms 1\nrows 100\npoints 2\ncategory_ids 1 -2 - 44\n"
+    "colour 1 0 0 0 0 1 0 0 0 0 1 0.5\nplacement corner\ntake_damaged_jpegs 0\ntask pose\nimage "
+    "7 " +
+    std::string(kAffine) + " a b\n";
+
+std::string Changed(const std::string& part, const std::string& replacement) {
+  std::string text = kGood;
+  CHECK_HAS(text, part);
+  return text.replace(text.find(part), part.size(), replacement);
+}
+
+void TestWhatStandsThere() {
+  Result<Meta> parsed = ParseMeta(kGood, "meta.txt");
+  CHECK(parsed.ok());
+  const Meta& meta = parsed.value();
+  CHECK_EQ(meta.down_ratio, 4.0);
+  CHECK_EQ(meta.rows, 100U);
+  CHECK_EQ(meta.points, 2U);
+  CHECK(meta.soft_nms && !meta.take_damaged_jpegs && meta.placement == Placement::kCorner);
+  CHECK(meta.category_ids == (std::vector<std::optional<int64_t>>{1, -2, std::nullopt, 44}));
+  CHECK_EQ(meta.colour[11], 0.5F);
+  CHECK_EQ(meta.images.at("a b").id, 7);
+  CHECK_EQ(meta.images.at("a b").affine[4], 1.0);
+  Result<Meta> of_boxes = ParseMeta(Changed("points 2", "points 0"), "meta.txt");
+  CHECK(of_boxes.ok() && of_boxes.value().points == 0);
+}
+
+void TestAnotherFileIsRefusedByItsLine() {
+  const std::string image = "image 8 " + std::string(kAffine);
+  const std::pair<std::string, std::string> refused[] = {
+      {"", "ends after line 0"},
+      {kGood.substr(0, kGood.find("colour")), "ends after line 6"},
+      {kGood.substr(0, kGood.size() - 1), "line 11 is not"},
+      {Changed("meta 3", "meta 2"), "line 1 is not"},
+      {Changed("rows 100\n", ""), "line 4 is not"},
+      {Changed("colour", "color"), "line 7 is not"},
+      {kGood + "image 1", "line 12 is not"},
+      {kGood + image + " a b\n", "line 12 is not"},
+      {kGood + image + " b%0\n", "line 12 is not"},
+  };
+  for (const auto& [text, words] : refused) {
+    Result<Meta> meta = ParseMeta(text, "meta.txt");
+    CHECK(!meta.ok());
+    CHECK_HAS(meta.status().message(), "meta.txt: " + words);
+    CHECK_HAS(meta.status().message(), "; write it again with preprocess.py");
+  }
+}
+
+// Lines in the place of good ones; tests/test_ascend310_units.py holds Python to the same list.
+void TestLines() {
+  std::ifstream list("meta_lines.txt");
+  int count = 0;
+  for (std::string line; std::getline(list, line); ++count) {
+    const bool is_good = line.rfind("good ", 0) == 0;
+    const std::string letters = "nrts";
+    std::string given;
+    for (size_t i = line.find(' ') + 1; i < line.size(); ++i) {
+      given += line[i] == '\\' ? "\n\r\t "[letters.find(line[++i])] : line[i];
+    }
+    const std::string keyword = given.substr(0, given.find(' '));
+    std::istringstream good(kGood);
+    std::string text;
+    for (std::string old; std::getline(good, old);) {
+      text += (old.rfind(keyword, 0) == 0 ? given : old) + "\n";
+    }
+    CHECK(text != kGood);
+    if (ParseMeta(text, "meta.txt").ok() != is_good) {
+      std::cerr << line << std::endl;
+      CHECK(false);
+    }
+  }
+  CHECK(count > 30);
+}
+
+void TestMegabytesAreReadInAMoment() {
+  std::string ids = "category_ids";
+  for (int i = 0; i < 1'000'000; ++i) {
+    ids += " 1";
+  }
+  std::string text = Changed("category_ids 1 -2 - 44", ids);
+  for (int i = 10; i < 20'000; ++i) {
+    text += "image " + std::to_string(i) + " " + kAffine + " " + std::to_string(i) + "\n";
+  }
+  const auto start = std::chrono::steady_clock::now();
+  CHECK(ParseMeta(text, "meta.txt").ok());
+  // A minute was not enough for quadratic reading.
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
+}
+
+}  // namespace
+}  // namespace centernet
+
+int main() {
+  centernet::TestWhatStandsThere();
+  centernet::TestAnotherFileIsRefusedByItsLine();
+  centernet::TestLines();
+  centernet::TestMegabytesAreReadInAMoment();
+}
