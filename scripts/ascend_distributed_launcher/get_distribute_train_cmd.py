@@ -49,9 +49,9 @@ def main() -> None:
     options += [*arguments.options, f"--device_target={arguments.device_target}"]
     command = [sys.executable, str(Path(arguments.run_script).resolve()), *options]
     if arguments.device_target == "Ascend":
-        starts = ascend_starts(command, servers, server, table)
+        starts = starts_of(server, command, hccl_environment(servers, table))
     else:
-        starts = scheduler_starts(command, servers, server)
+        starts = starts_of(server, command, scheduler_environment(servers))
     if arguments.dry_run:
         print("\n".join(f"({start.command}) &" for start in starts))
     else:
@@ -78,60 +78,58 @@ def read_options(path: Path) -> list[str]:
         ) from None
 
 
-def ascend_starts(
-    command: list[str], servers: list[Server], server: Server, table: Path
-) -> list[Start]:
-    """Each device's process, which HCCL joins by the rank table."""
-    shared = {
+def hccl_environment(servers: list[Server], table: Path) -> dict[str, str]:
+    """What joins all devices' processes by HCCL and the rank table."""
+    return {
         "RANK_TABLE_FILE": str(table),
-        "RANK_SIZE": str(sum(len(server.devices) for server in servers)),
+        "RANK_SIZE": _device_count(servers),
         # Seconds. HCCL's own 120 are fewer than servers may differ in compiling the network.
         "HCCL_CONNECT_TIMEOUT": os.environ.get("HCCL_CONNECT_TIMEOUT", "1200"),
     }
-    return [
-        _start(
-            f"rank {device.rank}",
-            [*command, f"--device_id={device.device_id}"],
-            f"LOG{device.device_id}",
-            {**shared, "RANK_ID": str(device.rank), "DEVICE_ID": str(device.device_id)},
-            cores,
-        )
-        for device, cores in zip(server.devices, _own_cores(server), strict=True)
-    ]
 
 
-def scheduler_starts(command: list[str], servers: list[Server], server: Server) -> list[Start]:
-    """The same without HCCL, and before them MindSpore's scheduler on the server of rank 0.
+def scheduler_environment(servers: list[Server]) -> dict[str, str]:
+    """What joins them by MindSpore's scheduler, on the server of rank 0.
 
     MASTER_ADDR and MASTER_PORT of the environment win over rank 0's server_id and 8118, or
     127.0.0.1 and a free port where there is one server.
     """
-    (first,) = (server for server in servers if any(device.rank == 0 for device in server.devices))
-    one = len(servers) == 1
-    size = str(sum(len(server.devices) for server in servers))
-    shared = {
-        "RANK_SIZE": size,
-        "MS_WORKER_NUM": size,
-        "MS_SCHED_HOST": os.environ.get("MASTER_ADDR") or ("127.0.0.1" if one else first.server_id),
-        "MS_SCHED_PORT": os.environ.get("MASTER_PORT")
-        or str(_free_port() if one else SCHEDULER_PORT),
+    host, port = "127.0.0.1", ""
+    if len(servers) > 1:
+        (host,) = (server.server_id for server in servers if _has_first_rank(server))
+        port = str(SCHEDULER_PORT)
+    return {
+        "RANK_SIZE": _device_count(servers),
+        "MS_WORKER_NUM": _device_count(servers),
+        "MS_SCHED_HOST": os.environ.get("MASTER_ADDR") or host,
+        "MS_SCHED_PORT": os.environ.get("MASTER_PORT") or port or str(_free_port()),
     }
+
+
+def starts_of(server: Server, command: list[str], shared: dict[str, str]) -> list[Start]:
+    """A process for each device of a server, before them the scheduler where there is one."""
+    has_scheduler = "MS_SCHED_HOST" in shared
     starts = []
-    if server == first:
+    if has_scheduler and _has_first_rank(server):
         environment = {**shared, "MS_ROLE": "MS_SCHED"}
         starts.append(_start("scheduler", command, "LOG_scheduler", environment, []))
-    for device, cores in zip(server.devices, _own_cores(server), strict=True):
-        environment = {
-            **shared,
-            "MS_ROLE": "MS_WORKER",
-            "MS_NODE_ID": str(device.rank),
-            "RANK_ID": str(device.rank),
-            "DEVICE_ID": str(device.device_id),
-        }
+    cores = core_shares(sorted(os.sched_getaffinity(0)), len(server.devices))
+    for device, own_cores in zip(server.devices, cores, strict=True):
+        environment = {**shared, "RANK_ID": str(device.rank), "DEVICE_ID": str(device.device_id)}
+        if has_scheduler:
+            environment |= {"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(device.rank)}
         own = [*command, f"--device_id={device.device_id}"]
         folder_name = f"LOG{device.device_id}"
-        starts.append(_start(f"rank {device.rank}", own, folder_name, environment, cores))
+        starts.append(_start(f"rank {device.rank}", own, folder_name, environment, own_cores))
     return starts
+
+
+def _device_count(servers: list[Server]) -> str:
+    return str(sum(len(server.devices) for server in servers))
+
+
+def _has_first_rank(server: Server) -> bool:
+    return any(device.rank == 0 for device in server.devices)
 
 
 def command_file(starts: list[Start]) -> str:
@@ -162,10 +160,6 @@ def core_ranges(cores: list[int]) -> str:
         else:
             ranges.append([core, core])
     return ",".join(f"{a}-{b}" if a < b else f"{a}" for a, b in ranges)
-
-
-def _own_cores(server: Server) -> list[list[int]]:
-    return core_shares(sorted(os.sched_getaffinity(0)), len(server.devices))
 
 
 def _start(
