@@ -109,7 +109,8 @@ def train(
     set_precision(network, recipe.amp_level, device.target)
     if weights:
         load_for_fine_tuning(network, weights)
-    resume.set_first_weights(network, beginning)
+    if stopped := beginning.stopped:
+        checkpoints.fill(network, stopped.parameters, stopped.path)
     loss = with_loss(network, config)
 
     # A learning rate for every update; batches at the end that fill none are not trained on.

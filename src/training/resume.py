@@ -290,16 +290,6 @@ def start(
     return replace(now, step=step // unit * unit)
 
 
-def set_first_weights(network: nn.Cell, beginning: Beginning) -> None:
-    """Gives the network the weights of the training that it goes on with, if this process read it.
-
-    Raises:
-        UserError: they do not fit.
-    """
-    if beginning.stopped:
-        checkpoints.fill(network, beginning.stopped.parameters, beginning.stopped.path)
-
-
 def restore(
     step_cell: TrainStep,
     network: nn.Cell,
@@ -310,7 +300,7 @@ def restore(
     """Puts the step in the state of the training that it continues, and says what is different.
 
     Args:
-        step_cell, network: of this training; `set_first_weights` has been called.
+        step_cell, network: of this training, with the weights of the one that it continues.
         beginning: where it begins; nothing is done for one that starts anew.
         config: of this training.
         device: this process.
