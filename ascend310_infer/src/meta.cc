@@ -160,7 +160,8 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
     return rest == "0" || rest == "1";
   }
   if (keyword == "task") {  // Of postprocess.py.
-    return !rest.empty() && rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == rest.npos;
+    return !rest.empty() &&
+           rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string_view::npos;
   }
   if (keyword == "placement") {
     meta->placement = rest == "corner" ? Placement::kCorner : Placement::kCentred;
