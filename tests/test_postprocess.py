@@ -89,18 +89,18 @@ def test_scales_are_merged_on_the_image_and_the_best_k_kept():
     # Both see the box 40 40 80 80; each sees one more.
     first = np.array([[0, 0, 5, 5, 0.3, 1], [10, 10, 20, 20, 0.9, 0]], np.float32)
     second = np.array([[7, 7, 12, 12, 0.8, 0], [27, 27, 32, 32, 0.5, 1]], np.float32)
-    merged = PostProcessing(soft_nms=False, k=3, down_ratio=4)([first, second], AFFINES)
+    merged = PostProcessing(soft_nms=False, kept=3, down_ratio=4)([first, second], AFFINES)
     # 4 * 27 is 108, minus 8, doubled: 200; 4 * 7 is 28: 40. The repeated box is rescored to 0.108.
     expected = [[40, 40, 80, 80, 0.9, 0], [200, 200, 240, 240, 0.5, 1], [0, 0, 20, 20, 0.3, 1]]
     np.testing.assert_allclose(merged, expected, rtol=1e-6)
     assert merged.dtype == np.float32
-    four = PostProcessing(soft_nms=False, k=9, down_ratio=4)([first, second], AFFINES)
+    four = PostProcessing(soft_nms=False, kept=9, down_ratio=4)([first, second], AFFINES)
     np.testing.assert_allclose(four[3], [40, 40, 80, 80, 0.8 * np.exp(-2), 0], rtol=1e-5)
 
 
 @pytest.mark.parametrize(("on", "second_score"), [(False, 0.8), (True, 0.8 * np.exp(-2))])
 def test_soft_nms_of_a_single_scale_is_optional(on, second_score):
     detections = np.array([[0, 0, 5, 5, 0.8, 1], [0, 0, 5, 5, 0.9, 1]], np.float32)
-    found = PostProcessing(soft_nms=on, k=5, down_ratio=4)([detections], AFFINES[:1])
+    found = PostProcessing(soft_nms=on, kept=5, down_ratio=4)([detections], AFFINES[:1])
     np.testing.assert_allclose(found[:, 4], [0.9, second_score], rtol=1e-6)
     np.testing.assert_allclose(found[:, :4], [[0, 0, 20, 20]] * 2)

@@ -123,11 +123,11 @@ class Detector:
             size = self._input_geometry.input_size((height, width), scale)
             sides = [side // self._post_processing.down_ratio for side in size]
             cells = self._num_classes * sides[0] * sides[1]
-            if cells < self._post_processing.k:
+            if cells < self._post_processing.kept:
                 return (
                     f"an image of {width}x{height} pixels has {cells} cells in the heat maps at "
-                    f"scale {scale:g}, fewer than eval_config.K {self._post_processing.k}; lower K "
-                    "or raise eval_config.pad."
+                    f"scale {scale:g}, fewer than eval_config.K {self._post_processing.kept}; "
+                    "lower K or raise eval_config.pad."
                 )
             if size[0] * size[1] > LARGEST_INPUT_SIDE**2:
                 return (

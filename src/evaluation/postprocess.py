@@ -15,23 +15,23 @@ _SOFT_NMS_THRESHOLD = 0.001
 
 @dataclass(frozen=True)
 class PostProcessing:
-    """How detections of one image become its result: `soft_nms` and the number of boxes `k`."""
+    """How detections of one image become its result: `soft_nms`, at most `kept` boxes."""
 
     soft_nms: bool
-    k: int
+    kept: int
     down_ratio: int
 
     def __call__(
         self, detections: Sequence[np.ndarray], affines: Sequence[np.ndarray]
     ) -> np.ndarray:
-        """Brings detections back to the image, merges scales and keeps the best `k`.
+        """Brings detections back to the image, merges scales and keeps the best `kept`.
 
         Args:
             detections: for each scale float32 (K,6+3J) on the output grid.
             affines: for each scale the affine (2,3) from image to network input.
 
         Returns:
-            float32 (n,6+3J), n ≤ k, best first: x1 y1 x2 y2 score class, then x y score of each
+            float32 (n,6+3J), n ≤ kept, best first: x1 y1 x2 y2 score class, then x y score of each
             point, in image pixels.
         """
         merged = np.concatenate(
@@ -43,7 +43,7 @@ class PostProcessing:
         if self.soft_nms or len(detections) > 1:
             merged = soft_nms(merged)
         best_first = np.argsort(-merged[:, 4], kind="stable")
-        return merged[best_first[: self.k]]
+        return merged[best_first[: self.kept]]
 
 
 def to_image(detections: np.ndarray, affine: np.ndarray, down_ratio: int) -> np.ndarray:
