@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.data import geometry
-from src.tasks.columns import POINTS_OF_DETECTION
+from src.tasks.columns import points_of
 
 _SOFT_NMS_SIGMA = 0.5
 _SOFT_NMS_THRESHOLD = 0.001
@@ -58,7 +58,7 @@ def to_image(detections: np.ndarray, affine: np.ndarray, down_ratio: int) -> np.
 
     moved = detections.copy()
     moved[:, :4] = to_pixels(detections[:, :4].reshape(-1, 2, 2)).reshape(-1, 4)
-    points = moved[:, POINTS_OF_DETECTION:].reshape(len(moved), -1, 3)  # a view
+    points = points_of(moved)
     points[:, :, :2] = to_pixels(points[:, :, :2])
     return moved
 

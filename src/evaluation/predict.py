@@ -29,7 +29,7 @@ from src.data.notes import Notes, note_image, note_large_images
 from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name, open_regular, whole_file, write_json
 from src.model_utils.messages import escaped, say
-from src.tasks.columns import POINTS_OF_DETECTION
+from src.tasks.columns import points_of
 from src.visual import pictures
 
 VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
@@ -264,7 +264,7 @@ class Predictor:
     def _prediction(self, reading: _Reading, found: np.ndarray) -> Prediction:
         boxes = found[found[:, 4] >= self.score_thresh]
         boxes[:, :4] *= reading.ratio
-        points = boxes[:, POINTS_OF_DETECTION:].reshape(len(boxes), -1, 3)  # a view
+        points = points_of(boxes)
         points[:, :, :2] *= reading.ratio[:2]
         if len(boxes) and boxes[:, 5].max() >= len(self.class_names):
             raise UserError(

@@ -7,6 +7,14 @@ each of J points. A padding row has class -1. A row of detections, float32 (6+3J
 score class, then x, y and score of each point.
 """
 
+import numpy as np
+
 CENTRE_X, CENTRE_Y, OFFSET_X, OFFSET_Y, WIDTH, HEIGHT, RADIUS, CLASS = range(8)
 POINTS_OF_OBJECT = 8  # where they begin
 POINTS_OF_DETECTION = 6
+
+
+def points_of(detections: np.ndarray) -> np.ndarray:
+    """The points (n,J,3) of detections (n,6+3J), a view of them."""
+    points = detections[:, POINTS_OF_DETECTION:]
+    return points.reshape(len(points), points.shape[1] // 3, 3)
