@@ -5,12 +5,12 @@ python -m benchmarks.app [--config_path FILE] [--input 512] [--image_dir DIR] [-
     [--batch_size 1] [--threads N] [--input_format bin|image] [--rounds 3] [--memory [5000]]
     [--json FILE]
 
-Without --config_path the network is that of configs/resnet18.yaml, exported for uint8 images; its
-weights are random, which changes no time. Without --image_dir the images are noise of COCO's usual
-sizes. app_peers.cc, compiled for this against the same MindSpore Lite, is what the application is
-held against: `predict` runs the model alone on one filled input, `serial` reads (and with images
-decodes and warps) a batch, runs it, writes its results, then takes the next. The three take turns;
-start-up, loading and a first run are not counted, and of the rounds the fastest counts.
+Without --config_path the network is that of configs/original/resnet18.yaml, exported for uint8
+images; its weights are random, which changes no time. Without --image_dir the images are noise of
+COCO's usual sizes. app_peers.cc, compiled for this against the same MindSpore Lite, is what the
+application is held against: `predict` runs the model alone on one filled input, `serial` reads (and
+with images decodes and warps) a batch, runs it, writes its results, then takes the next. The three
+take turns; start-up, loading and a first run are not counted, and of the rounds the fastest counts.
 
 --memory also takes the application's largest resident size over so many inputs (links to those
 above) and over a fiftieth of them.

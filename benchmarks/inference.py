@@ -4,8 +4,8 @@
 python -m benchmarks.inference [--config_path FILE] [--input 512] [--image_dir DIR] [--count 32]
     [--json FILE] [--torch_python PATH]
 
-Without --config_path the network is that of configs/resnet18.yaml; its weights are random, which
-changes no time. Without --image_dir the images are noise of COCO's usual sizes. Measured are
+Without --config_path the network is that of configs/original/resnet18.yaml; its weights are random,
+which changes no time. Without --image_dir the images are noise of COCO's usual sizes. Measured are
 keep-resolution, and fixed resolution in batches of 1 and 8: each stage alone, one after the other,
 and then `Detector.detect` over all images, where they overlap. The first batch of each shape is run
 before and not counted. PyTorch runs the plain network only (net_config.deformable none).

@@ -3,8 +3,8 @@
 
 python -m benchmarks.scaling [--config_path FILE] [--processes 2] [--json FILE]
 
-Without --config_path the network is that of configs/resnet101_plain.yaml. Both train with the same
-global batch, random but of the loader's shapes. The several processes are started as
+Without --config_path the network is that of configs/modelzoo/resnet101_plain.yaml. Both train with
+the same global batch, random but of the loader's shapes. The several processes are started as
 scripts/run_distributed_train_msrun.sh does it, bound to cores, and average their gradients over the
 loopback interface; their weights are compared afterwards. The two take turns for some rounds. A
 step takes as long as in the slowest process; the fastest step of all rounds counts, since other

@@ -3,7 +3,7 @@
 
 python -m benchmarks.train_step [--config_path FILE] [--torch_python PATH] [--json FILE]
 
-Without --config_path the network is that of configs/resnet101_plain.yaml. The step is the
+Without --config_path the network is that of configs/modelzoo/resnet101_plain.yaml. The step is the
 training's (src.training.step), with a random batch of the loader's shapes; PyTorch trains the same
 network from the same weights on the same batch (benchmarks.torch_centernet), in its default layout
 and in channels_last, of which the faster counts. Every measurement is a new process, and they take

@@ -43,7 +43,7 @@ def test_coco128_converts_whole(coco_mindrecord: Path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("overlay", ["default_config.yaml", "configs/resnet18.yaml"])
+@pytest.mark.parametrize("overlay", ["default_config.yaml", "configs/original/resnet18.yaml"])
 def test_the_whole_path_runs_on_real_images(
     overlay: str, coco_mindrecord: Path, infer_app: Path, program: Program, tmp_path: Path
 ):
@@ -77,7 +77,7 @@ def test_the_whole_path_runs_on_real_images(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("overlay", ["default_config.yaml", "configs/resnet18.yaml"])
+@pytest.mark.parametrize("overlay", ["default_config.yaml", "configs/original/resnet18.yaml"])
 def test_the_application_gives_pythons_boxes_of_real_images(
     overlay: str, infer_app: Path, program: Program, tmp_path: Path
 ):

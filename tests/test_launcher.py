@@ -630,7 +630,7 @@ def test_a_bad_table_starts_nothing(tmp_path: Path):
     assert [path.name for path in tmp_path.iterdir()] == ["hccl.json"]
 
 
-@pytest.mark.parametrize("config", ["", "configs/resnet18.yaml"])
+@pytest.mark.parametrize("config", ["", "configs/original/resnet18.yaml"])
 def test_a_config_brings_its_own_recipe(config: str, program: Program, tmp_path: Path):
     table = rank_table(tmp_path)
     environment = {"CONFIG_PATH": str(PROJECT / config)} if config else {}

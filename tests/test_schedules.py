@@ -130,12 +130,12 @@ def problems(
     ("path", "images", "devices"),
     [
         ("default_config.yaml", 117_266, 8),
-        ("configs/resnet101_plain.yaml", 117_266, 8),
-        ("configs/resnet101_modelzoo.yaml", 117_266, 8),
-        ("configs/resnet101.yaml", 117_266, 8),
-        ("configs/resnet18.yaml", 117_266, 4),
-        ("configs/pascal_resnet18.yaml", 16_551, 1),
-        ("configs/pascal_resnet101.yaml", 16_551, 1),
+        ("configs/modelzoo/resnet101_plain.yaml", 117_266, 8),
+        ("configs/modelzoo/resnet101_modelzoo.yaml", 117_266, 8),
+        ("configs/original/resnet101.yaml", 117_266, 8),
+        ("configs/original/resnet18.yaml", 117_266, 4),
+        ("configs/original/pascal_resnet18.yaml", 16_551, 1),
+        ("configs/original/pascal_resnet101.yaml", 16_551, 1),
         ("configs/quickstart.yaml", 300, 1),
     ],
 )

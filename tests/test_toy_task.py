@@ -5,6 +5,7 @@ The files are toy_task.py and toy_task_cells.py, the lines are in `sticks`.
 """
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
@@ -21,7 +22,9 @@ import pytest
 
 import eval as eval_program
 import export
+import postprocess
 import predict
+import preprocess
 from benchmarks.train_step import create_step
 from src.data.augment import colour_statistics, normalisation
 from src.data.geometry import transform_boxes
@@ -208,3 +211,30 @@ def test_it_is_exported_with_its_facts(trained: Trained, mindir: Path, monkeypat
     for ends, name in zip(STICKS, NAMES, strict=True):
         found = json.loads((trained.folder / "predicted" / f"{name}.json").read_text())
         assert_points(np.array([found["boxes"][0]["points"]]), ends)
+
+
+@pytest.mark.parametrize("result", ["result_path", "result_json"])
+def test_it_goes_through_the_application(
+    result: str, trained: Trained, mindir: Path, infer_app: Path, monkeypatch, tmp_path: Path
+):
+    run_program(
+        *(preprocess, monkeypatch, "--load_mindir_path", mindir, "--predict_dir", tmp_path / "in"),
+        *("--val_data_dir", trained.data_dir),
+    )
+    given = {
+        "mindir_path": mindir,
+        "input_path": tmp_path / "in" / "data",
+        "meta_path": tmp_path / "in" / "meta" / "meta.txt",
+        "device_target": "CPU",
+        "time_path": tmp_path / "times",
+        result: tmp_path / "result",
+    }
+    options = [part for name, value in given.items() for part in (f"--{name}", str(value))]
+    subprocess.run([infer_app, *options], check=True, capture_output=True)
+    run_program(
+        *(postprocess, monkeypatch, f"--{result}", tmp_path / "result"),
+        *("--val_data_dir", trained.data_dir, "--meta_path", tmp_path / "in" / "meta"),
+        *("--save_path", tmp_path / "acc"),
+    )
+    assert json.loads((tmp_path / "acc" / "eval_310.json").read_text())["numbers"]["AP50"] == 1
+    assert_results(json.loads((tmp_path / "acc" / "results_310.json").read_text()))

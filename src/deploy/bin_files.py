@@ -42,7 +42,7 @@ _SETTINGS = [
         rb"colour((?: %b){12})" % _FLOAT,
         rb"placement (centred|corner)",
         rb"take_damaged_jpegs ([01])",
-        rb"task (%b)" % b"|".join(name.encode() for name in TASKS),
+        rb"task ([a-z][a-z0-9_]*)",
     )
 ]
 _IMAGE = re.compile(rb"image (%b)((?: %b){6}) ((?:[^%%\r]|%%25|%%0A|%%0D)+)" % (_INTEGER, _FLOAT))
@@ -240,6 +240,8 @@ def read_meta(meta_path: Path) -> Meta:
     ids_of_classes = [None if word == b"-" else int(word) for word in category_ids.split()]
     if not all(word is None or word in _INT64 for word in ids_of_classes):
         raise problem(len(_SETTINGS) - 4, "has an id of more than 64 bits")
+    if task.decode() not in TASKS:
+        raise problem(len(_SETTINGS), "has a task that is not known")
     images: dict[str, ImageMeta] = {}
     ids = set()
     for number, line in enumerate(lines[len(_SETTINGS) :], len(_SETTINGS) + 1):

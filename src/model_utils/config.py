@@ -315,7 +315,7 @@ def _parse_arguments(
     )
     parser.add_argument(
         "--config_path", metavar="FILE", default="",
-        help="overlay on default_config.yaml, such as configs/resnet18.yaml",
+        help="overlay on default_config.yaml, such as configs/original/resnet18.yaml",
     )  # fmt: skip
     groups: dict[str, Any] = {}
     seen: set[str] = set()
