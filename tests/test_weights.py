@@ -306,7 +306,7 @@ def test_a_backbone_gives_pytorchs_features(tmp_path: Path, stored: State):
     used = config(*RESNET18)
     network = network_of(used)
     load_for_fine_tuning(network, read_weights(path))
-    (found,) = run(network.features.backbone.set_train(False), seeded_image())
+    *_, found = run(network.features.backbone.set_train(False), seeded_image())
     np.testing.assert_allclose(found, oracle("resnet18_forward")["plain_layer4"], atol=2e-4)
 
 

@@ -11,15 +11,29 @@ from typing import Annotated, ClassVar, Literal, Union
 
 from pydantic import Field, model_validator
 
-from src.model_utils.parameter_types import Channels, Count, NonNegative, Section, derived, says
+from src.model_utils.parameter_types import (
+    Channels,
+    Count,
+    NonNegative,
+    Probability,
+    Section,
+    derived,
+    says,
+)
 
 
 class NetConfig(Section, ABC):
     """What networks have in common."""
 
+    has_skips: ClassVar[bool] = False  # adds maps of different strides, which have to meet
     network: str
     down_ratio: Count = says(None, "input size over output size; the network says it")
     head_conv: Channels = says(64, "channels of the 3×3 convolution in each head", fact="fixed")
+    separable_heads: bool = says(
+        False,
+        "that convolution is a depthwise and a 1×1 one, as in TensorFlow's MobileNetV2",
+        fact="fixed",
+    )
     dense_hp: bool = says(
         True, "weighted keypoint regression near the centre; read by keypoint models only"
     )
@@ -54,11 +68,21 @@ class NetConfig(Section, ABC):
         """Input size over output size."""
 
     def grid_size(self, input_size: Sequence[int]) -> tuple[int, int]:
-        """Height and width of the output grid of an input (height, width), any one.
+        """Height and width of the output grid of an input (height, width).
 
         Each halving rounds up, and what brings the size back doubles.
+
+        Raises:
+            ValueError: the maps that skips add would not be of one size.
         """
         height, width = (-(-side // self.stride) * self.stride for side in input_size)
+        missing = max(height - input_size[0], width - input_size[1])
+        if self.has_skips and missing >= self.down_ratio:
+            fewer = f", or at most {self.down_ratio - 1} fewer" if self.down_ratio > 1 else ""
+            raise ValueError(
+                f"network {self.network} with its skips takes sides of a multiple of "
+                f"{self.stride} pixels{fewer}"
+            )
         return height // self.down_ratio, width // self.down_ratio
 
     @model_validator(mode="after")
@@ -76,14 +100,36 @@ class NetConfig(Section, ABC):
 
 
 _STAGES = Field(min_length=1, max_length=8)
+_BlockClass = Annotated[list[Annotated[int, Field(ge=1, le=200)]], _STAGES]
+_StageChannels = Annotated[list[Channels], _STAGES]
 
 
 class UpSampledConfig(NetConfig):
-    """A backbone of one map with up-sampling (Objects as Points, section 5)."""
+    """A backbone with stages behind it that each double the size."""
+
+    finest: ClassVar[int] = 1  # stride that the stages can go back to
 
     up_channels: Annotated[list[Channels], Field(max_length=8)] = says(
         [256, 128, 64], "channels of each up-sampling stage", fact="fixed"
     )
+
+    def own_down_ratio(self) -> int:
+        ups, coarsest = len(self.up_channels), self.stride
+        if self.finest * 2**ups > coarsest:
+            raise ValueError(
+                f"{ups} stages in up_channels double more often than network {self.network} "
+                f"halves between strides {self.finest} and {coarsest}; take some away"
+            )
+        if self.has_skips and not ups:
+            raise ValueError(
+                f"up_channels is empty, but network {self.network} has a stage or more"
+            )
+        return coarsest // 2**ups
+
+
+class DeformableConfig(UpSampledConfig):
+    """Up-sampling by transposed convolutions (Objects as Points, section 5)."""
+
     deformable: Literal["auto", "operator", "gather", "grid_sample", "none"] = says(
         "auto",
         "3×3 modulated deformable convolution before each up-sampling, by MindSpore's operator, "
@@ -92,40 +138,9 @@ class UpSampledConfig(NetConfig):
         fact="usual",
     )
 
-    def own_down_ratio(self) -> int:
-        ups, halvings = len(self.up_channels), self.stride.bit_length() - 1
-        if ups > halvings:
-            raise ValueError(
-                f"{ups} stages in up_channels double more often than the {halvings} times that "
-                f"network {self.network} halves; take some away"
-            )
-        return 2 ** (halvings - ups)
 
-
-class ResNetConfig(UpSampledConfig):
-    """ResNet with up-sampling by transposed convolutions (Objects as Points, section 5)."""
-
-    network: Literal["resnet"] = says("resnet", "network that makes the features", fact="fixed")
-    num_stacks: Literal[1] = says(1, "number of stacked networks; ResNets have one")
-    block: Literal["basic", "bottleneck"] = says(
-        "bottleneck", "residual block of the ResNet", fact="fixed"
-    )
-    block_class: Annotated[list[Annotated[int, Field(ge=1, le=200)]], _STAGES] = says(
-        [3, 4, 23, 3],
-        "number of blocks in each ResNet stage; [3, 4, 23, 3] with bottleneck is ResNet-101",
-        fact="fixed",
-    )
-    stage_channels: Annotated[list[Channels], _STAGES] = says(
-        [64, 128, 256, 512],
-        "width of each ResNet stage; bottleneck blocks put out four times as much",
-        fact="fixed",
-    )
-    stem_pool: Literal["symmetric", "same"] = says(
-        "symmetric",
-        "padding of the stem's max-pooling, on both sides as in PyTorch (symmetric), or "
-        "MindSpore's, at the end alone where a side is even, as in ModelZoo and MindCV (same)",
-        fact="fixed",
-    )
+class _Stages:
+    """Stride and checks of a ResNet: a stem that halves twice, stages that halve but the first."""
 
     @property
     def stride(self) -> int:
@@ -141,7 +156,33 @@ class ResNetConfig(UpSampledConfig):
         return super().own_down_ratio()
 
 
-class MobileNetV2Config(UpSampledConfig):
+class ResNetConfig(_Stages, DeformableConfig):
+    """ResNet with up-sampling by transposed convolutions (Objects as Points, section 5)."""
+
+    network: Literal["resnet"] = says("resnet", "network that makes the features", fact="fixed")
+    num_stacks: Literal[1] = says(1, "number of stacked networks; ResNets have one")
+    block: Literal["basic", "bottleneck"] = says(
+        "bottleneck", "residual block of the ResNet", fact="fixed"
+    )
+    block_class: _BlockClass = says(
+        [3, 4, 23, 3],
+        "number of blocks in each ResNet stage; [3, 4, 23, 3] with bottleneck is ResNet-101",
+        fact="fixed",
+    )
+    stage_channels: _StageChannels = says(
+        [64, 128, 256, 512],
+        "width of each ResNet stage; bottleneck blocks put out four times as much",
+        fact="fixed",
+    )
+    stem_pool: Literal["symmetric", "same"] = says(
+        "symmetric",
+        "padding of the stem's max-pooling, on both sides as in PyTorch (symmetric), or "
+        "MindSpore's, at the end alone where a side is even, as in ModelZoo and MindCV (same)",
+        fact="fixed",
+    )
+
+
+class MobileNetV2Config(DeformableConfig):
     """MobileNetV2 with up-sampling by transposed convolutions."""
 
     network: Literal["mobilenet_v2"] = says(
@@ -153,9 +194,85 @@ class MobileNetV2Config(UpSampledConfig):
     stride: ClassVar[int] = 32
 
 
+class KerasResNetConfig(_Stages, UpSampledConfig):
+    """What the ResNets of TensorFlow's detection zoo have in common."""
+
+    block_class: _BlockClass = says(
+        [3, 4, 6, 3],
+        "number of bottleneck blocks in each ResNet stage; [3, 4, 6, 3] is ResNet-50",
+        fact="fixed",
+    )
+    stage_channels: _StageChannels = says(
+        [64, 128, 256, 512],
+        "width of each ResNet stage, which puts out four times as much",
+        fact="fixed",
+    )
+
+
+class ResNetV1FPNConfig(KerasResNetConfig):
+    """ResNet with a feature pyramid, which adds its maps from the coarsest to the finest."""
+
+    network: Literal["resnet_v1_fpn"] = says(
+        "resnet_v1_fpn", "network that makes the features", fact="fixed"
+    )
+    has_skips: ClassVar[bool] = True
+    finest: ClassVar[int] = 4
+    block: ClassVar[str] = "bottleneck"
+    stem_pool: ClassVar[str] = "symmetric"
+
+
+class ResNetV2Config(KerasResNetConfig):
+    """ResNet, version 2 (He et al., 2016), with 3×3 up-convolutions."""
+
+    network: Literal["resnet_v2"] = says(
+        "resnet_v2", "network that makes the features", fact="fixed"
+    )
+
+
+class HourglassConfig(NetConfig):
+    """Stacked hourglasses (Newell et al., 2016; CornerNet, section 3.5)."""
+
+    network: Literal["hourglass"] = says(
+        "hourglass", "network that makes the features", fact="fixed"
+    )
+    num_stacks: Annotated[int, Field(ge=1, le=8)] = says(
+        2, "number of stacked hourglasses; each has heads, inference takes the last", fact="fixed"
+    )
+    stem_channels: Channels = says(128, "channels of the first convolution", fact="fixed")
+    dims: Annotated[list[Channels], Field(min_length=2, max_length=8)] = says(
+        [256, 256, 384, 384, 384, 512],
+        "channels of an hourglass at each size, from the output's down",
+        fact="fixed",
+    )
+    blocks: Annotated[list[Annotated[int, Field(ge=1, le=50)]], Field(min_length=2)] = says(
+        [2, 2, 2, 2, 2, 4], "residual blocks at each size", fact="fixed"
+    )
+    norm_momentum: Probability = says(
+        0.9,
+        "share of the old value when BatchNorm moves its statistics: 0.9 of the original and "
+        "CornerNet, 0.1 of TensorFlow",
+    )
+    has_skips: ClassVar[bool] = True
+
+    @property
+    def stride(self) -> int:
+        return 4 * 2 ** (len(self.dims) - 1)
+
+    def own_down_ratio(self) -> int:
+        if len(self.dims) != len(self.blocks):
+            raise ValueError(
+                f"dims has {len(self.dims)} sizes but blocks {len(self.blocks)}; give both one "
+                "number a size"
+            )
+        return 4
+
+
 NETWORKS: dict[str, type[NetConfig]] = {
     "resnet": ResNetConfig,
     "mobilenet_v2": MobileNetV2Config,
+    "resnet_v1_fpn": ResNetV1FPNConfig,
+    "resnet_v2": ResNetV2Config,
+    "hourglass": HourglassConfig,
 }
 Network = Union[tuple(NETWORKS.values())]  # noqa: UP007 (made of the dictionary)
 if len(NETWORKS) > 1:

@@ -5,6 +5,7 @@ default_config.yaml, --help and docs/parameters.md are made from this: `python -
 src.model_utils.describe`. The parameters of networks stand in `src.model_utils.networks`.
 """
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
@@ -324,6 +325,14 @@ class ExportConfig(Section):
     )
 
 
+def _grid_size(net: Network, size: Sequence[int], where: str) -> tuple[int, int]:
+    """The network's grid for an input; an error names the parameter that asks for it."""
+    try:
+        return net.grid_size(size)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
+
+
 class Config(Section):
     """Every parameter of the programs; the names are the ModelZoo document's."""
 
@@ -514,18 +523,22 @@ class Config(Section):
                 "are others; leave out one of them"
             )
         dataset, net, evaluation = self.dataset_config, self.net_config, self.eval_config
+        at = f"input_res_train {dataset.input_res_train}"
         found = derived(
             dataset.output_res,
-            list(net.grid_size(dataset.input_res_train)),
+            list(_grid_size(net, dataset.input_res_train, f"dataset_config.{at}")),
             "dataset_config.output_res",
-            f"network {net.network} with input_res_train {dataset.input_res_train}",
+            f"network {net.network} with {at}",
         )
         object.__setattr__(dataset, "output_res", found)  # frozen for everybody else
+        if evaluation.keep_res:
+            smallest = [evaluation.pad + 1] * 2
+            _grid_size(net, smallest, f"eval_config.pad {evaluation.pad}, which makes {smallest}")
         # Scale 1 is the exported model's, whatever keep_res is.
         for scale in [1.0] if evaluation.keep_res else [1.0, *evaluation.multi_scales]:
             size = [int(side * scale) for side in dataset.input_res_test]
             at = f"dataset_config.input_res_test {dataset.input_res_test} at scale {scale:g}"
-            height, width = net.grid_size(size)
+            height, width = _grid_size(net, size, at)
             cells = (dataset.num_classes or evaluation.K) * height * width
             if cells < evaluation.K:
                 raise ValueError(

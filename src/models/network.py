@@ -14,8 +14,10 @@ from mindspore import Tensor, nn, ops
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.deformable import chosen_form
+from src.models.features.hourglass import HourglassFeatures
 from src.models.features.mobilenet_v2 import MobileNetV2Features
-from src.models.features.resnet import ResNetFeatures
+from src.models.features.resnet import ResNetFeatures, ResNetV1FPNFeatures
+from src.models.features.resnet_v2 import ResNetV2Features
 from src.models.heads import Heads
 from src.models.layers import ApplyColour
 from src.models.tasks import boxes
@@ -25,6 +27,9 @@ from src.models.tasks import boxes
 FEATURES: dict[str, type[nn.Cell]] = {
     "resnet": ResNetFeatures,
     "mobilenet_v2": MobileNetV2Features,
+    "resnet_v1_fpn": ResNetV1FPNFeatures,
+    "resnet_v2": ResNetV2Features,
+    "hourglass": HourglassFeatures,
 }
 # Modules of a task's cells: `heads`, `Loss` and `Decode`.
 TASK_CELLS: dict[str, ModuleType] = {"boxes": boxes}
@@ -167,7 +172,10 @@ def create_network(config: Config, deformable: str = "") -> Network:
     heads = TASK_CELLS[config.task].heads(net, config.dataset_config.num_classes)
     return Network(
         features,
-        [Heads(features.channels, net.head_conv, heads) for _ in range(features.stacks)],
+        [
+            Heads(features.channels, net.head_conv, heads, net.separable_heads)
+            for _ in range(features.stacks)
+        ],
     )
 
 
