@@ -7,15 +7,18 @@ from src.weights.layouts import (
     modelzoo_imagenet,
     original,
     ours,
+    tensorflow,
     torchvision,
 )
 
 LAYOUTS = (
     ours.OURS,
     original.ORIGINAL,
+    original.ORIGINAL_HOURGLASS,
     modelzoo.MODELZOO,
     torchvision.TORCHVISION,
     torchvision.TORCHVISION_MOBILENET_V2,
     mindcv.MINDCV,
     *modelzoo_imagenet.MODELZOO_IMAGENET,
+    *tensorflow.TENSORFLOW,
 )

@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""What layouts do to values. Transposed convolutions are (in, out, 4, 4) in all of them."""
+"""What layouts do to values. PyTorch's transposed convolutions are (in, out, h, w), as ours are."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -33,4 +33,45 @@ def with_epsilon(epsilon: float, rules: Iterable[Rule]) -> tuple[Rule, ...]:
     return tuple(
         replace(rule, change=change) if rule.name.endswith(".moving_variance") else rule
         for rule in rules
+    )
+
+
+def _axes(text: str, order: tuple[int, int, int, int]) -> Change:
+    def apply(array: np.ndarray) -> np.ndarray:
+        return array.transpose(order) if array.ndim == 4 else array
+
+    return Change(f"transposed: {text}", apply)
+
+
+# TensorFlow's. A transposed convolution's height, width, out, in becomes in, out, height, width.
+FROM_HWIO = _axes("height, width, in, out to out, in, height, width", (3, 2, 0, 1))
+FROM_DEPTHWISE = _axes("height, width, channel, 1 to channel, 1, height, width", (2, 3, 0, 1))
+
+
+def _turned(array: np.ndarray) -> np.ndarray:
+    """Channels 1, 0, 3, 2, ..."""
+    if len(array) % 2:
+        return array
+    return array.reshape(-1, 2, *array.shape[1:])[:, ::-1].reshape(array.shape)
+
+
+PAIRS_TURNED = Change("permuted: y, x to x, y, or height, width to width, height", _turned)
+_COCO_CATEGORIES = 90
+_NEVER_USED = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # of COCO's category ids 1 to 90
+_USED = [i - 1 for i in range(1, _COCO_CATEGORIES + 1) if i not in _NEVER_USED]
+
+
+def _used(array: np.ndarray) -> np.ndarray:
+    return array[_USED] if len(array) == _COCO_CATEGORIES else array
+
+
+USED_CLASSES = Change("picked: of 90 channels those of COCO's 80 classes, by category id", _used)
+
+
+def after_hwio(change: Change) -> Change:
+    """`FROM_HWIO`, and then another change of the output channels."""
+    what, _, how = change.text.partition(": ")
+    return Change(
+        f"{FROM_HWIO.text}, then {what} {how}",
+        lambda array: change.apply(FROM_HWIO.apply(array)),
     )

@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""CenterNet's own project, github.com/xingyizhou/CenterNet: ResNets with up-sampling."""
+"""CenterNet's own project, github.com/xingyizhou/CenterNet: ResNets and Hourglass-104."""
 
 from src.weights.layouts.changes import TAPS_FROM_YX, TAPS_TO_YX
 from src.weights.layouts.layout import Layout, Rule
@@ -7,6 +7,7 @@ from src.weights.layouts.parts import (
     MINDSPORE,
     PYTORCH,
     PYTORCH_COUNTERS,
+    batch_norm,
     resnet_blocks,
     resnet_shortcuts,
     resnet_stem,
@@ -39,4 +40,49 @@ ORIGINAL = Layout(
         ),
         Rule(r"(?:features\.)?\w+\.(.+)", r"\1"),
     ),
+)
+
+# Theirs and ours of cells whose parts are alike, and of those with a convolution 0, a BatchNorm 1.
+_CELLS = (
+    ("pre", "stem"),
+    ("kps", "hourglasses"),
+    ("cnvs", "out_convs"),
+    ("inters", "inters"),
+)
+_PROJECTIONS = (("inters_", "conv1x1s"), ("cnvs_", "remap_convs"))
+# Stacks of heads.
+_STACKS = ((0, "auxiliary_heads.0"), (1, "heads"))
+
+ORIGINAL_HOURGLASS = Layout(
+    name="CenterNet's Hourglass-104, original PyTorch",
+    mark=r"pre\.0\.conv\.weight",
+    prefix=r"(?:module\.)?",
+    rules=(
+        PYTORCH_COUNTERS,
+        *(
+            rule
+            for theirs, ours in _CELLS
+            for rule in (
+                Rule(rf"{theirs}\.(.+\.(?:conv\d?|skip\.0)\.weight)", rf"features.{ours}.\1"),
+                *batch_norm(rf"{theirs}\.(.+\.(?:bn\d?|skip\.1))", rf"features.{ours}.\1", PYTORCH),
+            )
+        ),
+        *(
+            rule
+            for theirs, ours in _PROJECTIONS
+            for rule in (
+                Rule(rf"{theirs}\.(\d\.0\.weight)", rf"features.{ours}.\1"),
+                *batch_norm(rf"{theirs}\.(\d\.1)", rf"features.{ours}.\1", PYTORCH),
+            )
+        ),
+        *(
+            rule
+            for stack, ours in _STACKS
+            for rule in (
+                Rule(rf"(\w+)\.{stack}\.0\.conv\.(weight|bias)", rf"{ours}.\1.0.\2"),
+                Rule(rf"(\w+)\.{stack}\.1\.(weight|bias)", rf"{ours}.\1.2.\2"),
+            )
+        ),
+    ),
+    facts={"net_config.network": "hourglass", "net_config.head_conv": 256},
 )
