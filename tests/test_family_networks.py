@@ -19,12 +19,13 @@ from src.model_utils.config import load_config
 from src.model_utils.errors import UserError
 from src.models.heads import Head, Heads
 from src.models.network import FEATURES, Network, create_network, with_loss
-from src.training.step import TrainStep
+from src.training.optimizer import create_optimizer
+from src.training.step import StepOptions, TrainStep
 from src.weights.files import Stored
 from src.weights.load import load
 from src.weights.translate import translate
 from tests.conftest import FAMILY, PROJECT
-from tests.helpers import config, graph_mode, object_rows, run
+from tests.helpers import changed, config, graph_mode, object_rows, run
 
 needs_oracles = pytest.mark.skipif(
     not FAMILY.is_dir(), reason=f"no values at {FAMILY}; FAMILY_DIR can name their folder"
@@ -34,8 +35,10 @@ CONFIGS = {
     "r50v1fpn": "tensorflow/resnet50_v1_fpn",
     "r101v1fpn": "tensorflow/resnet101_v1_fpn",
     "r50v2": "tensorflow/resnet50_v2",
+    "mbv2fpn": "tensorflow/mobilenet_v2_fpn",
 }
-HEADS = {  # ours of theirs, with the sign of the channels' order in a pair: x, y of y, x
+# TensorFlow's heads: ours, and whether a pair of channels is y, x or height, width there.
+HEADS = {
     "object_center": ("hm", False),
     "box/scale": ("wh", True),
     "box/offset": ("reg", True),
@@ -43,6 +46,7 @@ HEADS = {  # ours of theirs, with the sign of the channels' order in a pair: x, 
     "human_pose/keypoint/offset": ("hp_offset", True),
     "human_pose/keypoint/regression": ("hps", True),
 }
+KEYPOINTS = {"hm": 80, "wh": 2, "reg": 2, "hm_hp": 17, "hp_offset": 34, "hps": 34}
 # Of 90 channels those of the categories that COCO's annotations use.
 USED = [i - 1 for i in range(1, 91) if i not in {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}]
 
@@ -59,16 +63,21 @@ def rule(name: str) -> ModuleType:
     return module
 
 
-def network_of(path: str, heads: list[Head] | None = None, classes: int = 80) -> Network:
-    """The network of a file in configs/, without values; with other heads than the task's."""
+def network_of(path: str, channels: dict[str, int] | None = None, classes: int = 80) -> Network:
+    """The network of a file in configs/, without values.
+
+    Args:
+        path: the file.
+        channels: by their names those of the heads, if not the task's.
+        classes: of the task.
+    """
     used = load_config("tests", ("--config_path", str(PROJECT / "configs" / f"{path}.yaml")))
-    names = [f"class {i}" for i in range(classes)]
-    dataset = used.dataset_config.model_copy(update={"coco_classes": names, "num_classes": classes})
-    used = used.model_copy(update={"dataset_config": dataset})
+    used = changed(used, classes)
     net = used.net_config
     with no_init_parameters():
-        if heads is None:
+        if channels is None:
             return create_network(used)
+        heads = [Head(name, count, name.startswith("hm")) for name, count in channels.items()]
         features = FEATURES[net.network](net)
         cells = [
             Heads(features.channels, net.head_conv, heads, net.separable_heads)
@@ -104,19 +113,35 @@ def tensorflow_maps(name: str) -> tuple[list[dict[str, np.ndarray]], dict]:
     entry = pack["networks"][name]
     image = seeded.tensor(pack["seed"], 256, 256, entry["input"]["std"])
     assert zlib.crc32(image.tobytes()) == entry["input"]["crc32"]
-    heads = None
-    if name.endswith("_kpts"):
-        channels = {"hm": min(entry["num_classes"], 80), "wh": 2, "reg": 2, "hm_hp": 17}
-        channels |= {"hp_offset": 34, "hps": 34}
-        heads = [Head(head, count, head.startswith("hm")) for head, count in channels.items()]
-    network = network_of(CONFIGS[name.removesuffix("_kpts")], heads)
+    channels = KEYPOINTS | {"hm": min(entry["num_classes"], 80)}
+    is_pose = name.endswith("_kpts")
+    network = network_of(CONFIGS[name.removesuffix("_kpts")], channels if is_pose else None)
     weights = seeded.variables(FAMILY / "tf_pack.json", name)
+    # As they stand in a checkpoint of a training.
+    value = "/.ATTRIBUTES/VARIABLE_VALUE"
+    slots = {f"{key}/.OPTIMIZER_SLOT/optimizer/m{value}": weights[key] for key in list(weights)[:3]}
+    weights = {f"{key}{value}": array for key, array in weights.items()}
+    weights |= slots | {f"save_counter{value}": np.zeros((), np.int64)}
     return maps_of(network, weights, image.transpose(0, 3, 1, 2)), entry
+
+
+def allowed(rounding: float, deviation: float) -> float:
+    """How far maps may be from the stored ones.
+
+    Args:
+        rounding: how far those are from the same in float64.
+        deviation: theirs.
+    """
+    return min(1e-3, rounding + 1e-4 * deviation)
 
 
 @needs_oracles
 @pytest.mark.parametrize(
-    "name", ["r50v1fpn", "r50v2", slow("r101v1fpn"), slow("hg104"), slow("hg104_kpts")]
+    "name",
+    [
+        *("r50v1fpn", "r50v2", "mbv2fpn", "mbv2fpn_kpts"),
+        *map(slow, ("r101v1fpn", "hg104", "hg104_kpts")),
+    ],
 )
 def test_tensorflow_networks_give_tensorflows_maps(name):
     stacks, entry = tensorflow_maps(name)
@@ -133,9 +158,10 @@ def test_tensorflow_networks_give_tensorflows_maps(name):
             elif head == "object_center" and wanted.shape[3] == 90:
                 wanted = wanted[..., USED]
             assert found.shape == wanted.shape
-            largest[key] = np.abs(found - wanted).max() / min(facts["tolerance"], 1e-3)
+            largest[key] = np.abs(found - wanted).max() / allowed(
+                facts["float32_max_abs"], facts["std"]
+            )
     assert max(largest.values()) < 1, largest
-    print(name, {key: round(float(part), 3) for key, part in largest.items()})
 
 
 @needs_oracles
@@ -150,11 +176,9 @@ def test_the_originals_hourglass_gives_the_originals_maps(task):
     image = seeded.image(pack["seed"], *entry["input"])
     image = seeded.tensor(image, normalise["mean"], normalise["std"], 1 / 255, normalise["rgb"])
     assert zlib.crc32(image.tobytes()) == entry["image_tensor_crc32"]
-    heads = None
-    if task == "multi_pose":
-        channels = {"hm": 1, "wh": 2, "hps": 34, "reg": 2, "hm_hp": 17, "hp_offset": 2}
-        heads = [Head(head, count, head.startswith("hm")) for head, count in channels.items()]
-    network = network_of("original/hourglass104", heads)
+    channels = {"hm": 1, "wh": 2, "hps": 34, "reg": 2, "hm_hp": 17, "hp_offset": 2}
+    is_pose = task == "multi_pose"
+    network = network_of("original/hourglass104", channels if is_pose else None)
     assert sum(p.size for p in network.trainable_params()) == entry["parameters"]
     stacks = maps_of(network, seeded.network(FAMILY / "pack.json", name), image)
     with np.load(FAMILY / f"{name}.npz") as stored:
@@ -163,6 +187,148 @@ def test_the_originals_hourglass_gives_the_originals_maps(task):
                 key = f"{prefix}{head}"
                 wanted = stored[key if key in stored else f"{key}_every8"]
                 found = found[:, :: 1 if key in stored else 8]
-                floor = entry["float32_minus_float64"][key]["max"]
-                np.testing.assert_allclose(found, wanted, rtol=0, atol=10 * floor, err_msg=key)
-                print(key, np.abs(found - wanted).max() / floor)
+                rounding = entry["float32_minus_float64"][key]["max"]
+                bound = allowed(rounding, wanted.std())
+                np.testing.assert_allclose(found, wanted, rtol=0, atol=bound, err_msg=key)
+
+
+# --- without stored values ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "boxes", "keypoints"),
+    [
+        ("hourglass104_512", 191_406_652, 194_990_822),
+        ("hourglass104_1024", 191_406_652, 194_990_822),
+        ("resnet50_v1_fpn", 25_330_846, 25_795_827),
+        ("resnet101_v1_fpn", 44_401_310, None),
+        # Without the BatchNorm behind the last block, 8,192, which TensorFlow makes and leaves out.
+        ("resnet50_v2", 29_897_950 - 8_192, 30_362_931 - 8_192),
+        ("mobilenet_v2_fpn", 2_394_662, None),
+    ],
+)
+def test_tensorflow_networks_have_the_published_number_of_parameters(path, boxes, keypoints):
+    for channels, count in ((None, boxes), (KEYPOINTS | {"hm": 90}, keypoints)):
+        if count:
+            network = network_of(f"tensorflow/{path}", channels, classes=90)
+            assert sum(parameter.size for parameter in network.get_parameters()) == count
+
+
+def test_the_person_network_of_tensorflow_has_the_published_number_of_parameters():
+    network = network_of("tensorflow/mobilenet_v2_fpn", KEYPOINTS | {"hm": 1})
+    assert sum(parameter.size for parameter in network.get_parameters()) == 2_413_482
+
+
+HOURGLASS = ("--net_config.network", "hourglass", "--dataset_config.input_res_test", "[512, 512]")
+PYRAMID = ("--net_config.network", "resnet_v1_fpn", "--dataset_config.input_res_test", "[512, 512]")
+
+
+def resolution(height: int, width: int) -> tuple[str, str]:
+    return "--dataset_config.input_res_train", f"[{height}, {width}]"
+
+
+@pytest.mark.parametrize(
+    ("options", "sides", "grid"),
+    [
+        (HOURGLASS, (511, 511), [128, 128]),
+        (HOURGLASS, (509, 640), [128, 160]),
+        (
+            (*HOURGLASS, "--net_config.dims", "[8, 8]", "--net_config.blocks", "[1, 1]"),
+            (72, 40),
+            [18, 10],
+        ),
+        (PYRAMID, (480, 349), [120, 88]),
+    ],
+)
+def test_skips_take_sides_that_halve_to_the_same_grid(options, sides, grid):
+    assert config(*options, *resolution(*sides)).dataset_config.output_res == grid
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (
+            (*HOURGLASS, *resolution(508, 512)),
+            r"dataset_config.input_res_train \[508, 512\]: network hourglass with its skips takes "
+            "sides of a multiple of 128 pixels, or at most 3 fewer",
+        ),
+        (
+            (*HOURGLASS, "--eval_config.pad", "31"),
+            r"eval_config.pad 31, which makes \[32, 32\]: network hourglass",
+        ),
+        (
+            (
+                *HOURGLASS,
+                "--eval_config.keep_res",
+                "false",
+                "--eval_config.multi_scales",
+                "[1, 1.1]",
+            ),
+            "at scale 1.1: network hourglass",
+        ),
+        ((*PYRAMID, *resolution(500, 512)), "a multiple of 32 pixels"),
+        ((*PYRAMID, "--net_config.up_channels", "[64, 32, 32, 16]"), "between strides 4 and 32"),
+        ((*PYRAMID, "--net_config.up_channels", "[]"), "up_channels is empty"),
+        ((*HOURGLASS, "--net_config.dims", "[8, 8]"), "dims has 2 sizes but blocks 6"),
+    ],
+)
+def test_networks_that_cannot_be_are_refused_in_a_sentence(options, sentence):
+    with pytest.raises(UserError, match=sentence):
+        config(*options)
+
+
+NARROW = {
+    "hourglass": (
+        *("--net_config.stem_channels", "8", "--net_config.dims", "[16, 24]"),
+        *("--net_config.blocks", "[2, 1]"),
+    ),
+    "resnet_v1_fpn": (
+        *("--net_config.block_class", "[1, 1, 1]", "--net_config.stage_channels", "[8, 12, 16]"),
+        *("--net_config.up_channels", "[24, 16]", "--net_config.head_conv", "12"),
+    ),
+    "resnet_v2": (
+        *("--net_config.block_class", "[1, 2, 1]", "--net_config.stage_channels", "[8, 12, 16]"),
+        *("--net_config.up_channels", "[24, 16]"),
+    ),
+    "mobilenet_v2_fpn": (
+        *("--net_config.width_multiplier", "0.25", "--net_config.separable_heads", "true"),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "network", ["hourglass", *map(slow, ("resnet_v1_fpn", "resnet_v2", "mobilenet_v2_fpn"))]
+)
+def test_a_narrow_network_learns_two_images_and_every_parameter_moves(network):
+    used = config(
+        *("--net_config.network", network, "--net_config.head_conv", "16", *NARROW[network]),
+        *("--dataset_config.coco_classes", "[one, other]"),
+        *("--dataset_config.input_res_train", "[64, 64]"),
+        *("--dataset_config.input_res_test", "[64, 64]"),
+    )
+    loss = with_loss(create_network(used), used)
+    for stack in (loss.network.heads, *loss.network.auxiliary_heads):
+        np.testing.assert_allclose(stack.hm[2].bias.asnumpy(), -2.19, rtol=1e-6)
+    optimizer = create_optimizer(used.train_config, loss, np.full(20, 2e-3, np.float32))
+    step = TrainStep(loss, optimizer, StepOptions()).set_train()
+    image = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)
+    colour = np.tile(np.eye(3, 4, dtype=np.float32) / 128, (2, 1, 1))
+    objects = np.stack(
+        [
+            object_rows([(0, 4.3, 5.6, 6, 4)], 3, 2),
+            object_rows([(1, 10.5, 9.2, 4, 8), (0, 3.1, 12.4, 5, 5)], 3, 2),
+        ]
+    )
+    before = {name: p.asnumpy().copy() for name, p in loss.parameters_and_names()}
+    losses = []
+    for count in range(20):
+        losses.append(run(step, image, colour, objects)[0][0])
+        if count == 1:
+            still = [
+                name
+                for name, p in loss.parameters_and_names()
+                if np.array_equal(p.asnumpy(), before[name])
+            ]
+            assert not still
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.5 * losses[0]

@@ -102,6 +102,7 @@ class NetConfig(Section, ABC):
 _STAGES = Field(min_length=1, max_length=8)
 _BlockClass = Annotated[list[Annotated[int, Field(ge=1, le=200)]], _STAGES]
 _StageChannels = Annotated[list[Channels], _STAGES]
+_UpChannels = Annotated[list[Channels], Field(max_length=8)]
 
 
 class UpSampledConfig(NetConfig):
@@ -109,7 +110,7 @@ class UpSampledConfig(NetConfig):
 
     finest: ClassVar[int] = 1  # stride that the stages can go back to
 
-    up_channels: Annotated[list[Channels], Field(max_length=8)] = says(
+    up_channels: _UpChannels = says(
         [256, 128, 64], "channels of each up-sampling stage", fact="fixed"
     )
 
@@ -194,6 +195,23 @@ class MobileNetV2Config(DeformableConfig):
     stride: ClassVar[int] = 32
 
 
+class MobileNetV2FPNConfig(UpSampledConfig):
+    """MobileNetV2 with a feature pyramid of separable convolutions (TensorFlow's detection zoo)."""
+
+    network: Literal["mobilenet_v2_fpn"] = says(
+        "mobilenet_v2_fpn", "network that makes the features", fact="fixed"
+    )
+    width_multiplier: Annotated[float, Field(ge=0.1, le=4)] = says(
+        1.0, "factor on the channels of MobileNetV2, rounded to multiples of 8", fact="fixed"
+    )
+    up_channels: _UpChannels = says(
+        [64, 32, 24], "channels of each up-sampling stage", fact="fixed"
+    )
+    stride: ClassVar[int] = 32
+    has_skips: ClassVar[bool] = True
+    finest: ClassVar[int] = 4
+
+
 class KerasResNetConfig(_Stages, UpSampledConfig):
     """What the ResNets of TensorFlow's detection zoo have in common."""
 
@@ -270,6 +288,7 @@ class HourglassConfig(NetConfig):
 NETWORKS: dict[str, type[NetConfig]] = {
     "resnet": ResNetConfig,
     "mobilenet_v2": MobileNetV2Config,
+    "mobilenet_v2_fpn": MobileNetV2FPNConfig,
     "resnet_v1_fpn": ResNetV1FPNConfig,
     "resnet_v2": ResNetV2Config,
     "hourglass": HourglassConfig,

@@ -15,7 +15,7 @@ from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.deformable import chosen_form
 from src.models.features.hourglass import HourglassFeatures
-from src.models.features.mobilenet_v2 import MobileNetV2Features
+from src.models.features.mobilenet_v2 import MobileNetV2Features, MobileNetV2FPNFeatures
 from src.models.features.resnet import ResNetFeatures, ResNetV1FPNFeatures
 from src.models.features.resnet_v2 import ResNetV2Features
 from src.models.heads import Heads
@@ -27,6 +27,7 @@ from src.models.tasks import boxes
 FEATURES: dict[str, type[nn.Cell]] = {
     "resnet": ResNetFeatures,
     "mobilenet_v2": MobileNetV2Features,
+    "mobilenet_v2_fpn": MobileNetV2FPNFeatures,
     "resnet_v1_fpn": ResNetV1FPNFeatures,
     "resnet_v2": ResNetV2Features,
     "hourglass": HourglassFeatures,

@@ -29,6 +29,8 @@ MODEL = STATE_PREFIX + "model"  # the text of the model's facts
 _SHOWN = 3
 _ONCE = re.compile(r"^((?:training\..*\.)?)(?<!features\.)((?:backbone|neck)\.)")
 
+_HEAD = re.compile(r"(?:heads|auxiliary_heads\.\d+)\.(\w+)\.")
+
 
 def save(
     parameters: Iterable[tuple[str, ms.Parameter]], path: Path, facts: dict[str, str] | None = None
@@ -91,6 +93,12 @@ def present_name(name: str) -> str:
     return _ONCE.sub(r"\1features.\2", name)
 
 
+def head_of(name: str) -> str:
+    """The head, hm or another, of any stack, that a parameter belongs to; empty if it is none."""
+    match = _HEAD.match(name)
+    return match[1] if match else ""
+
+
 def check_finite(stored: Mapping[str, np.ndarray], path: Path) -> None:
     """Raises UserError if a number among those stored in `path` is not finite."""
     bad = not_finite(stored.items())
@@ -150,7 +158,7 @@ def fill_for_fine_tuning(
     of_other_classes = [
         name
         for name in other
-        if name.startswith("heads.") and stored[name].shape[1:] == parameters[name].shape[1:]
+        if head_of(name) and stored[name].shape[1:] == parameters[name].shape[1:]
     ]
     problems = [
         _shapes(name, stored[name], parameters[name])

@@ -199,13 +199,9 @@ def _described(names: Iterable[str], with_neck: bool) -> str:
 
 
 def _leave_out_other_heads(found: Translated, network: nn.Cell) -> None:
-    heads = {
-        name.split(".")[1]
-        for name, _ in network.parameters_and_names()
-        if name.startswith("heads.")
-    }
-    for name in [name for name in found.arrays if name.startswith("heads.")]:
-        head = name.split(".")[1]
+    heads = {checkpoints.head_of(name) for name, _ in network.parameters_and_names()}
+    for name in list(found.arrays):
+        head = checkpoints.head_of(name)
         if head not in heads:
             del found.arrays[name]
             found.changed.pop(name, None)

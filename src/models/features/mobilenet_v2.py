@@ -1,13 +1,18 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""MobileNetV2 (Sandler et al., 2018) without its classifier, and with up-sampling as features.
+"""MobileNetV2 (Sandler et al., 2018) without its classifier, and as features.
 
-Padding is PyTorch's, one pixel on each side of 3×3 convolutions, as in torchvision's weights.
+Padding is that of the projects whose published weights mean the same here, see `Style`.
 """
 
-from mindspore import Tensor, nn
-from mindspore.common.initializer import HeNormal
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
-from src.model_utils.networks import MobileNetV2Config
+from mindspore import Tensor, nn
+from mindspore.common.initializer import HeNormal, Initializer, TruncatedNormal
+
+from src.model_utils.networks import MobileNetV2Config, MobileNetV2FPNConfig
+from src.models.features.fpn import FeaturePyramid
 from src.models.features.up_sampling import UpSampling
 
 # The bottlenecks of table 2: expansion factor, channels, number of blocks, stride of the first one.
@@ -22,21 +27,39 @@ _TABLE = (
 )
 
 
-def _conv_norm(
-    in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, group: int = 1
-) -> list[nn.Cell]:
-    """A convolution and its BatchNorm."""
-    convolution = nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size,
-        stride,
-        pad_mode="pad",
-        padding=kernel_size // 2,
-        group=group,
-        weight_init=HeNormal(mode="fan_out", nonlinearity="relu"),
-    )
-    return [convolution, nn.BatchNorm2d(out_channels)]
+@dataclass(frozen=True)
+class Style:
+    """What the networks of PyTorch and of TensorFlow differ in.
+
+    pad_mode: "pad" for one pixel on each side of 3×3 convolutions; "same" for the end alone where
+        they halve an even side.
+    """
+
+    weight_init: Callable[[], Initializer]
+    pad_mode: str = "pad"
+    epsilon: float = 1e-5
+    momentum: float = 0.9
+
+    def conv_norm(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1, group: int = 1
+    ) -> list[nn.Cell]:
+        """A convolution and its BatchNorm."""
+        convolution = nn.Conv2d(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride,
+            pad_mode=self.pad_mode,
+            padding=kernel_size // 2 if self.pad_mode == "pad" else 0,
+            group=group,
+            weight_init=self.weight_init(),
+        )
+        norm = nn.BatchNorm2d(out_channels, eps=self.epsilon, momentum=self.momentum)
+        return [convolution, norm]
+
+
+PYTORCH = Style(partial(HeNormal, mode="fan_out", nonlinearity="relu"))
+TENSORFLOW = Style(partial(TruncatedNormal, 0.09), "same", epsilon=1e-3, momentum=0.9997)
 
 
 def _width(channels: float) -> int:
@@ -51,17 +74,19 @@ class InvertedResidual(nn.Cell):
     The input is added where it has the shape of the output (section 3.3).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int, expansion: int, style: Style
+    ) -> None:
         super().__init__()
-        hidden = in_channels * expansion
+        hidden, conv_norm = in_channels * expansion, style.conv_norm
         self.adds = stride == 1 and in_channels == out_channels
         self.expand = nn.Identity()
         if expansion > 1:
-            self.expand = nn.SequentialCell(*_conv_norm(in_channels, hidden, 1), nn.ReLU6())
+            self.expand = nn.SequentialCell(*conv_norm(in_channels, hidden, 1), nn.ReLU6())
         self.depthwise = nn.SequentialCell(
-            *_conv_norm(hidden, hidden, 3, stride, group=hidden), nn.ReLU6()
+            *conv_norm(hidden, hidden, 3, stride, group=hidden), nn.ReLU6()
         )
-        self.project = nn.SequentialCell(*_conv_norm(hidden, out_channels, 1))
+        self.project = nn.SequentialCell(*conv_norm(hidden, out_channels, 1))
 
     def construct(self, x: Tensor) -> Tensor:
         out = self.project(self.depthwise(self.expand(x)))
@@ -75,23 +100,24 @@ class MobileNetV2(nn.Cell):
 
     Args:
         width_multiplier: of the channels, which are rounded to multiples of 8.
+        style: where its weights are from.
 
     `channels` are those of the maps.
     """
 
-    def __init__(self, width_multiplier: float) -> None:
+    def __init__(self, width_multiplier: float, style: Style) -> None:
         super().__init__()
         channels = _width(32 * width_multiplier)
-        cells = [nn.SequentialCell(*_conv_norm(3, channels, 3, 2), nn.ReLU6())]
+        cells = [nn.SequentialCell(*style.conv_norm(3, channels, 3, 2), nn.ReLU6())]
         self.ends, self.channels = [], []
         for expansion, plain_channels, blocks, first_stride in _TABLE:
             for stride in (first_stride, *[1] * (blocks - 1)):
                 in_channels, channels = channels, _width(plain_channels * width_multiplier)
-                cells.append(InvertedResidual(in_channels, channels, stride, expansion))
+                cells.append(InvertedResidual(in_channels, channels, stride, expansion, style))
             self.ends.append(len(cells) - 1)
             self.channels.append(channels)
         last = _width(1280 * max(1.0, width_multiplier))
-        cells.append(nn.SequentialCell(*_conv_norm(channels, last, 1), nn.ReLU6()))
+        cells.append(nn.SequentialCell(*style.conv_norm(channels, last, 1), nn.ReLU6()))
         self.ends.append(len(cells) - 1)
         self.channels.append(last)
         self.layers = nn.CellList(cells)
@@ -112,9 +138,33 @@ class MobileNetV2Features(nn.Cell):
 
     def __init__(self, net: MobileNetV2Config) -> None:
         super().__init__()
-        self.backbone = MobileNetV2(net.width_multiplier)
+        self.backbone = MobileNetV2(net.width_multiplier, PYTORCH)
         self.neck = UpSampling(self.backbone.channels[-1], net.up_channels, net.deformable)
         self.channels = self.neck.channels
 
     def construct(self, image: Tensor) -> tuple[Tensor, ...]:
         return (self.neck(self.backbone(image)[-1]),)
+
+
+# The maps of stride 4, 8, 16 and 32 that TensorFlow's pyramid takes.
+_TAPS = (1, 2, 3, 7)
+
+
+class MobileNetV2FPNFeatures(nn.Cell):
+    """TensorFlow's MobileNetV2 with a pyramid of separable convolutions: to one map, as above."""
+
+    stacks = 1
+
+    def __init__(self, net: MobileNetV2FPNConfig) -> None:
+        super().__init__()
+        self.backbone = MobileNetV2(net.width_multiplier, TENSORFLOW)
+        self.taps = _TAPS[-1 - len(net.up_channels) :]
+        channels = [self.backbone.channels[tap] for tap in self.taps]
+        self.neck = FeaturePyramid(channels, net.up_channels, separable=True)
+        self.channels = self.neck.channels
+
+    def construct(self, image: Tensor) -> tuple[Tensor, ...]:
+        maps, taken = self.backbone(image), ()
+        for tap in self.taps:
+            taken += (maps[tap],)
+        return (self.neck(taken),)

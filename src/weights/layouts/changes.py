@@ -65,7 +65,7 @@ def _used(array: np.ndarray) -> np.ndarray:
     return array[_USED] if len(array) == _COCO_CATEGORIES else array
 
 
-USED_CLASSES = Change("picked: of 90 channels those of COCO's 80 classes, by category id", _used)
+USED_CLASSES = Change("picked: if there are 90 channels, those of COCO's 80 classes", _used)
 
 
 def after_hwio(change: Change) -> Change:

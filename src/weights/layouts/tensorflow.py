@@ -204,6 +204,37 @@ _RESNET50_V2 = Layout(
     colours=_HALVES,
 )
 
+# --- MobileNetV2 -------------------------------------------------------------------------------
+
+_PROJECTED = (
+    *((_depthwise, "depthwise.0"), (_norm, "depthwise.1")),
+    *((_kernel, "project.0"), (_norm, "project.1")),
+)
+_EXPANDED = ((_kernel, "expand.0"), (_norm, "expand.1"), *_PROJECTED)
+_FIRST, _LAST = 0, 18  # the convolutions before and behind the blocks
+_MOBILENET_V2_LAYERS = [
+    *((_kernel, f"layers.{_FIRST}.0"), (_norm, f"layers.{_FIRST}.1")),
+    *(
+        (kind, f"layers.{block}.{cell}")
+        for block in range(_FIRST + 1, _LAST)
+        for kind, cell in (_EXPANDED if block > 1 else _PROJECTED)
+    ),
+    *((_kernel, f"layers.{_LAST}.0"), (_norm, f"layers.{_LAST}.1")),
+]
+
+_MOBILENET_V2_FPN = Layout(
+    name=f"{_NAME}: MobileNetV2 FPN",
+    mark=f"{_FEATURES}/_base_model/layer_with_weights-2/depthwise_kernel{_VALUE}",
+    rules=(
+        *_OTHERS,
+        *_backbone(_MOBILENET_V2_LAYERS),
+        *_neck(_pyramid(_separable)),
+        *_heads(_separable),
+    ),
+    facts=_facts("mobilenet_v2_fpn", separable_heads=True),
+    colours=_HALVES,
+)
+
 # --- Hourglass ---------------------------------------------------------------------------------
 
 _NETWORK = f"{_FEATURES}/_network"
@@ -259,4 +290,5 @@ TENSORFLOW = (
     _resnet_v1_fpn(50, [3, 4, 6, 3]),
     _resnet_v1_fpn(101, [3, 4, 23, 3]),
     _RESNET50_V2,
+    _MOBILENET_V2_FPN,
 )
