@@ -15,15 +15,16 @@ import pytest
 from mindspore import Tensor, nn
 from mindspore.nn.utils import no_init_parameters
 
-from src.model_utils.config import load_config
+from src.model_utils.config import leaves, load_config
 from src.model_utils.errors import UserError
 from src.models.heads import Head, Heads
 from src.models.network import FEATURES, Network, create_network, with_loss
 from src.training.optimizer import create_optimizer
 from src.training.step import StepOptions, TrainStep
 from src.weights.files import Stored
+from src.weights.layouts.original import ORIGINAL_HOURGLASS
 from src.weights.load import load
-from src.weights.translate import translate
+from src.weights.translate import in_layout, translate
 from tests.conftest import FAMILY, PROJECT
 from tests.helpers import changed, config, graph_mode, object_rows, run
 
@@ -190,6 +191,47 @@ def test_the_originals_hourglass_gives_the_originals_maps(task):
                 rounding = entry["float32_minus_float64"][key]["max"]
                 bound = allowed(rounding, wanted.std())
                 np.testing.assert_allclose(found, wanted, rtol=0, atol=bound, err_msg=key)
+
+
+def stored_names(path: Path) -> Stored:
+    """A file with the names of a list of the pack, and hardly anything below them."""
+    rows = [line.split("\t") for line in path.read_text().splitlines()]
+    shapes = {row[0]: row[2] if "/" in row[0] else row[1] for row in rows}
+    arrays = {
+        name: np.full((2 if name.endswith("bias") else 1,) * len(shape.split("x")), i, np.float32)
+        for i, (name, shape) in enumerate(shapes.items())
+    }
+    return Stored(path, arrays, [])
+
+
+@needs_oracles
+@pytest.mark.parametrize(
+    ("names", "path", "ignored"),
+    [
+        ("tf_names_hg104", "tensorflow/hourglass104_512", 0),
+        ("tf_names_r50v1fpn", "tensorflow/resnet50_v1_fpn", 0),
+        ("tf_names_r101v1fpn", "tensorflow/resnet101_v1_fpn", 0),
+        ("tf_names_r50v2", "tensorflow/resnet50_v2", 4),
+        ("tf_names_mbv2fpn", "tensorflow/mobilenet_v2_fpn", 0),
+        ("names_original_hourglass104_ctdet", "original/hourglass104", 160),
+    ],
+)
+def test_every_name_of_a_file_has_its_place_and_the_file_says_its_network(names, path, ignored):
+    stored = stored_names(FAMILY / f"{names}.txt")
+    found = translate(stored)
+    network = network_of(path)
+    assert set(found.arrays) == {name for name, _ in network.parameters_and_names()}
+    assert len(found.ignored) == ignored
+    used = load_config("tests", ("--config_path", str(PROJECT / "configs" / f"{path}.yaml")))
+    settings = dict(leaves(used.model_dump()))
+    for name, value in found.facts.items():
+        numbers = name.endswith((".mean", ".std"))
+        assert settings[name] == (pytest.approx(value, abs=1e-7) if numbers else value), name
+    if path.startswith("original"):
+        back = in_layout(ORIGINAL_HOURGLASS, found.arrays)
+        assert set(back) == set(stored.tensors) - set(found.ignored)
+        for name, array in back.items():
+            np.testing.assert_array_equal(array, stored.tensors[name])
 
 
 # --- without stored values ---------------------------------------------------------------------

@@ -43,7 +43,7 @@ def convert(config: Config, source: Path, output: Path) -> None:
     from src.models.network import create_network
     from src.weights.checkpoints import MODEL
     from src.weights.files import write
-    from src.weights.layouts.original import ORIGINAL
+    from src.weights.layouts.original import ORIGINALS
     from src.weights.load import (
         check_shapes,
         configured,
@@ -68,9 +68,14 @@ def convert(config: Config, source: Path, output: Path) -> None:
             f"{source}: lacks {summary(missing)} of the configured network; give --allow_missing "
             "if they are to be trained."
         )
+    network_name = "net_config.network"
+    original = next(
+        (layout for layout in ORIGINALS if layout.facts[network_name] == facts[network_name]),
+        ORIGINALS[0],
+    )
     lacks = [
         f"{name} {facts.get(name)}"
-        for name, value in ORIGINAL.facts.items()
+        for name, value in original.facts.items()
         if facts.get(name) != value and config.to == "original"
     ]
     if lacks:
@@ -81,7 +86,7 @@ def convert(config: Config, source: Path, output: Path) -> None:
     names = [name for name, _ in network.parameters_and_names() if name in found.arrays]
     arrays = {name: found.arrays[name] for name in names}
     if config.to == "original":
-        write(output, in_layout(ORIGINAL, arrays), {})
+        write(output, in_layout(original, arrays), {})
     else:
         write(output, arrays, {MODEL: json.dumps(facts)})
     say(f"{output}: {len(arrays)} tensors written")

@@ -13,8 +13,7 @@ from src.weights.layouts import (
 
 LAYOUTS = (
     ours.OURS,
-    original.ORIGINAL,
-    original.ORIGINAL_HOURGLASS,
+    *original.ORIGINALS,
     modelzoo.MODELZOO,
     torchvision.TORCHVISION,
     torchvision.TORCHVISION_MOBILENET_V2,

@@ -85,4 +85,27 @@ ORIGINAL_HOURGLASS = Layout(
         ),
     ),
     facts={"net_config.network": "hourglass", "net_config.head_conv": 256},
+    back=(
+        *(
+            rule
+            for theirs, ours in (*_CELLS, *_PROJECTIONS)
+            for rule in (
+                *(
+                    Rule(rf"features\.{ours}\.(.+)\.{our}", rf"{theirs}.\1.{their}")
+                    for our, their in zip(MINDSPORE, PYTORCH, strict=True)
+                ),
+                Rule(rf"features\.{ours}\.(.+)", rf"{theirs}.\1"),
+            )
+        ),
+        *(
+            rule
+            for stack, ours in _STACKS
+            for rule in (
+                Rule(rf"{ours}\.(\w+)\.0\.(\w+)", rf"\1.{stack}.0.conv.\2"),
+                Rule(rf"{ours}\.(\w+)\.2\.(\w+)", rf"\1.{stack}.1.\2"),
+            )
+        ),
+    ),
 )
+
+ORIGINALS = (ORIGINAL, ORIGINAL_HOURGLASS)
