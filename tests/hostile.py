@@ -33,17 +33,23 @@ from src.data.synthetic import GENERATOR_VERSION
 from src.model_utils import facts
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError
+from tests import tensor_bundles
 
 PROJECT = Path(__file__).resolve().parents[1]
 QUICKSTART = PROJECT / "configs" / "quickstart.yaml"
 NAMES = [
     "annotations", "image.jpg", "image.cmyk.jpg", "image.png", "image.bmp", "image.webp",
     "image.tif", "image.jp2", "image.ppm", "video", "manifest", "earlier manifest", "mindrecord",
-    "synthetic", "checkpoint", "training", "safetensors", "pth", "facts", "mindir", "yaml", "ini",
+    "synthetic", "checkpoint", "training", "safetensors", "pth", "tensorflow",
+    "tensorflow data", "facts", "mindir", "yaml", "ini",
     "rank_table", "super_pod_table", "hccn.conf", "meta.txt", "written",
     "detections", "results", "metrics", "scores", "steps", "lock",
 ]  # fmt: skip
 SECONDS, MEGABYTES = 1.0, 500
+OF_TENSORFLOW = {
+    f"model/{name}/.ATTRIBUTES/VARIABLE_VALUE": np.ones(shape, np.float32)
+    for name, shape in (("a/kernel", (3, 4)), ("a/bias", 3), ("b/gamma", ()))
+}
 Change = Callable[[np.random.Generator, bytes], bytes]
 
 NUMBERS = [
@@ -270,6 +276,24 @@ def in_progress(change: Change) -> Change:
     return of_all
 
 
+def of_block(change: Change) -> Change:
+    """The change of the block of a TensorFlow checkpoint's index; its check sum then fits."""
+    pairs, _ = tensor_bundles.bundle(OF_TENSORFLOW)
+    return lambda random, _: tensor_bundles.index([change(random, tensor_bundles.block(pairs))])
+
+
+def of_entries(change: Change) -> Change:
+    """The change of an entry of that block; lengths and check sum then fit."""
+
+    def of_all(random: np.random.Generator, _: bytes) -> bytes:
+        pairs, _ = tensor_bundles.bundle(OF_TENSORFLOW)
+        at = int(random.integers(0, len(pairs)))
+        pairs[at] = (pairs[at][0], change(random, pairs[at][1]))
+        return tensor_bundles.index([tensor_bundles.block(pairs)])
+
+    return of_all
+
+
 def changed_lines(random: np.random.Generator, content: bytes) -> bytes:
     """One of the lines, each of which is a json, changed."""
     lines = content.splitlines()
@@ -308,6 +332,8 @@ def readers(folder: Path) -> dict[str, Reader]:
     synthetic.generate(folder / "synthetic", 1, 1)
     (folder / "a.mind0").write_bytes(sound("mindrecord"))
     (folder / "set.json").write_bytes(sound("manifest"))
+    for prefix in "ab":
+        tensor_bundles.write(folder, prefix, *tensor_bundles.bundle(OF_TENSORFLOW))
 
     def image(path: Path) -> None:
         pixels = images.read_image(path, decode)
@@ -392,6 +418,14 @@ def readers(folder: Path) -> dict[str, Reader]:
         ),
         "training": Reader(
             training, "a.ckpt", (in_progress(changed_json), in_progress(changed_bytes))
+        ),
+        "tensorflow": Reader(
+            files.read, "a.index",
+            (changed_bytes, of_block(changed_bytes), of_entries(changed_bytes),
+             of_entries(changed_protobuf)),
+        ),
+        "tensorflow data": Reader(
+            files.read, "b.data-00000-of-00001", (turned_bits, changed_bytes)
         ),
         "safetensors": Reader(
             files.read, "a.safetensors",
@@ -508,6 +542,12 @@ def sound(name: str) -> bytes:
         case "safetensors":
             arrays = {"a.weight": np.ones((3, 4), np.float32), "a.bias": np.ones(3, np.float16)}
             return safetensors.numpy.save(arrays, {"a.other": "a.weight"})
+        case "tensorflow":
+            return tensor_bundles.index(
+                [tensor_bundles.block(tensor_bundles.bundle(OF_TENSORFLOW)[0])]
+            )
+        case "tensorflow data":
+            return tensor_bundles.bundle(OF_TENSORFLOW)[1]
         case "pth":
             import torch
 

@@ -9,10 +9,11 @@ compared before any number is made. The format is checkpoint.proto of MindSpore:
 
 import binascii
 import math
-from collections.abc import Iterator
 
 import mindspore as ms
 import numpy as np
+
+from src.weights.protobuf import fields
 
 _NUMBERS = {
     "Int8": "<i1", "UInt8": "<u1", "Int16": "<i2", "UInt16": "<u2", "Int32": "<i4",
@@ -39,7 +40,7 @@ def parse(content: bytes) -> dict[str, ms.Parameter | str]:
     parts: dict[str, list[memoryview]] = {}
     kinds: dict[str, tuple[str, tuple[int, ...]]] = {}
     last = ""
-    for number, value in _fields(view):
+    for number, value in fields(view):
         if number != 1 or isinstance(value, int):
             raise ValueError("it has other fields")
         name, kind, dims, data = _value(value)
@@ -59,15 +60,15 @@ def parse(content: bytes) -> dict[str, ms.Parameter | str]:
 
 def _value(value: memoryview) -> tuple[str, str, tuple[int, ...], memoryview]:
     """Name, type, shape and content of a value."""
-    fields = dict(_fields(value))
-    if set(fields) != {1, 2} or isinstance(fields[1], int) or isinstance(fields[2], int):
+    found = dict(fields(value))
+    if set(found) != {1, 2} or isinstance(found[1], int) or isinstance(found[2], int):
         raise ValueError("a value has no name or no tensor")
-    if not 0 < len(fields[1]) <= _LONGEST_NAME:
-        raise ValueError(f"a name has {len(fields[1])} bytes")
-    name = str(fields[1], "utf-8")
+    if not 0 < len(found[1]) <= _LONGEST_NAME:
+        raise ValueError(f"a name has {len(found[1])} bytes")
+    name = str(found[1], "utf-8")
     dims: list[int] = []
     kind, data = "", memoryview(b"")
-    for number, part in _fields(fields[2]):
+    for number, part in fields(found[2]):
         if number == 1 and isinstance(part, int) and len(dims) < _MOST_DIMS:
             dims.append(part)
         elif number == 2 and not isinstance(part, int) and len(part) <= max(map(len, _NUMBERS)):
@@ -102,31 +103,3 @@ def _made(
         values = (values.astype(np.uint32) << 16).view(np.float32)
         return ms.Parameter(ms.Tensor(values, ms.bfloat16), name=name)
     return ms.Parameter(ms.Tensor(values), name=name)
-
-
-def _fields(content: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Numbers and values of a protobuf message that has integers and bytes alone."""
-    position = 0
-    while position < len(content):
-        key, position = _varint(content, position)
-        value, position = _varint(content, position)
-        if key & 7 == 0:
-            yield key >> 3, value
-        elif key & 7 == 2 and position + value <= len(content):
-            yield key >> 3, content[position : position + value]
-            position += value
-        else:
-            raise ValueError("it is cut off or no protobuf")
-
-
-def _varint(content: memoryview, position: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if position == len(content):
-            break
-        byte = content[position]
-        value |= (byte & 127) << shift
-        position += 1
-        if byte < 128:
-            return value, position
-    raise ValueError("it is cut off or no protobuf")

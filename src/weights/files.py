@@ -1,7 +1,8 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Files of weights: .ckpt of MindSpore, .safetensors, and what PyTorch saves.
+"""Files of weights: .ckpt of MindSpore, .safetensors, and what PyTorch and TensorFlow 2 save.
 
-What a file is follows from its first bytes, not from its name. Nothing in it is executed: .ckpt is
+What a file is follows from its first bytes, not from its name, but for TensorFlow's: a checkpoint
+of it is several files. Nothing in it is executed: .ckpt is
 protobuf, .safetensors json and numbers, and PyTorch reads with weights_only=True, which refuses
 pickles that call anything.
 """
@@ -26,7 +27,7 @@ from safetensors.numpy import save
 from src.model_utils.errors import UserError
 from src.model_utils.files import open_regular, read_regular, whole_file
 from src.model_utils.progress import telling
-from src.weights import checkpoints
+from src.weights import checkpoints, tensor_bundle
 
 _LARGEST_HEADER = 100_000_000  # bytes; the safetensors library takes no longer ones
 _NUMPY_TYPES = {
@@ -45,10 +46,10 @@ _TO_SAFETENSORS = (
 class Stored:
     """What a file holds.
 
-    path: the file.
+    path: the file; of TensorFlow's the .index.
     tensors: arrays by name; those of floating point as float32, whatever they are in the file.
     remarks: what a reader of the tensors should know, a sentence each.
-    facts: texts by name that stand beside the tensors.
+    facts: texts by name that stand beside the tensors; in TensorFlow's what Keras calls each.
     """
 
     path: Path
@@ -58,14 +59,18 @@ class Stored:
 
 
 def read(path: Path) -> Stored:
-    """Reads a file of weights.
+    """Reads a file of weights, or a checkpoint of TensorFlow by its .index or its folder.
 
     Raises:
         UserError: the file is missing, damaged, asks for code to be run, or PyTorch is needed.
     """
+    index = tensor_bundle.index_of(path)
+    path = index or path
     if not path.is_file():
         what = "it is no regular file" if path.exists() else "checkpoint not found"
         raise UserError(f"{path}: {what}; check the path.")
+    if index:
+        return _read_tensorflow(path)
     with os.fdopen(open_regular(path), "rb") as file:
         start = file.read(9)
     if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, a pickle
@@ -104,6 +109,16 @@ def write(path: Path, arrays: Mapping[str, np.ndarray], facts: dict[str, str]) -
         torch.save({"epoch": 0, "state_dict": state}, content)
         with whole_file(path) as partial:
             partial.write_bytes(content.getvalue())
+
+
+def _read_tensorflow(path: Path) -> Stored:
+    bundle = tensor_bundle.read(path)
+    tensors = {name: _as_float32(array) for name, array in bundle.tensors.items()}
+    remarks = list(_type_remarks(Counter(bundle.kinds)))
+    if bundle.left_out:
+        count, first = len(bundle.left_out), bundle.left_out[0]
+        remarks.append(f"The state of the training ({first}; {count} in the file) is left out.")
+    return Stored(path, tensors, remarks, bundle.keras_names)
 
 
 def _read_mindspore(path: Path) -> Stored:
