@@ -5,12 +5,14 @@ import json
 import struct
 import subprocess
 import sys
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import mindspore as ms
 import numpy as np
+import pytest
 from mindspore import Parameter, Tensor, nn, ops
 
 from src.data import augment
@@ -21,6 +23,7 @@ from src.model_utils.parameters import Config, DatasetConfig
 from src.models.network import Network
 from src.weights import checkpoints
 from tests import reference
+from tests.conftest import FAMILY
 from tests.oracles.seeded import seeded_array
 
 ORACLES = Path(__file__).parent / "oracles"
@@ -47,6 +50,23 @@ def oracle(name: str) -> dict[str, np.ndarray]:
     """Stored PyTorch values; see tests/oracles/README.md."""
     with np.load(ORACLES / f"{name}.npz") as arrays:
         return dict(arrays)
+
+
+def tensorflow_stored(name: str) -> dict[str, np.ndarray]:
+    """Stored TensorFlow values of input, targets, losses or decode; skips where they are not."""
+    path = FAMILY / f"tf_{name}.npz"
+    if not path.is_file():
+        pytest.skip("the values of TensorFlow are not beside the project")
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+def tensorflow_maps(name: str, channels: int, mean: float, std: float) -> np.ndarray:
+    """A head that these were made with, (3,channels,64,64), by their rule: seeded by its name."""
+    pack = json.loads((FAMILY / "tf_pack.json").read_text())
+    seed = zlib.crc32(f"{pack['seed']}/{name}".encode())
+    maps = np.random.default_rng(seed).normal(mean, std, (3, 64, 64, channels))
+    return np.ascontiguousarray(maps.transpose(0, 3, 1, 2), np.float32)
 
 
 def config(*arguments: str) -> Config:

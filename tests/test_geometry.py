@@ -9,6 +9,7 @@ import pytest
 
 from src.data import geometry
 from tests import reference
+from tests.helpers import tensorflow_stored
 
 IDENTITY = np.eye(2, 3)
 
@@ -77,10 +78,40 @@ def test_in_the_corner_sides_are_whole_pixels(size, fitted):
     np.testing.assert_array_equal(affine @ [0, 0, 1], [0, 0])
 
 
-def test_an_image_in_the_corner_is_followed_by_black():
+@pytest.mark.parametrize("placement", ["corner", "corner_half_pixel"])
+def test_an_image_in_the_corner_is_followed_by_black(placement):
     image = np.full((10, 20, 3), 200, np.uint8)
-    warped, _ = geometry.InputGeometry(False, 127, (32, 32), "corner")(image)
-    assert (warped[:, :15, :31] == 200).all() and not warped[:, 16:].any()
+    warped, _ = geometry.InputGeometry(False, 127, (32, 32), placement)(image)
+    assert (warped[:, :16] == 200).all() and not warped[:, 16:].any()
+
+
+@pytest.mark.parametrize("size", [(50, 77), (211, 150), (1, 40)])
+def test_half_pixel_is_what_opencv_takes(size):
+    image = noise(*size)
+    warped, affine = geometry.InputGeometry(False, 127, (128, 128), "corner_half_pixel")(image)
+    width, height = np.rint(affine @ [size[1], size[0], 1]).astype(int)
+    expected = cv2.resize(image.astype(np.float32), (int(width), int(height)))
+    np.testing.assert_allclose(warped[:, :height, :width], expected.transpose(2, 0, 1), atol=0.501)
+
+
+@pytest.mark.parametrize("kind", ["down", "up"])
+def test_in_the_corner_pixels_are_tensorflows(kind):
+    stored = tensorflow_stored("preprocess")
+    image = np.ascontiguousarray(stored[f"{kind}/image_rgb"][:, :, ::-1])
+    warped, _ = geometry.InputGeometry(False, 127, (128, 128), "corner")(image)
+    expected = stored[f"{kind}/resized_padded"][:, :, ::-1].transpose(2, 0, 1)
+    np.testing.assert_allclose(warped, expected, rtol=0, atol=0.501)
+    assert np.abs(expected[:, 1:] - expected[:, :-1]).max() > 50
+    height, width, _ = stored[f"{kind}/true_shape"]
+    assert not warped[:, height:].any() and not warped[:, :, width:].any()
+
+
+@pytest.mark.parametrize("side", [512, 1024])
+def test_in_the_corner_sizes_are_tensorflows(side):
+    stored = tensorflow_stored("preprocess")
+    for size, fitted in zip(stored["sizes/input"], stored[f"sizes/{side}"], strict=True):
+        affine = geometry.fixed_resolution(tuple(size), (side, side), "corner")
+        np.testing.assert_allclose(affine @ [*size[::-1], 1], fitted[::-1], rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -51,11 +51,11 @@ def fixed_resolution(
 
     Args:
         size, input_size: as above.
-        placement: in the middle (centred), or in the top left corner (corner), where sides are
-            rounded to whole pixels, ties to even, as TensorFlow's keep_aspect_ratio_resizer does.
+        placement: in the middle (centred), or else in the top left corner, where sides are rounded
+            to whole pixels, ties to even, as TensorFlow's keep_aspect_ratio_resizer does.
     """
     height, width = size
-    if placement == "corner":
+    if placement != "centred":
         scale = min(input_size[0] / height, input_size[1] / width)
         fitted_height, fitted_width = (max(np.rint(side * scale), 1.0) for side in size)
         return np.array([[fitted_width / width, 0.0, 0.0], [0.0, fitted_height / height, 0.0]])
@@ -119,6 +119,36 @@ def warp(
     return out
 
 
+def resized_in_corner(
+    image: np.ndarray, affine: np.ndarray, input_size: tuple[int, int], half_pixel: bool
+) -> np.ndarray:
+    """Resizes an image bilinearly into the top left corner; the rest is black.
+
+    Weights are exact and what is needed beyond the last pixel is that pixel, as in TensorFlow;
+    `warp` takes weights in steps of 1/32 and mixes black in there.
+
+    Args:
+        image: uint8 (height, width, 3).
+        affine: (2,3) of `fixed_resolution` in the corner.
+        input_size: (H, W).
+        half_pixel: output pixel i is at (i + 1/2) · in / out - 1/2 of the image (TensorFlow 2 and
+            most libraries), or at i · in / out (TensorFlow 1, whose zoo's models take this).
+    """
+    out = np.zeros((*input_size, 3), np.uint8)
+    pixels = image.astype(np.float32)
+    for axis, scale in enumerate((affine[1, 1], affine[0, 0])):
+        length = image.shape[axis]
+        at = np.arange(round(length * scale)) + half_pixel / 2
+        at = np.clip(at / scale - half_pixel / 2, 0, length - 1)
+        low = at.astype(int)
+        part = (at - low).astype(np.float32).reshape(-1, *[1] * (2 - axis))
+        high = np.take(pixels, np.minimum(low + 1, length - 1), axis)
+        pixels = np.take(pixels, low, axis)
+        pixels += (high - pixels) * part
+    out[: len(pixels), : pixels.shape[1]] = np.rint(pixels)
+    return out
+
+
 def use_exact_warp() -> None:
     """Lets `warp` in this thread take Intel's kernel, where OpenCV has it (x86): half the time.
 
@@ -171,8 +201,9 @@ def transform_boxes(boxes: np.ndarray, affine: np.ndarray) -> np.ndarray:
 class InputGeometry:
     """How an image becomes network input.
 
-    keep_res: feed it at its own resolution, padded by `pad`; else warped to `fixed_size` (H, W),
-        placed there by `placement`, see `fixed_resolution`.
+    keep_res: feed it at its own resolution, padded by `pad`; else in `fixed_size` (H, W), placed
+        there by `placement`: centred, corner or corner_half_pixel. See `fixed_resolution` and
+        `resized_in_corner`.
     """
 
     keep_res: bool
@@ -198,5 +229,9 @@ class InputGeometry:
             affine, _ = keep_resolution(size, scale, self.pad)
         else:
             affine = fixed_resolution(size, input_size, self.placement)
-        warped = warp(image, affine, input_size)
+        if self.keep_res or self.placement == "centred":
+            warped = warp(image, affine, input_size)
+        else:
+            half_pixel = self.placement == "corner_half_pixel"
+            warped = resized_in_corner(image, affine, input_size, half_pixel)
         return np.ascontiguousarray(warped.transpose(2, 0, 1)), affine

@@ -282,9 +282,11 @@ class EvalConfig(Section):
     keep_res: bool = says(
         True, "feed images at their own resolution, padded, instead of input_res_test", fact="usual"
     )
-    placement: Literal["centred", "corner"] = says(
+    placement: Literal["centred", "corner", "corner_half_pixel"] = says(
         "centred",
-        "where images sit in input_res_test, in its middle or in its top left corner (TensorFlow)",
+        "where images sit in input_res_test, in its middle or, resized as TensorFlow does, in its "
+        "top left corner, with output pixel i at i · in / out (the zoo) or by the pixels' middles "
+        "(half_pixel, the Model Garden)",
         fact="usual",
     )
     pad: Annotated[int, Field(ge=31, le=4095)] = says(
