@@ -9,7 +9,7 @@ from src.models.network import WithDecode
 from src.models.peaks import Largest3x3, TopPeaks
 from src.models.tasks.boxes import Decode
 from tests import reference
-from tests.helpers import GivenHeads, run
+from tests.helpers import GivenHeads, run, tensorflow_maps, tensorflow_stored
 
 CLASSES, HEIGHT, WIDTH = 3, 9, 11
 PLAIN = ResNetConfig()
@@ -143,3 +143,36 @@ def test_the_detector_decodes_what_its_network_puts_out_in_one_graph():
     detector = WithDecode(GivenHeads(hm, wh, reg), Decode(PLAIN, CLASSES, 12), None)
     (found,) = run(detector, np.zeros((1, 3, 36, 44), np.float32))
     check(found[0], reference.decode(sigmoid(hm[0]), wh[0], reg[0], 12))
+
+
+@pytest.mark.parametrize("case", ["c90", "c1"])
+def test_boxes_as_tensorflow_decodes_them(case):
+    stored = tensorflow_stored("decode")
+    classes, rows = (90, 100) if case == "c90" else (1, 20)
+    maps = []
+    for head, channels, mean, std in (
+        ("object_center", classes, -5, 0.5), ("box/scale", 2, 4, 2), ("box/offset", 2, 0.5, 0.25),
+    ):  # fmt: skip
+        made = tensorflow_maps(f"decode/{case}/{head}", channels, mean, std)
+        image, y, x, channel = stored[f"{case}/edit/{head}/index"].T
+        made[image, channel, y, x] = stored[f"{case}/edit/{head}/value"]
+        maps.append(made if head == "object_center" else made[:, ::-1].copy())
+    for hm, (height, width, _) in zip(maps[0], stored["true_shapes"], strict=True):
+        hm[:, height:], hm[:, :, width:] = (
+            -100,
+            -100,
+        )  # TensorFlow's mask, by pixels instead of cells
+    net = ResNetConfig(clip_boxes=True)
+    (found,) = run(Decode(net, classes, rows), *maps)
+    (plain,) = run(Decode(PLAIN, classes, rows), *maps)
+    assert np.abs(plain - found).max() > 0.1
+    for b in range(3):
+        scores = stored[f"{case}/det/detection_scores"][b]
+        np.testing.assert_allclose(found[b, :, 4], scores, rtol=0, atol=1e-6)
+        boxes = stored[f"{case}/det/detection_boxes_strided"][b][:, [1, 0, 3, 2]]
+        labels = stored[f"{case}/det/detection_classes"][b]
+        # Of equal scores TensorFlow takes the first cell first, here it is the first class.
+        for score, box, label in zip(scores, boxes, labels, strict=True):
+            same = found[b][np.abs(found[b, :, 4] - score) < 1e-6]
+            same = same[same[:, 5] == label]
+            assert np.abs(same[:, :4] - box).max(axis=1).min() * 4 < 1e-4

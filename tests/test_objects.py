@@ -14,6 +14,16 @@ def test_radius_of_a_ten_by_ten_box():
     assert gaussian_radius(np.array([10.0]), np.array([10.0]))[0] == pytest.approx(2.7332, abs=1e-4)
 
 
+def test_exact_sides_end_at_the_border_and_are_not_rounded_up():
+    # 6 by 6 reaching out of a grid of 8: 5 by 5 in it, radius 1.37 (of 6 by 6 1.64).
+    boxes, of_one = np.array([[3.0, 3, 9, 9], [7.9, 7.9, 8, 8]]), np.zeros(2, int)
+    (table,) = object_tables(
+        boxes, of_one, of_one, images=1, grid_size=(8, 8), max_objs=2, exact_sides=True
+    )
+    np.testing.assert_allclose(table[0], [5, 5, 0.5, 0.5, 5, 5, 1, 0])
+    np.testing.assert_allclose(table[1], [7, 7, 0.95, 0.95, 0.1, 0.1, 0, 0], atol=1e-6)
+
+
 @pytest.mark.parametrize("overlap", [0.3, 0.7, 0.9])
 def test_radius_of_every_size_is_the_originals(overlap):
     heights, widths = np.meshgrid(np.arange(1.0, 130, 4), np.arange(1.0, 130, 3))

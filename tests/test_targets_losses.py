@@ -9,6 +9,7 @@ import pytest
 from mindspore import Tensor, nn, ops
 
 from src.data.augment import normalisation, normalise
+from src.data.objects import object_tables
 from src.model_utils.networks import ResNetConfig
 from src.models.gaussians import Gaussians
 from src.models.layers import RowsAt
@@ -24,6 +25,8 @@ from tests.helpers import (
     run,
     run_with_gradients,
     statistics,
+    tensorflow_maps,
+    tensorflow_stored,
 )
 
 CLASSES, HEIGHT, WIDTH, ROWS = 4, 20, 28, 12
@@ -424,3 +427,76 @@ def test_the_network_sees_each_image_normalised_by_its_own_colour_and_channels_f
     )
     expected = reference.l1_loss(seen, [(0, 5, 2, 3, 4), (1, 1, 3, 7, 2)])
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+# --- TensorFlow's ------------------------------------------------------------------------------
+
+TENSORFLOW = ResNetConfig(cut_gaussians=False, divide_by="objects")
+LOSS_PARTS = ("object_center", "box/scale", "box/offset")
+
+
+def tensorflow_tables(stored: dict[str, np.ndarray], case: str) -> np.ndarray:
+    """Object tables of the stored ground truths, whose boxes are parts of the padded square."""
+    image, row = np.nonzero(stored["gt/weights"])
+    boxes = stored["gt/boxes"][image, row][:, [1, 0, 3, 2]] * np.float32(64)
+    classes = stored[f"gt/{case}/classes"][image, row]
+    return object_tables(
+        boxes, classes, image, images=3, grid_size=(64, 64), max_objs=10, exact_sides=True
+    )
+
+
+@pytest.mark.parametrize(("case", "classes"), [("c90", 90), ("c1", 1)])
+def test_targets_are_tensorflows(case, classes):
+    stored = tensorflow_stored("loss")
+    target = {name: stored[f"{case}/target/box/{name}"] for name in ("index", "scale", "offset")}
+    used = stored[f"{case}/target/box/weight"] > 0
+    objects = tensorflow_tables(stored, case)
+    drawn = run(Targets(TENSORFLOW, classes, (64, 64)), objects)
+    hm, cell, mask, reg, wh, _ = drawn
+    expected = stored[f"{case}/target/object_center/maps"].transpose(0, 3, 1, 2)
+    some = stored[f"{case}/target/object_center/classes"]
+    np.testing.assert_allclose(hm[:, some], expected, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(hm[:, some] == 1, expected == 1)
+    assert not np.delete(hm, some, axis=1).any()
+    image, row = np.nonzero(mask[:, :, 0])
+    np.testing.assert_array_equal(image, target["index"][used][:, 0])
+    np.testing.assert_array_equal(cell[image, row], target["index"][used][:, 1:] @ [64, 1])
+    np.testing.assert_allclose(wh[image, row], target["scale"][used][:, ::-1], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(reg[image, row], target["offset"][used][:, ::-1], rtol=0, atol=1e-5)
+    # They are others than the original's.
+    assert np.abs(run(Targets(OPTIONS, classes, (64, 64)), objects)[0] - hm).max() > 0.005
+
+
+@pytest.mark.parametrize(("case", "classes"), [("c90", 90), ("c1", 1), ("two", 90)])
+def test_losses_and_gradients_are_tensorflows(case, classes):
+    stored = tensorflow_stored("loss")
+    objects = tensorflow_tables(stored, "c90" if case == "two" else case)
+    numbers = zip(LOSS_PARTS, (classes, 2, 2), (-2.5, 8, 0.5), (1.5, 4, 0.3), strict=True)
+    outputs = 2 if case == "two" else 1
+    found = np.zeros(4)
+    made = [
+        [tensorflow_maps(f"loss/{case}/{head}/{i}", *of_head) for i in range(outputs)]
+        for head, *of_head in numbers
+    ]
+    for i in range(outputs):
+        heads = [made[0][i], *(np.ascontiguousarray(maps[i][:, ::-1]) for maps in made[1:])]
+        # TensorFlow leaves out the cells of the padding; here they are as good as sure.
+        for hm, (height, width, _) in zip(heads[0], stored["gt/true_shapes"], strict=True):
+            hm[:, -(-height // 4) :], hm[:, :, -(-width // 4) :] = -100, -100
+        *parts, of_hm, of_wh, of_reg = losses(TENSORFLOW, heads, list(objects))
+        found += np.array(parts) / outputs
+        for head, gradient in zip(
+            LOSS_PARTS, (of_hm, of_wh[:, ::-1], of_reg[:, ::-1]), strict=True
+        ):
+            largest = np.abs(gradient / outputs).sum(axis=(0, 2, 3), dtype=np.float64)
+            expected = stored[f"{case}/grad_l1/{head}/{i}"]
+            np.testing.assert_allclose(largest, expected, rtol=1e-4, err_msg=head)
+    weighted = [stored[f"{case}/loss/Loss/{head}"] for head in LOSS_PARTS]
+    np.testing.assert_allclose(found[1:] * [1, 0.1, 1], weighted, rtol=1e-5)
+    np.testing.assert_allclose(found[0], sum(weighted), rtol=1e-5)
+
+
+def test_dividing_by_objects_is_for_losses_at_centres():
+    for name in ("dense_wh", "mse_loss"):
+        with pytest.raises(ValueError, match="divide_by objects is for losses at centres"):
+            ResNetConfig(divide_by="objects", **{name: True})

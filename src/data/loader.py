@@ -124,6 +124,7 @@ class SampleMaker:
             grid_size=self.config.output_res,
             max_objs=self.config.max_objs,
             min_overlap=self.task.min_overlap,
+            exact_sides=self.config.exact_sides,
         )
         return image, colour, objects
 

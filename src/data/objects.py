@@ -42,6 +42,7 @@ def object_tables(
     grid_size: Sequence[int],
     max_objs: int,
     min_overlap: float = 0.7,
+    exact_sides: bool = False,
     points: np.ndarray | None = None,
 ) -> np.ndarray:
     """Builds the tables of a batch.
@@ -54,6 +55,8 @@ def object_tables(
         grid_size: (h, w) of the output grid.
         max_objs: rows of a table; objects beyond are left out.
         min_overlap: as of `gaussian_radius`.
+        exact_sides: as TensorFlow makes targets: boxes are clipped at the grid's border instead of
+            one cell before it, and radii are of sides as they are instead of rounded up.
         points: (n,J,3) x, y on the output grid and visible of the objects' points, if any.
 
     Returns:
@@ -64,7 +67,10 @@ def object_tables(
     tables = np.zeros((images, max_objs, row_length), np.float32)
     tables[:, :, CLASS] = -1
     height, width = grid_size
-    clipped = np.clip(boxes, 0, [width - 1, height - 1, width - 1, height - 1])
+    last = 0 if exact_sides else 1
+    clipped = np.clip(boxes, 0, [width - last, height - last] * 2)
+    if exact_sides:
+        clipped = clipped.astype(np.float32)  # of which TensorFlow makes the centres
     sides = clipped[:, 2:] - clipped[:, :2]
     kept = np.flatnonzero((sides > 0).all(axis=1))
     # The row of an object is its place among the kept ones of its image.
@@ -72,10 +78,11 @@ def object_tables(
     kept, row = kept[row < max_objs], row[row < max_objs]
     sides = sides[kept]
     # In float32, as the table holds them: an integer centre must not round up to the next cell.
-    centres = ((clipped[kept, :2] + clipped[kept, 2:]) / 2).astype(np.float32)
-    cells = np.floor(centres)
-    rounded_up = np.ceil(sides)
-    radius = gaussian_radius(rounded_up[:, 1], rounded_up[:, 0], min_overlap)
+    low, high = clipped[kept, :2], clipped[kept, 2:]
+    centres = low + sides / 2 if exact_sides else ((low + high) / 2).astype(np.float32)
+    cells = np.minimum(np.floor(centres), [width - 1, height - 1])
+    of_radius = sides if exact_sides else np.ceil(sides)
+    radius = gaussian_radius(of_radius[:, 1], of_radius[:, 0], min_overlap)
     rows = np.empty((len(kept), row_length), np.float32)
     rows[:, [CENTRE_X, CENTRE_Y]] = cells
     rows[:, [OFFSET_X, OFFSET_Y]] = centres - cells

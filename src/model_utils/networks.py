@@ -57,6 +57,21 @@ class NetConfig(Section, ABC):
         "divide regression losses by the number of objects (paper, ModelZoo) or of their "
         "coordinates (original code)",
     )
+    cut_gaussians: bool = says(
+        True,
+        "cut the Gaussians of the heat map at their radius (original), else they reach over the "
+        "whole map (TensorFlow)",
+    )
+    divide_by: Literal["cells", "objects"] = says(
+        "cells",
+        "divide the heat map loss by the number of cells with a centre and regression losses by "
+        "reg_norm plus 1e-4 (original), or all by the objects of a batch, 1 if none (TensorFlow)",
+    )
+    clip_boxes: bool = says(
+        False,
+        "sizes below 0 are 0 and boxes end at the border of the network input (TensorFlow)",
+        fact="fixed",
+    )
 
     @property
     @abstractmethod
@@ -89,6 +104,10 @@ class NetConfig(Section, ABC):
     def _derive(self) -> "NetConfig":
         if self.dense_wh and self.cat_spec_wh:
             raise ValueError("dense_wh and cat_spec_wh exclude each other; set one to false")
+        if self.divide_by == "objects" and (self.dense_wh or self.mse_loss):
+            raise ValueError(
+                "divide_by objects is for losses at centres; set dense_wh and mse_loss to false"
+            )
         found = derived(
             self.down_ratio,
             self.own_down_ratio(),

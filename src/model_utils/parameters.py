@@ -71,6 +71,11 @@ class DatasetConfig(Section):
         "height and width of the network input at fixed resolution and in the exported model",
         fact="usual",
     )
+    exact_sides: bool = says(
+        False,
+        "Gaussian radii from the sides of boxes as they are, which end at the border (TensorFlow), "
+        "else from sides rounded up of boxes that end in the last cell's corner (original)",
+    )
     rand_crop: bool = says(
         True, "crop at random (scales 0.6 to 1.3 of the longer side) instead of shift and scale"
     )

@@ -11,7 +11,8 @@ from src.tasks.columns import CENTRE_X, CENTRE_Y, CLASS, RADIUS
 class Gaussians(nn.Cell):
     """A Gaussian for each row of the table: objects (B,N,8) to (B,N,h,w), 1 at the centre.
 
-    exp(-(dx² + dy²) / 2σ²), cut to a square around the centre. For objects of radius r:
+    exp(-(dx² + dy²) / 2σ²), cut to a square around the centre, or not (`cut`). For objects of
+    radius r:
 
     - CenterNet's own (Objects as Points, section 3; the cut is the original code's): σ = (2r+1)/6,
       the square reaches r cells to each side.
@@ -21,9 +22,9 @@ class Gaussians(nn.Cell):
     Padding rows give zeros.
     """
 
-    def __init__(self, grid_size: tuple[int, int], msra: bool) -> None:
+    def __init__(self, grid_size: tuple[int, int], msra: bool, cut: bool = True) -> None:
         super().__init__()
-        self.msra = msra
+        self.msra, self.cut = msra, cut
         height, width = grid_size
         self.grid_y = Tensor(np.arange(height, dtype=np.float32).reshape(1, 1, height))
         self.grid_x = Tensor(np.arange(width, dtype=np.float32).reshape(1, 1, width))
@@ -47,9 +48,10 @@ class Gaussians(nn.Cell):
         return self.expand(column, 3) * self.expand(row, 2)
 
     def _profile(self, distance: Tensor, sigma: Tensor, reach: Tensor) -> Tensor:
-        inside = self.cast(self.abs(distance) <= reach, ms.float32)
         # Exactly 1 at the centre, whatever a device's exp(0) is: the focal loss counts these.
-        away = self.exp(-distance * distance / (2.0 * sigma * sigma)) * inside
+        away = self.exp(-distance * distance / (2.0 * sigma * sigma))
+        if self.cut:
+            away = away * self.cast(self.abs(distance) <= reach, ms.float32)
         return ops.select(distance == 0.0, ops.ones_like(away), away)
 
 

@@ -40,16 +40,22 @@ class Loss(nn.Cell):
         self.hm_loss = nn.MSELoss() if net.mse_loss else FocalLoss()
         self.regression_loss = RegressionLoss(net.reg_loss, net.reg_norm)
         self.rows_at, self.stack = RowsAt(), ops.Stack(0)
-        self.zero = Tensor(0.0, ms.float32)
+        self.zero, self.one = Tensor(0.0, ms.float32), Tensor(1.0, ms.float32)
+        self.divides_by_objects = net.divide_by == "objects"
 
     def construct(self, maps: tuple[Tensor, ...], objects: Tensor) -> Tensor:
         hm, cell, mask, reg, wh, wh_weight = self.targets(objects)
-        hm_loss = self.hm_loss(maps[0], hm)
+        count = None
+        if self.divides_by_objects:
+            count = ops.maximum(mask.sum(), self.one)
+            hm_loss = self.hm_loss(maps[0], hm, count)
+        else:
+            hm_loss = self.hm_loss(maps[0], hm)
         predicted = maps[1] if self.dense_wh else self.rows_at(maps[1], cell)
-        wh_loss = self.regression_loss(predicted, wh, wh_weight)
+        wh_loss = self.regression_loss(predicted, wh, wh_weight, count)
         off_loss = self.zero
         if len(maps) == 3:
-            off_loss = self.regression_loss(self.rows_at(maps[2], cell), reg, mask)
+            off_loss = self.regression_loss(self.rows_at(maps[2], cell), reg, mask, count)
         return self.stack((hm_loss, wh_loss, off_loss))
 
 
@@ -75,7 +81,8 @@ class Targets(nn.Cell):
         super().__init__()
         self.num_classes = num_classes
         self.dense_wh, self.cat_spec_wh = net.dense_wh, net.cat_spec_wh
-        self.gaussians, self.heat_map = Gaussians(grid_size, net.mse_loss), HeatMap(num_classes)
+        self.gaussians = Gaussians(grid_size, net.mse_loss, net.cut_gaussians)
+        self.heat_map = HeatMap(num_classes)
         self.dense_sizes = DenseSizes()
         self.width = Tensor(grid_size[1], ms.int32)
         # The class that each value of cat_spec_wh belongs to: 0, 0, 1, 1, ...
@@ -135,8 +142,8 @@ class Decode(nn.Cell):
     sigmoid makes a usual score of infinity, and TopK passes over NaN.
 
     Args:
-        net: says whether hm needs a sigmoid (focal loss) or is clipped to 0..1 (`mse_loss`), and
-            whether wh has 2·C channels (`cat_spec_wh`).
+        net: says whether hm needs a sigmoid (focal loss) or is clipped to 0..1 (`mse_loss`),
+            whether wh has 2·C channels (`cat_spec_wh`), and `clip_boxes`.
         num_classes: C.
         k: K, at most the number of values C·h·w.
         flip_test: the second half of the batch is of the first half's mirrored images: heat and
@@ -163,6 +170,7 @@ class Decode(nn.Cell):
         self.concat = ops.Concat(2)
         self.wh_at, self.reg_at = RowsAt(num_classes if net.cat_spec_wh else 1), RowsAt()
         self.sum = ops.ReduceSum()
+        self.clip_boxes = net.clip_boxes
         self.zero, self.half = Tensor(0.0, ms.float32), Tensor(0.5, ms.float32)
         self.one = Tensor(1.0, ms.float32)
 
@@ -190,9 +198,14 @@ class Decode(nn.Cell):
         centre = self.concat((self._column(x), self._column(y)))
         centre = centre + (self.half if reg is None else self.reg_at(reg, cell))
         half_size = self.wh_at(wh, cell, class_index) * self.half
-        return self.concat(
-            (centre - half_size, centre + half_size, self._column(score), self._column(class_index))
-        )
+        if self.clip_boxes:
+            half_size = self.maximum(half_size, self.zero)
+        low, high = centre - half_size, centre + half_size
+        if self.clip_boxes:
+            border = Tensor(np.array([hm.shape[3], hm.shape[2]], np.float32))
+            low = self.minimum(self.maximum(low, self.zero), border)
+            high = self.minimum(self.maximum(high, self.zero), border)
+        return self.concat((low, high, self._column(score), self._column(class_index)))
 
     def _zero_if_finite(self, values: Tensor) -> Tensor:
         """Zero for each image, (B,1), or NaN if a number is not finite; it cannot overflow."""
