@@ -6,7 +6,13 @@ import pytest
 from mindspore import Tensor, nn
 
 from src.model_utils.errors import UserError
-from src.training.optimizer import create_optimizer, learning_rates, multi_decay, poly_decay
+from src.training.optimizer import (
+    cosine_decay,
+    create_optimizer,
+    learning_rates,
+    multi_decay,
+    poly_decay,
+)
 from src.training.schedule_check import schedule_problems
 from tests import reference
 from tests.conftest import PROJECT
@@ -46,6 +52,52 @@ def test_schedules_of_the_recipe_at_chosen_steps():
     rates = learning_rates(configured, total, steps_per_epoch)
     expected = [reference.poly_decay(step, 5e-4, 5e-7, 5.0, 2000, total) for step in chosen]
     np.testing.assert_allclose(rates[chosen], expected, rtol=1e-6)
+
+
+def test_cosine_decay_is_tensorflows_formula():
+    total, warm, base, start = 250_000, 5000, 1e-3, 2.5e-4
+    settings = ("--train_config.lr_schedule", "CosineDecay")
+    rates = learning_rates(config(*settings).train_config, total, 1000)
+    assert rates.dtype == np.float32 and len(rates) == total
+    # Rising, at the top, halfway down, and the last.
+    chosen = [0, 2500, 4999, 5000, 127_500, total - 1]
+    expected = [2.5e-4, 6.25e-4, start + (base - start) * 4999 / 5000, base, base / 2]
+    expected.append(0.5 * base * (1 + np.cos(np.pi * (total - 1 - warm) / (total - warm))))
+    np.testing.assert_allclose(rates[chosen], expected, rtol=1e-6, atol=1e-12)
+    assert (np.diff(rates[:warm]) > 0).all() and (np.diff(rates[warm:]) <= 0).all()
+    # Without warm-up it starts at the top; one that is too long never gets there.
+    np.testing.assert_allclose(cosine_decay(2, 0.5, 0, 0.1), [0.5, 0.25])
+    np.testing.assert_allclose(cosine_decay(2, 0.5, 4, 0.1), [0.1, 0.2])
+
+
+def test_a_rate_can_be_divided_after_steps():
+    recipe = config(
+        "--train_config.MultiDecay.multi_steps", "[90000, 120000]",
+        "--train_config.MultiDecay.learning_rate", "1e-3",
+        "--train_config.MultiDecay.warmup_steps", "0", "--train_config.accumulate_steps", "2",
+    ).train_config  # fmt: skip
+    rates = learning_rates(recipe, 280_000, 7)
+    chosen = [0, 89_999, 90_000, 119_999, 120_000, 139_999]
+    np.testing.assert_allclose(rates[chosen], [1e-3, 1e-3, 1e-4, 1e-4, 1e-5, 1e-5], rtol=1e-6)
+
+
+@pytest.mark.parametrize("eps", [1e-8, 1e-3])
+def test_adam_is_the_formula_with_its_epsilon_beside_the_root(eps):
+    # As Keras has it: θ - α √(1 - β₂ᵗ) / (1 - β₁ᵗ) · m / (√v + ε).
+    network = nn.Dense(3, 1, weight_init="ones", has_bias=False)
+    settings = ("--train_config.lr_schedule", "CosineDecay")
+    recipe = config(*settings, "--train_config.CosineDecay.eps", str(eps)).train_config
+    rates = np.array([0.1, 0.05, 0.02], np.float32)
+    optimizer = create_optimizer(recipe, network, rates)
+    theta, m, v = np.ones((1, 3)), 0.0, 0.0
+    for t, (rate, scale) in enumerate(zip(rates, [1, -0.5, 2], strict=True), 1):
+        gradient = np.array([[1e-4, 1e-2, 1.0]]) * scale
+        with graph_mode():
+            optimizer((Tensor(gradient.astype(np.float32)),))
+        m, v = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2
+        corrected = rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        theta = theta - corrected * m / (np.sqrt(v) + eps)
+        np.testing.assert_allclose(network.weight.asnumpy(), theta, rtol=1e-5)
 
 
 def test_accumulated_batches_make_one_step_of_the_schedule():
@@ -220,6 +272,13 @@ def test_a_learning_rate_for_another_batch_is_told(changes, devices, remedy):
     found = problems(330, 458, *changes, devices=devices)
     assert len(found) == bool(remedy)
     assert all(remedy in problem for problem in found)
+
+
+def test_divisions_after_steps_that_never_come_are_told():
+    changes = (*ALONE, "MultiDecay.multi_steps [900,1200]", "MultiDecay.warmup_steps 0")
+    (late,) = problems(10, 100, *changes)
+    assert "multi_steps [900, 1200]: the training ends after 1000 update(s)" in late
+    assert "--train_config.MultiDecay.multi_steps '[640, 860]' would fit" in late
 
 
 def test_a_given_number_of_steps_is_not_told_to_be_small():

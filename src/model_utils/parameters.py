@@ -207,7 +207,19 @@ class MultiDecayConfig(Section):
     multi_epochs: Annotated[list[Count], Field(max_length=1000)] = says(
         [290, 320], "epochs after which the learning rate is divided by factor"
     )
+    multi_steps: Annotated[list[Count], Field(max_length=1000)] = says(
+        [], "updates after which it is, instead of multi_epochs, where any are given"
+    )
     factor: Positive = says(10, "divisor of the learning rate")
+
+
+class CosineDecayConfig(Section):
+    """The section train_config.CosineDecay."""
+
+    learning_rate: Positive = says(0.001, "learning rate after the warm-up")
+    eps: Positive = says(1e-07, "Adam's epsilon")
+    warmup_steps: Index = says(5000, "updates over which the learning rate rises linearly")
+    warmup_learning_rate: NonNegative = says(0.00025, "learning rate of the first update")
 
 
 class TrainConfig(Section):
@@ -251,7 +263,7 @@ class TrainConfig(Section):
         "loss scale that cannot be lowered; 0 never stops",
     )
     optimizer: Literal["Adam"] = says("Adam", "optimizer")
-    lr_schedule: Literal["MultiDecay", "PolyDecay"] = says(
+    lr_schedule: Literal["MultiDecay", "PolyDecay", "CosineDecay"] = says(
         "MultiDecay", "learning rate schedule; its numbers are in the section of its name"
     )
     scale_learning_rate: bool = says(
@@ -265,6 +277,7 @@ class TrainConfig(Section):
     Adam: AdamConfig = Field(default_factory=AdamConfig)
     PolyDecay: PolyDecayConfig = Field(default_factory=PolyDecayConfig)
     MultiDecay: MultiDecayConfig = Field(default_factory=MultiDecayConfig)
+    CosineDecay: CosineDecayConfig = Field(default_factory=CosineDecayConfig)
 
     @model_validator(mode="after")
     def _check(self) -> "TrainConfig":

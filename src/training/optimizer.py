@@ -26,13 +26,16 @@ def multi_decay(
     multi_epochs: Sequence[int],
     factor: float,
     accumulate_steps: int = 1,
+    multi_steps: Sequence[int] = (),
 ) -> np.ndarray:
     """Divides the learning rate by `factor` after each of `multi_epochs` epochs; float32 a step.
 
     Of the steps here each takes `accumulate_steps` of the `steps_per_epoch` batches of an epoch.
+    Where there are `multi_steps`, it is after these steps instead.
     """
-    epoch = np.arange(total_steps) * accumulate_steps // steps_per_epoch
-    drops = sum((epoch >= last).astype(int) for last in multi_epochs)
+    step = np.arange(total_steps)
+    passed = step if multi_steps else step * accumulate_steps // steps_per_epoch
+    drops = sum((passed >= last).astype(int) for last in multi_steps or multi_epochs)
     with np.errstate(all="ignore"):  # `learning_rates` tells what is not finite
         rates = learning_rate / factor ** np.asarray(drops, np.float64)
         return (rates * warm_up(total_steps, warmup_steps)).astype(np.float32)
@@ -49,6 +52,23 @@ def poly_decay(
     remaining = 1 - np.arange(total_steps) / total_steps
     rates = (learning_rate - end_learning_rate) * remaining**power + end_learning_rate
     return (rates * warm_up(total_steps, warmup_steps)).astype(np.float32)
+
+
+def cosine_decay(
+    total_steps: int, learning_rate: float, warmup_steps: int, warmup_learning_rate: float
+) -> np.ndarray:
+    """Rises from one learning rate to the other, then falls to 0 as half a cosine; float32 a step.
+
+    As TensorFlow's object detection has it, whose steps count from 0: after W steps of T the rate
+    is the highest, and that of step s ≥ W is half of it times 1 + cos(π (s - W) / (T - W)).
+    """
+    step = np.arange(total_steps)
+    rise = warmup_learning_rate + (learning_rate - warmup_learning_rate) * (
+        step / max(1, warmup_steps)
+    )
+    part = (step - warmup_steps) / max(1, total_steps - warmup_steps)
+    fall = learning_rate / 2 * (1 + np.cos(np.pi * part))
+    return np.where(step < warmup_steps, rise, fall).astype(np.float32)
 
 
 def learning_rates(
@@ -81,8 +101,13 @@ def learning_rates(
         rates = multi_decay(
             updates, steps_per_epoch, multi.learning_rate, multi.warmup_steps,
             multi_epochs=multi.multi_epochs, factor=multi.factor,
-            accumulate_steps=config.accumulate_steps,
+            accumulate_steps=config.accumulate_steps, multi_steps=multi.multi_steps,
         )  # fmt: skip
+    elif config.lr_schedule == "CosineDecay":
+        cosine = config.CosineDecay
+        rates = cosine_decay(
+            updates, cosine.learning_rate, cosine.warmup_steps, cosine.warmup_learning_rate
+        )
     else:
         poly = config.PolyDecay
         rates = poly_decay(
@@ -103,7 +128,7 @@ def learning_rates(
 def create_optimizer(config: TrainConfig, network: nn.Cell, rates: np.ndarray) -> nn.Adam:
     """Adam over the network's parameters; those named in `decay_filter` are not decayed."""
     endings = tuple(config.Adam.decay_filter)
-    schedule = config.MultiDecay if config.lr_schedule == "MultiDecay" else config.PolyDecay
+    eps = getattr(config, config.lr_schedule).eps
     plain = [p for p in network.trainable_params() if p.name.endswith(endings)]
     decayed = [p for p in network.trainable_params() if not p.name.endswith(endings)]
     groups = [
@@ -111,4 +136,4 @@ def create_optimizer(config: TrainConfig, network: nn.Cell, rates: np.ndarray) -
         for group, weight_decay in ((decayed, config.Adam.weight_decay), (plain, 0.0))
         if group
     ]
-    return nn.Adam(groups, learning_rate=Tensor(rates), eps=schedule.eps)
+    return nn.Adam(groups, learning_rate=Tensor(rates), eps=eps)

@@ -39,20 +39,23 @@ def _decay_problems(recipe: TrainConfig, total_steps: int, steps_per_epoch: int)
     name = f"train_config.{recipe.lr_schedule}"
     problems = []
     until, what = total_steps, "the end"
+    schedule = getattr(recipe, recipe.lr_schedule)
     if recipe.lr_schedule == "MultiDecay":
-        schedule = recipe.MultiDecay
-        late = [epoch for epoch in schedule.multi_epochs if epoch * steps_per_epoch >= total_steps]
+        drops, of, unit, batches = (
+            (schedule.multi_steps, "multi_steps", "update(s)", recipe.accumulate_steps)
+            if schedule.multi_steps
+            else (schedule.multi_epochs, "multi_epochs", "epoch(s)", steps_per_epoch)
+        )
+        late = [drop for drop in drops if drop * batches >= total_steps]
         if late:
-            epochs = total_steps / steps_per_epoch
+            length = total_steps / batches
             problems.append(
-                f"{name}.multi_epochs {schedule.multi_epochs}: the training ends after "
-                f"{epochs:.4g} epoch(s), so the learning rate is not divided after "
-                f"{' and '.join(map(str, late))}; {_fitting_drops(name, epochs)} would fit"
+                f"{name}.{of} {drops}: the training ends after {length:.4g} {unit}, so the "
+                f"learning rate is not divided after {' and '.join(map(str, late))}; "
+                f"{_fitting_drops(f'{name}.{of}', length)} would fit"
             )
-        if len(late) < len(schedule.multi_epochs):
-            until, what = min(schedule.multi_epochs) * steps_per_epoch, "its first division"
-    else:
-        schedule = recipe.PolyDecay
+        if len(late) < len(drops):
+            until, what = min(drops) * batches, "its first division"
     updates = -(-until // recipe.accumulate_steps)
     if schedule.warmup_steps > updates:
         problems.append(
@@ -63,10 +66,10 @@ def _decay_problems(recipe: TrainConfig, total_steps: int, steps_per_epoch: int)
     return problems
 
 
-def _fitting_drops(name: str, epochs: float) -> str:
+def _fitting_drops(name: str, length: float) -> str:
     # After 64 and 86 % of the training, as in the original's recipe.
-    drops = sorted({round(epochs * part) for part in (0.64, 0.86)} - {0, round(epochs)})
-    return f"--{name}.multi_epochs '{drops}'" if drops else "--train_config.lr_schedule PolyDecay"
+    drops = sorted({round(length * part) for part in (0.64, 0.86)} - {0, round(length)})
+    return f"--{name} '{drops}'" if drops else "--train_config.lr_schedule PolyDecay"
 
 
 def _batch_problems(recipe: TrainConfig, rank_size: int) -> list[str]:
