@@ -330,7 +330,7 @@ def python_input(path: Path, placement: str = "centred") -> np.ndarray:
 
 
 @pytest.mark.usefixtures("reads_images")
-@pytest.mark.parametrize("placement", ["centred", "corner"])
+@pytest.mark.parametrize("placement", ["centred", "corner", "corner_half_pixel"])
 def test_images_are_decoded_and_warped_to_the_pixels_of_the_python_side(
     export, run, tmp_path, image_folder, placement
 ):

@@ -10,7 +10,7 @@ namespace centernet {
 using Affine = std::array<double, 6>;
 
 // Where an image sits in the input that it is fitted into: eval_config.placement.
-enum class Placement { kCentred, kCorner };
+enum class Placement { kCentred, kCorner, kCornerHalfPixel };
 
 // The affine that fits an image into the input, its shape kept, in the middle or in the top left
 // corner; the same doubles as fixed_resolution in src/data/geometry.py.

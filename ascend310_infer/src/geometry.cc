@@ -8,7 +8,7 @@ namespace centernet {
 
 Affine FixedResolution(int height, int width, int input_height, int input_width,
                        Placement placement) {
-  if (placement == Placement::kCorner) {
+  if (placement != Placement::kCentred) {
     const double scale = std::min(static_cast<double>(input_height) / height,
                                   static_cast<double>(input_width) / width);
     // Sides of whole pixels, ties to even, as TensorFlow's keep_aspect_ratio_resizer has them.

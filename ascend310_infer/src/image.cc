@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "inc/image_header.h"
+#include "inc/resize.h"
 #include "jpeglib.h"
 #endif
 
@@ -147,6 +148,11 @@ Status DecodeAndWarp(const std::string& encoded, const Warp& warp, uint8_t* pixe
   const int height = warp.input_height;
   const int width = warp.input_width;
   *affine = FixedResolution(image.rows, image.cols, height, width, warp.placement);
+  if (warp.placement != Placement::kCentred) {
+    ResizeInCorner(image.data, image.rows, image.cols, *affine,
+                   warp.placement == Placement::kCornerHalfPixel, height, width, pixels);
+    return Status::Ok();
+  }
   cv::Mat warped;
   cv::warpAffine(image, warped, cv::Mat(2, 3, CV_64F, affine->data()), cv::Size(width, height));
   const size_t plane = static_cast<size_t>(height) * static_cast<size_t>(width);

@@ -160,12 +160,21 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
     return rest == "0" || rest == "1";
   }
   if (keyword == "task") {  // Of postprocess.py.
-    return !rest.empty() &&
-           rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string_view::npos;
+    return !rest.empty() && rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") ==
+                                std::string_view::npos;
   }
   if (keyword == "placement") {
-    meta->placement = rest == "corner" ? Placement::kCorner : Placement::kCentred;
-    return rest == "corner" || rest == "centred";
+    constexpr std::pair<std::string_view, Placement> kPlacements[] = {
+        {"centred", Placement::kCentred},
+        {"corner", Placement::kCorner},
+        {"corner_half_pixel", Placement::kCornerHalfPixel}};
+    for (const auto& [name, placement] : kPlacements) {
+      if (rest == name) {
+        meta->placement = placement;
+        return true;
+      }
+    }
+    return false;
   }
   const std::optional<int64_t> number =
       keyword == "points" && rest == "0" ? std::optional<int64_t>(0) : ParseCount(rest);

@@ -40,7 +40,7 @@ _SETTINGS = [
         rb"points (0|[1-9][0-9]{0,8})",
         rb"category_ids((?: (?:%b|-))+)" % _INTEGER,
         rb"colour((?: %b){12})" % _FLOAT,
-        rb"placement (centred|corner)",
+        rb"placement (centred|corner|corner_half_pixel)",
         rb"take_damaged_jpegs ([01])",
         rb"task ([a-z][a-z0-9_]*)",
     )
