@@ -168,13 +168,11 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
         {"centred", Placement::kCentred},
         {"corner", Placement::kCorner},
         {"corner_half_pixel", Placement::kCornerHalfPixel}};
-    for (const auto& [name, placement] : kPlacements) {
-      if (rest == name) {
-        meta->placement = placement;
-        return true;
-      }
-    }
-    return false;
+    const auto* const found = std::find_if(std::begin(kPlacements), std::end(kPlacements),
+                                           [rest](const auto& pair) { return pair.first == rest; });
+    const bool is_known = found != std::end(kPlacements);
+    meta->placement = is_known ? found->second : Placement::kCentred;
+    return is_known;
   }
   const std::optional<int64_t> number =
       keyword == "points" && rest == "0" ? std::optional<int64_t>(0) : ParseCount(rest);
