@@ -49,9 +49,17 @@ def test_defaults_are_the_documents():
     assert len(config.dataset_config.coco_classes) == 80
 
 
-@pytest.mark.parametrize("overlay", sorted(PROJECT.glob("configs/*.yaml")), ids=lambda p: p.stem)
-def test_every_overlay_loads(overlay: Path):
-    assert load("--config_path", overlay) != load()
+@pytest.mark.parametrize("overlay", sorted(PROJECT.glob("configs/*/*.yaml")), ids=lambda p: p.stem)
+def test_every_overlay_loads_also_by_its_name_of_before(overlay: Path):
+    used = load("--config_path", overlay)
+    assert used != load()
+    before = PROJECT / "configs" / overlay.name
+    assert not before.exists() or load("--config_path", before) == used
+
+
+def test_the_overlays_that_are_no_models_load():
+    for name in ("quickstart", "own_small_set"):
+        assert load("--config_path", PROJECT / "configs" / f"{name}.yaml") != load()
 
 
 def test_command_line_wins_over_overlay_and_overlay_over_default(tmp_path: Path):
