@@ -142,13 +142,13 @@ def test_a_foreign_or_damaged_index_is_one_sentence(content: bytes, reason: str,
         files.read(path)
 
 
-def test_a_saved_model_a_text_without_a_name_and_a_missing_file_are_refused(tmp_path: Path):
+def test_a_saved_model_a_folder_without_a_name_and_a_missing_file_are_refused(tmp_path: Path):
     arrays = {f"_model/_feature_extractor/variables/{n}{VALUE}": KERNEL for n in range(2)}
     path = written.write(tmp_path, "variables", *written.bundle(arrays))
     with pytest.raises(UserError, match="is of a SavedModel"):
         files.read(path)
     (tmp_path / "checkpoint").write_text("all_model_checkpoint_paths: 1")
-    with pytest.raises(UserError, match="names no checkpoint of TensorFlow"):
+    with pytest.raises(UserError, match="it is no regular file"):
         files.read(tmp_path)
     with pytest.raises(UserError, match=r"b\.index: checkpoint not found"):
         files.read(tmp_path / "b.index")

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 
 from src.model_utils.errors import UserError
-from src.model_utils.files import open_regular, read_regular, read_text
+from src.model_utils.files import open_regular, read_regular
 from src.weights.crc32c import crc32c
 from src.weights.protobuf import fields, varint
 
@@ -69,17 +69,14 @@ def index_of(path: Path) -> Path | None:
     """The .index of a checkpoint given by that, a data file, its folder or the text `checkpoint`.
 
     None if it is none of these.
-
-    Raises:
-        UserError: the text names no checkpoint.
     """
     if path.is_dir():
         path /= "checkpoint"
     if path.name == "checkpoint" and path.is_file():
-        named = re.search(r'^model_checkpoint_path: "([^"\n]+)"', read_text(path, "replace"))
-        if not named:
-            raise UserError(f"{path}: names no checkpoint of TensorFlow; give its .index file.")
-        return path.with_name(Path(named[1]).name + ".index")  # wherever it was written
+        with os.fdopen(open_regular(path), "rb") as file:
+            named = re.match(rb'model_checkpoint_path: "([^"\n]+)"', file.read(4096))
+        if named:  # it may lie elsewhere than where it was written
+            return path.with_name(Path(os.fsdecode(named[1])).name + ".index")
     of_data = re.fullmatch(r"(.+)\.data-\d+-of-\d+", path.name)
     if of_data:
         return path.with_name(of_data[1] + ".index")
