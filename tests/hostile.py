@@ -229,20 +229,17 @@ def _fields(content: bytes) -> list[Field] | None:
 
 
 def _joined(fields: list[Field]) -> bytes:
-    def varint(value: int) -> bytes:
-        encoded = bytearray()
-        while value > 127:
-            encoded.append(value & 127 | 128)
-            value >>= 7
-        return bytes([*encoded, value])
-
     joined = bytearray()
     for number, kind, value in fields:
         if kind == 0:
-            joined += varint(number << 3) + varint(value)
+            joined += tensor_bundles.varint(number << 3) + tensor_bundles.varint(value)
         else:
             content = _joined(value) if kind == 7 else value
-            joined += varint(number << 3 | 2) + varint(len(content)) + content
+            joined += (
+                tensor_bundles.varint(number << 3 | 2)
+                + tensor_bundles.varint(len(content))
+                + content
+            )
     return bytes(joined)
 
 

@@ -312,6 +312,7 @@ NETWORKS: dict[str, type[NetConfig]] = {
     "resnet_v2": ResNetV2Config,
     "hourglass": HourglassConfig,
 }
-Network = Union[tuple(NETWORKS.values())]  # noqa: UP007 (made of the dictionary)
-if len(NETWORKS) > 1:
-    Network = Annotated[Network, Field(discriminator="network")]
+Network = Annotated[
+    Union[tuple(NETWORKS.values())],  # noqa: UP007 (made of the dictionary)
+    Field(discriminator="network"),
+]
