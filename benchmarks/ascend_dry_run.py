@@ -2,13 +2,13 @@
 """Kernels and memory of this project's graphs on Ascend, without a card.
 
     python -m benchmarks.ascend_dry_run [--chip C] [--variant V ...] [--json FILE]
-    python -m benchmarks.ascend_dry_run --chip 910B --variant train_gather_O0 \
+    python -m benchmarks.ascend_dry_run --chip 910B --variant train_O0 \
         --config_path default_config.yaml --train_config.batch_size 16
 
 For each variant the kernel that MindSpore's Ascend back end chooses for every operator, and the
 peak of its memory pool in MiB: a lower bound, as the workspaces of CANN's kernels are not in it.
-Ends with 1 if one does not compile, or an operator has no kernel on the chip. The network is a
-small one with all kinds of layers unless --config_path names another; more parameters of the
+Ends with 1 if one does not compile, or an operator has no kernel on the chip. The networks are
+small ones with all kinds of layers unless --config_path names another; more parameters of the
 configuration may follow. 910A: the operators that MindSpore gives to CANN's graph engine, which is
 not here. Behind the variants stands the table of docs/ascend.md, of the chips and graphs asked for.
 """
@@ -24,31 +24,26 @@ from pathlib import Path
 from benchmarks.ascend import stand_in
 from benchmarks.ascend.dry_run import CHIPS
 from benchmarks.ascend.kernels import Compiled, compile_variants
-from benchmarks.ascend.variants import SMALL, VARIANTS
+from benchmarks.ascend.variants import VARIANTS, arguments_of
 from benchmarks.ascend_types import readiness
 from benchmarks.common import count
-from src.model_utils.config import DEFAULT_CONFIG_PATH, load_config
+from src.model_utils.config import load_config
 from src.model_utils.errors import run_program
 from src.model_utils.files import make_writable, write_json
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options, parameters = parse_options(arguments)
-    if options.config_path is None:
-        parameters = [*SMALL, *parameters]
-    elif (path := options.config_path.resolve()) != DEFAULT_CONFIG_PATH:
-        parameters = ["--config_path", str(path), *parameters]
-    load_config("", parameters)  # a wrong one is said before the work
+    if options.config_path:
+        parameters = ["--config_path", str(options.config_path.resolve()), *parameters]
+    names = options.variant or variants_of(parameters)
+    for name in names:
+        load_config("", arguments_of(name, parameters))  # a wrong one is said before the work
     if options.json:
         make_writable(options.json.parent)
     stand_in.built()
     chips = [options.chip] if options.chip else list(CHIPS)
-    work = [
-        (chip, name)
-        for chip in chips
-        for name in VARIANTS
-        if not options.variant or name in options.variant
-    ]
+    work = [(chip, name) for chip in chips for name in names]
 
     def compiled(chip_and_name: tuple[str, str]) -> tuple[Compiled, float]:
         chip, name = chip_and_name
@@ -78,6 +73,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.json:
         write_json(options.json, {"parameters": parameters, "variants": variants})
     sys.exit(1 if failed else 0)
+
+
+def variants_of(parameters: Sequence[str]) -> list[str]:
+    """All variants, or those that the network of a --config_path has."""
+    if "--config_path" not in parameters:
+        return list(VARIANTS)
+    has_forms = hasattr(load_config("", parameters).net_config, "deformable")
+    return [
+        name
+        for name, variant in VARIANTS.items()
+        if not variant.network and (has_forms or "net_config.deformable" not in variant.options)
+    ]
 
 
 def parse_options(arguments: Sequence[str] | None) -> tuple[argparse.Namespace, list[str]]:

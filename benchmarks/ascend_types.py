@@ -76,7 +76,11 @@ OPERATORS = (
     *_alike(
         "float32",
         (YES, YES, YES, NONE),
-        {YES: "Adam BiasAddGrad ReluGrad SigmoidGrad StridedSliceGrad", NONE: "GatherD"},
+        {
+            YES: "Adam BiasAddGrad ReLU6Grad ReluGrad ResizeNearestNeighborGrad SigmoidGrad "
+            "StridedSliceGrad",
+            NONE: "GatherD",
+        },
     ),
     *_alike(
         "float32",
@@ -88,8 +92,8 @@ OPERATORS = (
         (YES, YES, YES, YES),
         {
             YES: "Abs AddN Assign AssignAdd BNInfer BatchNorm BroadcastTo Div Equal Floor Gather "
-            "Greater GreaterEqual Less LessEqual Log Maximum Minimum Neg Pow ReLU ReduceMean "
-            "ReduceSum Sigmoid Sign Sqrt Square TensorMove Tile",
+            "Greater GreaterEqual Less LessEqual Log Maximum Minimum Neg Pow ReLU ReLU6 ReduceMean "
+            "ReduceSum ResizeNearestNeighbor Sigmoid Sign Sqrt Square TensorMove Tile",
             KERNEL: "ReverseV2",
             NONE: "Divs EqScalar FillV2 LessScalar Muls PowTensorScalar Reshape SplitWithSize "
             "SumExt ZerosLikeExt",
@@ -135,6 +139,10 @@ _REMARKS = {
     "L2Loss": "overflow, a kernel a gradient; on 910A NPUGetFloatStatusV2 instead",
     "MaxPool": "the stem's; peaks go by Maximum",
     "NPUGetFloatStatusV2": "overflow, on 910A alone",
+    "ReLU6": "MobileNetV2",
+    "ReLU6Grad": "MobileNetV2",
+    "ResizeNearestNeighbor": "hourglass and feature pyramids; CANN's ResizeNearestNeighborV2",
+    "ResizeNearestNeighborGrad": "no float16 on any chip: stays in float32 at each `amp_level`",
     "TopK": "two stages; scores keep 11 bits on 910A and 310",
 }
 

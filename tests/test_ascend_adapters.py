@@ -16,8 +16,10 @@ import pytest
 from mindspore import Tensor, nn, ops
 from mindspore.train.mind_ir_pb2 import ModelProto
 
+from benchmarks.ascend.variants import arguments_of
 from benchmarks.ascend_types import OPERATORS
 from benchmarks.float16_rounding import exported, operators
+from src.model_utils.config import load_config
 from src.models.network import create_network, with_decode
 from tests.conftest import QUICKSTART
 from tests.helpers import changed, config
@@ -26,7 +28,10 @@ LIBRARY = (
     Path(ms.__file__).parent / "lib" / "plugin" / "ascend" / "libmindspore_ascend_res_manager.so"
 )
 # Where CANN's operator is not called as MindSpore's (REG_ADPT_DESC in MindSpore's source).
-CANN_NAMES = {"Gather": "GatherV2", "MatMul": "MatMulV2", "ReLU": "Relu", "Stack": "Pack"}
+CANN_NAMES = {
+    "Gather": "GatherV2", "MatMul": "MatMulV2", "ReLU": "Relu", "ReLU6": "Relu6",
+    "ResizeNearestNeighbor": "ResizeNearestNeighborV2", "Stack": "Pack",
+}  # fmt: skip
 # A new operator needs a row in the table of types.
 TYPES_KNOWN = {operator.name for operator in OPERATORS}
 
@@ -69,6 +74,16 @@ VARIANTS = {
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_operator_of_exported_models_has_an_adapter(variant: str, dtype: str, batch: int):
     graph = exported_detector(VARIANTS[variant], dtype, batch)
+    assert without_adapter(graph) == []
+    assert set(operators(graph)) - TYPES_KNOWN == set()
+
+
+@pytest.mark.parametrize("network", ["hourglass", "mobilenet_v2_fpn"])
+def test_every_operator_of_other_networks_has_an_adapter(network: str):
+    used = load_config("", arguments_of(f"export_{network}", ()))
+    model = with_decode(create_network(used), used, np.eye(3, 4, dtype=np.float32))
+    graph = exported(model, Tensor(np.zeros((1, 3, 128, 128), np.uint8)))
+    assert {"ResizeNearestNeighbor"} <= set(operators(graph))
     assert without_adapter(graph) == []
     assert set(operators(graph)) - TYPES_KNOWN == set()
 

@@ -14,8 +14,10 @@ import pytest
 
 from benchmarks.ascend import stand_in
 from benchmarks.ascend.kernels import Compiled, compile_variants, compiled
-from benchmarks.ascend.variants import SMALL, VARIANTS
+from benchmarks.ascend.variants import VARIANTS, arguments_of
+from benchmarks.ascend_dry_run import variants_of
 from benchmarks.ascend_types import OPERATORS, readiness
+from src.model_utils.config import load_config
 from src.training.metrics import read_records
 from tests.conftest import PROJECT, QUICKSTART
 from tests.helpers import benchmark
@@ -28,12 +30,21 @@ HEAD = """\
 # Operators of the graphs and the kind of kernel each gets; `python -m tests.test_ascend_dry_run`
 # writes this. A new line: look up in docs/ascend.md on which chips the operator is on AI Core.
 """
-_TRAINING = tuple(name for name, variant in VARIANTS.items() if variant.kind == "train")
+_OF_RESNETS = {name: variant for name, variant in VARIANTS.items() if not variant.network}
+_TRAINING = tuple(name for name, variant in _OF_RESNETS.items() if variant.kind == "train")
 _ALONE = tuple(name for name in _TRAINING if not VARIANTS[name].environment)
 _LAUNCHED = tuple(name for name in _TRAINING if VARIANTS[name].environment)
-_INFERENCE = tuple(name for name, variant in VARIANTS.items() if variant.kind != "train")
-_FORMS = tuple(f"train_{form}_O0" for form in ("gather", "grid_sample", "operator", "none"))
-_CHOSEN = (*_FORMS, "train_grid_sample_O2", "train_dynamic")
+_INFERENCE = tuple(name for name, variant in _OF_RESNETS.items() if variant.kind != "train")
+_FORMS = tuple(f"train_{form}_O0" for form in ("gather", "grid_sample", "operator"))
+_CHOSEN = (*_FORMS, "train_O0", "train_grid_sample_O2", "train_dynamic")
+# mobilenet_v2 has nothing that the others have not.
+_NETWORKS = ("mobilenet_v2_fpn", "resnet_v1_fpn", "resnet_v2", "hourglass")
+
+
+def of_networks(kind: str) -> tuple[str, ...]:
+    return tuple(f"{kind}_{network}" for network in _NETWORKS)
+
+
 # Variants by process, as starting one takes as long as compiling a graph. 910B compiles all; 910A
 # builds one graph a process, for want of the graph engine. The benchmark has all on each chip.
 PROCESSES = {
@@ -45,6 +56,8 @@ PROCESSES = {
     ("310P", "training"): (_CHOSEN, _LAUNCHED),
     ("310P", "inference"): (_INFERENCE,),
     ("910A", "inference"): (("evaluate_flip",), ("export_uint8",)),
+    ("910B", "training of other networks"): (of_networks("train"),),
+    ("310P", "evaluation of other networks"): (of_networks("evaluate"),),
 }
 SMALL_DATA = ("--config_path", str(QUICKSTART), "--device_target", "Ascend")
 DEFORMABLE = ("--net_config.deformable", "auto")
@@ -55,7 +68,7 @@ Results = dict[tuple[str, str], list["Future[Compiled]"]]
 def start_compiling(pool: ThreadPoolExecutor) -> Results:
     stand_in.built()
     return {
-        key: [pool.submit(compile_variants, key[0], names, SMALL) for names in processes]
+        key: [pool.submit(compile_variants, key[0], names, ()) for names in processes]
         for key, processes in PROCESSES.items()
     }
 
@@ -100,6 +113,43 @@ def test_every_operator_gets_a_kernel_of_the_chip_and_none_other_than_before(
         assert not found.without_kernel, names
     expected = sections(KERNELS.read_text(encoding="utf-8"))
     assert listing(kernels_of(results[key])) == expected[" ".join(key)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("chip", "names"),
+    [
+        ("910B", (*of_networks("evaluate"), *of_networks("export"))),
+        ("310P", (*of_networks("train"), *of_networks("export"))),
+        *(("910A", (name,)) for kind in ("train", "evaluate") for name in of_networks(kind)),
+    ],
+)
+def test_every_network_gets_kernels_of_every_chip(chip: str, names: tuple[str, ...]):
+    found = compile_variants(chip, names, ())
+    assert (found.error, found.without_kernel) == ("", [])
+    known = {operator.name for operator in OPERATORS}
+    assert chip == "910A" or set(found.kernels) <= known
+
+
+@pytest.mark.parametrize(
+    ("path", "has_forms"),
+    [
+        ("default_config.yaml", True),
+        ("configs/mobilenet_v2/plain.yaml", True),
+        ("configs/tensorflow/mobilenet_v2_fpn.yaml", False),
+        ("configs/tensorflow/resnet50_v2.yaml", False),
+        ("configs/tensorflow/hourglass104_1024.yaml", False),
+        ("configs/original/hourglass104.yaml", False),
+    ],
+)
+def test_a_configuration_has_the_variants_of_its_network(path: str, has_forms: bool):
+    parameters = ("--config_path", str(PROJECT / path))
+    network = load_config("", parameters).net_config.network
+    names = variants_of(parameters)
+    assert {"train_O0", "train_losses", "evaluate_flip", "export_uint8"} <= set(names)
+    assert ("train_gather_O0" in names) == has_forms
+    for name in names:
+        assert load_config("", arguments_of(name, parameters)).net_config.network == network
 
 
 def test_the_document_has_the_table_of_these_kernels():

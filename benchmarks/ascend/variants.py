@@ -20,15 +20,45 @@ from src.model_utils.config import load_config
 from src.model_utils.device_adapter import Device, set_up_device
 from src.model_utils.parameters import Config
 
-# Every kind of layer that the configured networks have, and as little of it as there can be.
-SMALL = (
-    *("--net_config.block", "basic", "--net_config.block_class", "[1, 1]"),
-    *("--net_config.stage_channels", "[32, 64]"),
-    *("--net_config.up_channels", "[32]", "--net_config.head_conv", "32"),
+# Of each network as little as there can be, with every kind of layer that the configured ones have.
+_SIZES = (
     *("--dataset_config.input_res_train", "[128, 128]", "--dataset_config.output_res", "[32, 32]"),
     *("--dataset_config.input_res_test", "[128, 128]", "--eval_config.pad", "31"),
     *("--train_config.batch_size", "2", "--eval_config.batch_size", "2"),
+    *("--net_config.head_conv", "32"),
 )
+_LIKE_TENSORFLOW = (
+    *("--net_config.cut_gaussians", "false", "--net_config.divide_by", "objects"),
+    *("--net_config.clip_boxes", "true"),
+)
+_STAGES = ("--net_config.block_class", "[1, 1]", "--net_config.stage_channels", "[32, 64]")
+SMALL = {
+    "resnet": (
+        *("--net_config.block", "basic", *_STAGES, "--net_config.up_channels", "[32]"),
+        *_SIZES,
+    ),
+    "mobilenet_v2": (
+        *("--net_config.network", "mobilenet_v2", "--net_config.width_multiplier", "0.1"),
+        *("--net_config.deformable", "none", *_SIZES),
+    ),
+    "mobilenet_v2_fpn": (
+        *("--net_config.network", "mobilenet_v2_fpn", "--net_config.width_multiplier", "0.1"),
+        *("--net_config.separable_heads", "true", *_SIZES, *_LIKE_TENSORFLOW),
+    ),
+    "resnet_v1_fpn": (
+        *("--net_config.network", "resnet_v1_fpn", *_STAGES, "--net_config.up_channels", "[32]"),
+        *(*_SIZES, *_LIKE_TENSORFLOW),
+    ),
+    "resnet_v2": (
+        *("--net_config.network", "resnet_v2", *_STAGES, "--net_config.up_channels", "[32]"),
+        *(*_SIZES, *_LIKE_TENSORFLOW),
+    ),
+    "hourglass": (
+        *("--net_config.network", "hourglass", "--net_config.stem_channels", "16"),
+        *("--net_config.dims", "[32, 48]", "--net_config.blocks", "[2, 1]"),
+        *(*_SIZES, *_LIKE_TENSORFLOW),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -36,11 +66,13 @@ class Variant:
     """A graph: `kind` is train, evaluate or export, `options` are of the configuration.
 
     environment: what a launcher sets.
+    network: of `SMALL`, or "" for the one that is asked for.
     """
 
     kind: str
     options: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    network: str = ""
 
 
 _RANKS = {"RANK_SIZE": "8", "RANK_ID": "0", "DEVICE_ID": "0"}
@@ -49,9 +81,11 @@ VARIANTS = {
         f"train_{form}_{level}": Variant(
             "train", f"--net_config.deformable {form} --train_config.amp_level {level}"
         )
-        for form in ("gather", "grid_sample", "operator", "none")
+        for form in ("gather", "grid_sample", "operator")
         for level in ("O0", "O2")
     },
+    "train_O0": Variant("train", "--train_config.amp_level O0"),
+    "train_O2": Variant("train", "--train_config.amp_level O2"),
     "train_dynamic": Variant(
         "train",
         "--train_config.loss_scale dynamic --train_config.accumulate_steps 2 "
@@ -61,7 +95,8 @@ VARIANTS = {
     "train_8_ranks": Variant("train", "--distribute true", _RANKS),
     "train_losses": Variant(
         "train",
-        "--net_config.mse_loss true --net_config.dense_wh true --net_config.reg_loss sl1",
+        "--net_config.mse_loss true --net_config.dense_wh true --net_config.reg_loss sl1 "
+        "--net_config.divide_by cells",
     ),
     "train_losses_by_class": Variant(
         "train", "--net_config.cat_spec_wh true --net_config.reg_norm coordinate"
@@ -71,24 +106,39 @@ VARIANTS = {
     "evaluate_flip": Variant("evaluate", "--eval_config.flip_test true"),
     "export_uint8": Variant("export", "--export_config.input_dtype uint8"),
     "export_float32": Variant("export", "--export_config.input_dtype float32"),
+    **{
+        f"{kind}_{network}": Variant(kind, network=network)
+        for network in SMALL
+        for kind in ("train", "evaluate", "export")
+        if network != "resnet"
+    },
 }
+
+
+def arguments_of(name: str, parameters: Sequence[str]) -> list[str]:
+    """The command line of a variant: its options, and `parameters` over them.
+
+    The network is a small one if `parameters` name no --config_path.
+    """
+    variant = VARIANTS[name]
+    small = () if "--config_path" in parameters else SMALL[variant.network or "resnet"]
+    return ["--device_target", "Ascend", *variant.options.split(), *small, *parameters]
 
 
 def run(names: Sequence[str], parameters: Sequence[str]) -> None:
     """Compiles variants, which start from one environment, and runs each once."""
     device = None
     for name in names:
-        variant = VARIANTS[name]
-        arguments = ["--device_target", "Ascend", *variant.options.split(), *parameters]
-        config = load_config("", arguments)
+        config = load_config("", arguments_of(name, parameters))
         device = device or set_up_device(config, may_distribute=True)
-        {"train": _train, "evaluate": _evaluate, "export": _export}[variant.kind](config, device)
+        graphs = {"train": _train, "evaluate": _evaluate, "export": _export}
+        graphs[VARIANTS[name].kind](config, device)
 
 
 def _train(config: Config, device: Device) -> None:
     from mindspore import Tensor
 
-    step = create_step(config, device, steps=10)
+    step = create_step(config, device, steps=10 * config.train_config.accumulate_steps)
     step(*(Tensor(array) for array in random_batch(config, config.train_config.batch_size)))
 
 
