@@ -9,6 +9,7 @@ from mindspore import nn
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.deformable import FORMS, DeformableConv
+from src.models.layers import Twice
 from src.models.network import Network, create_network, with_loss
 from src.training.evaluating import evaluated_weights
 from src.training.mixed_precision import set_precision
@@ -67,6 +68,17 @@ def test_convolutions_are_cast_and_batch_norm_parameters_and_names_are_not(level
     # The flags that `Cell.to_float` sets and the compiler reads.
     assert all(cell.get_flags()["fp16"] and not cell.get_flags()["fp32"] for cell in cast)
     assert all(cell.get_flags()["fp32"] and not cell.get_flags()["fp16"] for cell in kept)
+
+
+@pytest.mark.parametrize("level", ["O2", "O3"])
+def test_enlarging_stays_in_float32_as_its_gradient_has_no_float16(level):
+    net = ("--net_config.network", "hourglass", "--dataset_config.input_res_test", "[512, 512]")
+    used = changed(config(*net), 3, head_conv=8, stem_channels=8, dims=[8, 8], blocks=[1, 1])
+    network = create_network(used)
+    set_precision(network, level, "Ascend")
+    enlarging = [cell for _, cell in network.cells_and_names() if isinstance(cell, Twice)]
+    assert len(enlarging) == 2
+    assert all(cell.get_flags()["fp32"] and not cell.get_flags()["fp16"] for cell in enlarging)
 
 
 @pytest.mark.parametrize("level", ["O2", "O3"])

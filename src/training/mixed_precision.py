@@ -6,10 +6,12 @@ from mindspore import nn
 
 from src.model_utils.errors import UserError
 from src.models.deformable import DeformableConv
+from src.models.layers import Twice
 
 # Cells that stay in float32 at each level. float16 places a deformable convolution's samples to
-# 1/32 of a cell on a map of 64 (an input of 512), so only O3 takes them along.
-_FULL_PRECISION = {"O2": (nn.BatchNorm2d, DeformableConv), "O3": (nn.BatchNorm2d,)}
+# 1/32 of a cell on a map of 64 (an input of 512), so only O3 takes them along. The gradient of
+# Twice has no float16 kernel on any Ascend.
+_FULL_PRECISION = {"O2": (nn.BatchNorm2d, DeformableConv, Twice), "O3": (nn.BatchNorm2d, Twice)}
 
 
 def set_precision(network: nn.Cell, level: str, device_target: str) -> None:
