@@ -10,6 +10,9 @@ import pytest
 from mindspore import Tensor, nn, ops
 from mindspore.train.mind_ir_pb2 import AttributeProto, ModelProto, TensorProto
 
+from benchmarks.ascend.variants import arguments_of
+from src.data.augment import colour_statistics, normalisation
+from src.deploy.mindir import largest_difference, write_mindir
 from src.deploy.mindir_v1 import (
     SCALAR_FORMS,
     SETTINGS,
@@ -18,6 +21,9 @@ from src.deploy.mindir_v1 import (
     load,
     write_version_1,
 )
+from src.model_utils.config import load_config
+from src.models.network import create_network, with_decode
+from tests.helpers import changed
 
 X = np.random.default_rng(0).uniform(-2, 2, (1, 4, 6, 4)).astype(np.float32)
 OTHER = Tensor(np.roll(X, 1))
@@ -371,6 +377,51 @@ def image_of(batch: int) -> np.ndarray:
 @pytest.mark.parametrize("batch", [1, 2])
 def test_a_whole_detector_gives_the_same_in_both_runtimes(infer_app, tmp_path, batch):
     check_agreement(infer_app, TinyDetector(), tmp_path, image_of(batch))
+
+
+@pytest.mark.parametrize(
+    ("network", "size"),  # of the features, by which the heads are made smaller
+    [
+        ("hourglass", 100),
+        ("mobilenet_v2_fpn", 10),
+        *(
+            pytest.param(name, 1, marks=pytest.mark.slow)
+            for name in ("mobilenet_v2", "resnet_v1_fpn", "resnet_v2")
+        ),
+    ],
+)
+def test_every_network_gives_the_same_in_all_three_runtimes(infer_app, tmp_path, network, size):
+    """As MINDIR of this MindSpore, which `write_mindir` loads and compares, and of version 1."""
+    used = changed(load_config("", arguments_of(f"export_{network}", ())), 5)
+    colour = normalisation(colour_statistics(used.dataset_config))
+    model = with_decode(seeded(create_network(used), size), used, colour)
+    image = np.random.default_rng(3).integers(0, 256, (1, 3, 128, 128), np.uint8)
+    for version in (0, 1):
+        target = tmp_path / f"{version}.mindir"
+        write_mindir(model, image.shape, "uint8", target, version=version, tolerance=1e-3)
+    expected = model(Tensor(image)).asnumpy()
+    scores = expected[0, :, 4]
+    assert scores[0] > scores[-1] + 0.01  # which boxes are found says something
+    (found,) = run_in_lite(infer_app, target, image, [expected])
+    assert largest_difference(found, expected) < 1e-3
+
+
+def seeded(network: nn.Cell, size: float) -> nn.Cell:
+    """The network with weights that all matter, and heads for features of order `size`."""
+    rng = np.random.default_rng(5)
+    for name, weight in network.parameters_and_names():
+        shape = weight.shape
+        if name.endswith(("gamma", "moving_variance")):
+            values = rng.uniform(0.5, 1.5, shape)
+        elif len(shape) == 4:
+            values = rng.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape)
+            if name.startswith("heads") and ".2." not in name and "pointwise" not in name:
+                values /= size
+            values *= 0.05 if name.endswith("hm.2.weight") else 1  # else all scores are 1
+        else:
+            values = rng.normal(0, 0.1, shape)
+        weight.set_data(Tensor(values.astype(np.float32)))
+    return network
 
 
 def test_casts_name_their_type(tmp_path):
