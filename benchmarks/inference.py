@@ -2,13 +2,14 @@
 """Images a second and latency of evaluation, whole and by stage, beside PyTorch's forward pass.
 
 python -m benchmarks.inference [--config_path FILE] [--input 512] [--image_dir DIR] [--count 32]
-    [--json FILE] [--torch_python PATH]
+    [--batch_size N] [--json FILE] [--torch_python PATH]
 
 Without --config_path the network is that of configs/original/resnet18.yaml; its weights are random,
 which changes no time. Without --image_dir the images are noise of COCO's usual sizes. Measured are
 keep-resolution, and fixed resolution in batches of 1 and 8: each stage alone, one after the other,
 and then `Detector.detect` over all images, where they overlap. The first batch of each shape is run
-before and not counted. PyTorch runs the plain network only (net_config.deformable none).
+before and not counted. PyTorch runs a ResNet without deformable layers (net_config.deformable none)
+or an hourglass, from images to maps; the fastest batch of each counts in the ratio.
 """
 
 import argparse
@@ -67,9 +68,12 @@ def measure(
     prepared = [detector.prepare(image) for image in images]
     prepare = time.perf_counter() - start
     groups = [prepared[i : i + batch_size] for i in range(0, len(images), batch_size)]
-    start = time.perf_counter()
-    detections = [detector.run(group) for group in groups]
-    network = time.perf_counter() - start
+    detections, seconds = [], []
+    for group in groups:
+        start = time.perf_counter()
+        detections.append(detector.run(group))
+        seconds.append(time.perf_counter() - start)
+    network = sum(seconds)
     start = time.perf_counter()
     for found, image in zip(itertools.chain(*detections), prepared, strict=True):
         detector.finish(found, image)
@@ -90,6 +94,7 @@ def measure(
         "shapes": len(first),
         "prepare_ms": prepare * 1e3 / len(images),
         "network_ms": network * 1e3 / len(images),
+        "fastest_network_ms": min(seconds) * 1e3 / batch_size,
         "finish_ms": finish * 1e3 / len(images),
         "whole_ms": whole * 1e3 / len(images),
         "images_per_second": len(images) / whole,
@@ -103,7 +108,7 @@ def measure_pytorch(config_path: str, side: int, python: str, batch_size: int) -
     config = benchmark_config(config_path, batch_size, side)
     seconds = []
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
-        for layout in pytorch_layouts(config, python):
+        for layout in pytorch_layouts(config, python, trains=False):
             if not seconds:
                 in_new_process(write_pytorch_inputs, config, 1, Path(name))
             done = subprocess.run(
@@ -120,27 +125,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_writable(options.json.parent)  # before the minutes of measuring
     images = read_images(options.image_dir, options.count)
     ways = []
-    for way, batch_size in WAYS:
+    for way, batch_size in [(FIXED, options.batch_size)] if options.batch_size else WAYS:
         numbers = in_new_process(
             measure, options.config_path, options.input, images, way, batch_size
         )
         if way == FIXED:
-            numbers["torch_forward_ms"] = measure_pytorch(
+            numbers["torch_forward_ms"] = torch_ms = measure_pytorch(
                 options.config_path, options.input, options.torch_python, batch_size
             )
+            numbers["network_over_torch"] = torch_ms and numbers["fastest_network_ms"] / torch_ms
         ways.append(numbers)
     print(f"{len(images)} images; ms an image; latency is the median of a single image")
     print(
         f"{'':>16} {'batch':>6}{'read, warp':>12}{'network':>9}{'boxes':>7}{'all':>9}"
-        f"{'images/s':>10}{'all/network':>13}{'latency':>9}{'PyTorch':>9}"
+        f"{'images/s':>10}{'all/network':>13}{'latency':>9}{'PyTorch':>9}{'of PyTorch':>12}"
     )
     for n in ways:
         latency, torch_ms = n["latency_ms"], n.get("torch_forward_ms")
+        over_torch = n.get("network_over_torch")
         print(
             f"{n['way']:>16} {n['batch_size']:>6}{n['prepare_ms']:>12.1f}{n['network_ms']:>9.1f}"
             f"{n['finish_ms']:>7.1f}{n['whole_ms']:>9.1f}{n['images_per_second']:>10.2f}"
             f"{n['whole_over_network']:>13.2f}{latency or float('nan'):>9.1f}"
-            f"{torch_ms or float('nan'):>9.1f}"
+            f"{torch_ms or float('nan'):>9.1f}{over_torch or float('nan'):>12.2f}"
         )
     if options.json:
         write_json(options.json, {"images": len(images), "ways": ways})
@@ -151,6 +158,9 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--config_path", default=str(RESNET18), help="the model")
     parser.add_argument("--input", type=count, default=512, help="height and width if fixed")
     parser.add_argument("--image_dir", type=Path, help="folder of JPEG images")
+    parser.add_argument(
+        "--batch_size", type=count, help="fixed resolution in these batches alone; else all ways"
+    )
     parser.add_argument("--count", type=count, default=32, help="images; a folder's come again")
     parser.add_argument(
         "--torch_python", default=sys.executable, help="Python interpreter that has PyTorch"

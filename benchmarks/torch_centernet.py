@@ -58,18 +58,15 @@ class Block(nn.Module):
         return F.relu(out + self.downsample(x), inplace=True)
 
 
-class CenterNet(nn.Module):
-    """`src.models.network.Network` without deformable layers, under the same names.
+class ResNet(nn.Module):
+    """`src.models.features.resnet` without deformable layers, under the same names."""
 
-    Args:
-        network: block, block_class, stage_channels, up_channels and head_conv of net_config, and
-            num_classes.
-    """
+    stacks = 1
 
     def __init__(self, network: dict[str, Any]) -> None:
         super().__init__()
         channels = network["stage_channels"][0]
-        self.backbone, self.neck, self.heads = nn.Module(), nn.Module(), nn.Module()
+        self.backbone, self.neck = nn.Module(), nn.Module()
         self.backbone.conv1, self.backbone.bn1 = convolution(3, channels, 7, 2)
         self.stages = len(network["block_class"])
         expansion = 1 if network["block"] == "basic" else 4
@@ -86,21 +83,130 @@ class CenterNet(nn.Module):
             ups += [nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
             channels = width
         self.neck.deconv_layers = nn.Sequential(*ups)
-        for name, count in {"hm": network["num_classes"], "wh": 2, "reg": 2}.items():
-            head = nn.Sequential(
-                nn.Conv2d(channels, network["head_conv"], 3, padding=1),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(network["head_conv"], count, 1),
-            )
-            self.heads.add_module(name, head)
+        self.channels = channels
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, x: Tensor) -> list[Tensor]:
         backbone = self.backbone
         x = F.max_pool2d(F.relu(backbone.bn1(backbone.conv1(x)), inplace=True), 3, 2, 1)
         for stage in range(self.stages):
             x = getattr(backbone, f"layer{stage + 1}")(x)
-        x = self.neck.deconv_layers(x)
-        return self.heads.hm(x), self.heads.wh(x), self.heads.reg(x)
+        return [self.neck.deconv_layers(x)]
+
+
+class ConvBlock(nn.Module):
+    """A convolution, BatchNorm and ReLU."""
+
+    def __init__(self, cin: int, cout: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv, self.bn = convolution(cin, cout, kernel, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.bn(self.conv(x)), inplace=True)
+
+
+class Residual(nn.Module):
+    """A basic block, whose names are the hourglass's."""
+
+    def __init__(self, cin: int, cout: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = convolution(cin, cout, 3, stride)
+        self.conv2, self.bn2 = convolution(cout, cout, 3)
+        self.skip = nn.Identity()
+        if stride > 1 or cin != cout:
+            self.skip = nn.Sequential(*convolution(cin, cout, 1, stride))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.bn1(self.conv1(x)), inplace=True)
+        return F.relu(self.bn2(self.conv2(out)) + self.skip(x), inplace=True)
+
+
+def residuals(count: int, width: int) -> list[nn.Module]:
+    return [Residual(width, width) for _ in range(count)]
+
+
+class Hourglass(nn.Module):
+    """`src.models.features.hourglass.Hourglass`."""
+
+    def __init__(self, dims: list[int], blocks: list[int]) -> None:
+        super().__init__()
+        (outer, inner), count = dims[:2], blocks[0]
+        self.up1 = nn.Sequential(*residuals(count, outer))
+        self.low1 = nn.Sequential(Residual(outer, inner, 2), *residuals(count - 1, inner))
+        if len(dims) > 2:
+            self.low2 = Hourglass(dims[1:], blocks[1:])
+        else:
+            self.low2 = nn.Sequential(*residuals(blocks[1], inner))
+        self.low3 = nn.Sequential(*residuals(count - 1, inner), Residual(inner, outer))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.up1(x) + F.interpolate(self.low3(self.low2(self.low1(x))), scale_factor=2)
+
+
+class StackedHourglasses(nn.Module):
+    """`src.models.features.hourglass.HourglassFeatures`, under the same names."""
+
+    def __init__(self, network: dict[str, Any]) -> None:
+        super().__init__()
+        self.stacks, dims = network["num_stacks"], network["dims"]
+        self.channels = width = dims[0]
+        stem = network["stem_channels"]
+        self.stem = nn.Sequential(ConvBlock(3, stem, 7, 2), Residual(stem, width, 2))
+        each, between = range(self.stacks), range(self.stacks - 1)
+        self.hourglasses = nn.ModuleList(Hourglass(dims, network["blocks"]) for _ in each)
+        self.out_convs = nn.ModuleList(ConvBlock(width, width, 3) for _ in each)
+        self.conv1x1s, self.remap_convs = (
+            nn.ModuleList(nn.Sequential(*convolution(width, width, 1)) for _ in between)
+            for _ in range(2)
+        )
+        self.inters = nn.ModuleList(residuals(len(between), width))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        x, features = self.stem(x), []
+        for stack in range(self.stacks):
+            features.append(self.out_convs[stack](self.hourglasses[stack](x)))
+            if stack < self.stacks - 1:
+                x = self.conv1x1s[stack](x) + self.remap_convs[stack](features[-1])
+                x = self.inters[stack](F.relu(x, inplace=True))
+        return features
+
+
+FEATURES = {"resnet": ResNet, "hourglass": StackedHourglasses}
+
+
+class CenterNet(nn.Module):
+    """`src.models.network.Network` under the same names.
+
+    Args:
+        network: net_config, and num_classes.
+    """
+
+    def __init__(self, network: dict[str, Any]) -> None:
+        super().__init__()
+        self.features = FEATURES[network["network"]](network)
+        *auxiliary, self.heads = (self._heads(network) for _ in range(self.features.stacks))
+        self.auxiliary_heads = nn.ModuleList(auxiliary)
+
+    def _heads(self, network: dict[str, Any]) -> nn.ModuleDict:
+        width, heads = network["head_conv"], nn.ModuleDict()
+        for name, count in {"hm": network["num_classes"], "wh": 2, "reg": 2}.items():
+            heads[name] = nn.Sequential(
+                nn.Conv2d(self.features.channels, width, 3, padding=1),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(width, count, 1),
+            )
+        return heads
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The maps of the last stack."""
+        return maps_of(self.heads, self.features(x)[-1])
+
+    def all_maps(self, x: Tensor) -> list[list[Tensor]]:
+        heads = [*self.auxiliary_heads, self.heads]
+        return [maps_of(own, found) for own, found in zip(heads, self.features(x), strict=True)]
+
+
+def maps_of(heads: nn.ModuleDict, features: Tensor) -> list[Tensor]:
+    return [head(features) for head in heads.values()]
 
 
 def draw_heat_map(objects: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -144,8 +250,12 @@ def loss_of(
     image, colour = torch.from_numpy(batch["image"]), torch.from_numpy(batch["colour"])
     image = torch.einsum("bhwi,boi->bohw", image.float(), colour[:, :, :3])
     image = image + colour[:, :, 3, None, None]
-    heads = network(image.contiguous(memory_format=layout))
-    objects = batch["objects"]
+    stacks = network.all_maps(image.contiguous(memory_format=layout))
+    return sum(loss_of_maps(maps, batch["objects"], weights) for maps in stacks) / len(stacks)
+
+
+def loss_of_maps(heads: list[Tensor], objects: np.ndarray, weights: dict[str, float]) -> Tensor:
+    """The loss of a stack."""
     table = torch.from_numpy(objects)
     cell = (table[:, :, 1] * heads[0].shape[3] + table[:, :, 0]).long()
     mask = (table[:, :, 7:] >= 0).float()

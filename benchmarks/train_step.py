@@ -130,14 +130,25 @@ def peak_memory() -> float:
 # --- PyTorch, in another interpreter if need be -------------------------------------------------
 
 
-def pytorch_layouts(config: Config, python: str) -> list[str]:
+def pytorch_layouts(config: Config, python: str, trains: bool = True) -> list[str]:
     """The memory layouts to measure PyTorch in: none, and why, if it cannot be compared."""
-    net = config.net_config
-    plain = {"deformable": "none", "dense_wh": False, "cat_spec_wh": False, "reg_offset": True}
-    plain |= {"mse_loss": False, "reg_loss": "l1", "reg_norm": "object"}
-    plain_steps = {"accumulate_steps": 1, "clip_norm": 0.0, "ema_decay": 0.0, "amp_level": "O0"}
-    sections = ((net, plain), (config.train_config, plain_steps))
-    others = [n for section, wanted in sections for n in wanted if getattr(section, n) != wanted[n]]
+    net, recipe = config.net_config, config.train_config
+    if net.network not in ("resnet", "hourglass"):
+        print(f"PyTorch is left out: benchmarks.torch_centernet has no {net.network}")
+        return []
+    plain = {"deformable": "none", "separable_heads": False}
+    plain |= {"cat_spec_wh": False, "reg_offset": True}
+    plain_steps = {}
+    if trains:
+        plain |= {"dense_wh": False, "mse_loss": False, "reg_loss": "l1", "reg_norm": "object"}
+        plain |= {"divide_by": "cells", "cut_gaussians": True}
+        plain_steps = {"accumulate_steps": 1, "clip_norm": 0.0, "ema_decay": 0.0, "amp_level": "O0"}
+    others = [
+        name
+        for section, wanted in ((net, plain), (recipe, plain_steps))
+        for name, value in wanted.items()
+        if getattr(section, name, value) != value
+    ]
     if others:
         print(f"PyTorch is left out: benchmarks.torch_centernet has no other {', '.join(others)}")
         return []
@@ -164,16 +175,13 @@ def write_pytorch_inputs(config: Config, steps: int, folder: Path) -> None:
     network = create_step(config, device, steps + 1).network.network
     weights = {}
     for name, parameter in network.parameters_and_names():
-        *cells, last = name.removeprefix("features.").split(".")
+        *cells, last = name.split(".")
         weights[".".join([*cells, last_names.get(last, last)])] = parameter.asnumpy()
     np.savez(folder / "weights.npz", **weights)
     image, colour, objects = random_batch(config, config.train_config.batch_size)
     np.savez(folder / "batch.npz", image=image, colour=colour, objects=objects)
     net, recipe = config.net_config, config.train_config
-    names = ("block", "block_class", "stage_channels", "up_channels", "head_conv")
-    names += ("hm_weight", "wh_weight", "off_weight")
-    settings = {name: getattr(net, name) for name in names}
-    settings["num_classes"] = config.dataset_config.num_classes
+    settings = net.model_dump() | {"num_classes": config.dataset_config.num_classes}
     settings["eps"] = getattr(recipe, recipe.lr_schedule).eps
     settings["rates"] = learning_rates(recipe, steps + 1, steps + 1).tolist()
     (folder / "network.json").write_text(json.dumps(settings), encoding="utf-8")
