@@ -16,15 +16,17 @@ import pytest
 from mindspore import Tensor, nn
 from mindspore.nn.utils import no_init_parameters
 
+from src.evaluation.detector import detector_of
 from src.model_utils.config import leaves, load_config
 from src.model_utils.errors import UserError
 from src.models.heads import Head, Heads
-from src.models.network import FEATURES, Network, create_network, with_loss
+from src.models.network import FEATURES, Network, create_network, with_decode, with_loss
 from src.training.optimizer import create_optimizer
 from src.training.step import StepOptions, TrainStep
+from src.weights.__main__ import main as convert_weights
 from src.weights.files import Stored
 from src.weights.layouts.original import ORIGINAL_HOURGLASS
-from src.weights.load import load
+from src.weights.load import configured, load, read_weights
 from src.weights.translate import in_layout, translate
 from tests.conftest import FAMILY, PROJECT
 from tests.helpers import changed, config, graph_mode, object_rows, run
@@ -164,6 +166,47 @@ def test_tensorflow_networks_give_tensorflows_maps(name):
                 facts["float32_max_abs"], facts["std"]
             )
     assert max(largest.values()) < 1, largest
+
+
+@needs_oracles
+def test_a_checkpoint_of_tensorflow_converts_and_finds_tensorflows_boxes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    written = tmp_path / "ours.ckpt"
+    options = ("--config_path", str(PROJECT / "configs" / f"{CONFIGS['mbv2fpn']}.yaml"))
+    source = FAMILY / "tf_checkpoint_mbv2fpn" / "ckpt-0.index"
+    convert_weights(["--source", str(source), "--output", str(written), *options])
+    assert "304 tensors written" in capsys.readouterr().out
+
+    # As eval.py does it, but for the image, whose numbers are no bytes: they take the place of what
+    # the warp and the colours make of a black one.
+    size = ("--dataset_config.input_res_test", "[256, 256]", "--eval_config.K", "100")
+    weights = read_weights(written)
+    used = configured(load_config("tests", (*options, *size)), weights)
+    network = create_network(used)
+    load(network, weights)
+    seeded, pack = rule("tf_seeded_weights"), json.loads((FAMILY / "tf_pack.json").read_text())
+    entry = pack["networks"]["mbv2fpn"]
+    image = seeded.tensor(pack["seed"], 256, 256, entry["input"]["std"]).transpose(0, 3, 1, 2)
+    model = with_decode(network, used, None)
+    with graph_mode():
+        detector = detector_of(used, lambda _: model(Tensor(image.copy())), keep_res=False)
+        found = detector(np.zeros((256, 256, 3), np.uint8))
+
+    with np.load(FAMILY / "tf_mbv2fpn.npz") as stored:
+        classes = stored["det/detection_classes"][0].astype(int)
+        scores, places = stored["det/detection_scores"][0], stored["det/detection_boxes"][0]
+    is_used = np.isin(classes, USED)
+    wanted = np.column_stack(
+        [places[:, [1, 0, 3, 2]] * 256, scores, np.searchsorted(USED, classes)]
+    )[is_used]
+    assert len(wanted) > 80
+    # Scores lie closer to one another than float32 rounds: by class and place, not by rank.
+    far = np.abs(found[None, :, :4] - wanted[:, None, :4]).max(axis=2)
+    far[found[None, :, 5] != wanted[:, None, 5]] = np.inf
+    nearest = far.argmin(axis=1)
+    assert far.min(axis=1).max() < 1e-4
+    np.testing.assert_allclose(found[nearest, 4], wanted[:, 4], rtol=0, atol=2e-6)
 
 
 @needs_oracles
