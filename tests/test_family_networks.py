@@ -245,7 +245,7 @@ def stored_names(path: Path) -> Stored:
         name: np.full((2 if name.endswith("bias") else 1,) * len(shape.split("x")), i, np.float32)
         for i, (name, shape) in enumerate(shapes.items())
     }
-    return Stored(path, arrays, [])
+    return Stored(path, arrays, [], {row[0]: row[1] for row in rows if "/" in row[0]})
 
 
 @needs_oracles
@@ -276,6 +276,25 @@ def test_every_name_of_a_file_has_its_place_and_the_file_says_its_network(names,
         assert set(back) == set(stored.tensors) - set(found.ignored)
         for name, array in back.items():
             np.testing.assert_array_equal(array, stored.tensors[name])
+
+
+@needs_oracles
+@pytest.mark.parametrize(
+    ("names", "one", "other"),
+    [
+        ("r50v1fpn", "conv2_block1_0_conv", "conv2_block1_3_conv"),
+        ("r50v2", "conv4_block6_1_bn", "conv4_block6_2_bn"),
+        ("mbv2fpn", "block_2_expand_BN", "block_2_depthwise_BN"),
+    ],
+)
+def test_layers_in_another_order_are_refused(names: str, one: str, other: str):
+    stored = stored_names(FAMILY / f"tf_names_{names}.txt")
+    swapped = {one: other, other: one}
+    for key, name in stored.facts.items():
+        layer, _, tensor = name.rpartition("/")
+        stored.facts[key] = f"{swapped.get(layer, layer)}/{tensor}"
+    with pytest.raises(UserError, match=f"is of the layer ({one}|{other}), .* another order"):
+        translate(stored)
 
 
 # --- without stored values ---------------------------------------------------------------------

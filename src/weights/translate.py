@@ -52,9 +52,12 @@ def translate(stored: Stored, layouts: Sequence[Layout] = LAYOUTS) -> Translated
     """Gives the tensors of a file our names and our meaning.
 
     Raises:
-        UserError: no layout or several name all tensors of the file.
+        UserError: no layout or several name all tensors of the file, or its layers are in another
+            order.
     """
     layout, named = _recognised(stored, layouts)
+    for source, (_, name) in named.items():
+        _check_layer(stored, layout, source, name)
     found = Translated(stored.path, layout, remarks=[*stored.remarks, *layout.remarks])
     found.facts, found.fixed = _facts(stored, layout)
     for source, (rule, name) in named.items():
@@ -66,6 +69,18 @@ def translate(stored: Stored, layouts: Sequence[Layout] = LAYOUTS) -> Translated
             array, found.changed[name] = rule.change.apply(array), rule.change.text
         found.arrays[name], found.sources[name] = array, source
     return found
+
+
+def _check_layer(stored: Stored, layout: Layout, source: str, name: str) -> None:
+    """Raises UserError if a tensor's layer is not the one that its place among them says."""
+    layer = stored.facts.get(source, "").rpartition("/")[0]
+    expected = layout.layers.get(layer)
+    if name and expected and expected != name.rpartition(".")[0]:
+        raise UserError(
+            f"{stored.path}: {source} is of the layer {layer}, which is {expected} here, but "
+            f"stands where {name} does: the layers are in another order than those of the layout "
+            f"'{layout.name}'; give a checkpoint of the published model."
+        )
 
 
 def _facts(stored: Stored, layout: Layout) -> tuple[Facts, set[str]]:

@@ -70,6 +70,8 @@ class Layout:
     colours: of its networks' pictures, if they are known.
     remarks: sentences for those who use such a file.
     back: rules that make a file of this layout of our names; none if that cannot be.
+    layers: our cells by the names of layers that a file may give beside those of its tensors; both
+        have to say the same.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Layout:
     colours: Colours | None = None
     remarks: tuple[str, ...] = ()
     back: tuple[Rule, ...] = ()
+    layers: Mapping[str, str] = field(default_factory=dict)
 
     def prefix_of(self, names: Iterable[str]) -> str | None:
         """What stands before the names of a file; None if no name has the mark."""

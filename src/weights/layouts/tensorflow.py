@@ -2,7 +2,8 @@
 """CenterNets of TensorFlow's detection zoo, by the keys of their TensorFlow 2 checkpoints.
 
 Keras numbers the layers with weights of a model in the order of its graph: `layer_with_weights-0`,
-`-1`, ... Here a model is the list of our cells in that order, each with its kind.
+`-1`, ... Here a model is the list of our cells in that order, each with its kind. The checkpoint
+also holds the layers' own names: those of the backbones do not change, and are compared.
 """
 
 import re
@@ -163,19 +164,37 @@ def _facts(network: str, **others: object) -> dict[str, object]:
     return {f"net_config.{name}": value for name, value in facts.items()}
 
 
+def _keras_resnet(layers: Sequence[tuple[Kind, str]]) -> dict[str, str]:
+    """Our cells in the stages by the names of Keras's layers: conv2_block1_0_conv, ..."""
+    names = {}
+    for kind, cell in layers:
+        if not cell.startswith("layer"):
+            continue
+        stage, block, part, *_ = cell.removeprefix("layer").split(".")
+        part = "preact" if part == "preact_bn" else part.replace("downsample", "0")[-1]
+        end = "bn" if kind is _norm else "conv"
+        names[f"conv{int(stage) + 1}_block{int(block) + 1}_{part}_{end}"] = cell
+    return _in_backbone(names)
+
+
+def _in_backbone(cells: dict[str, str]) -> dict[str, str]:
+    return {name: f"features.backbone.{cell}" for name, cell in cells.items()}
+
+
 def _resnet_v1_fpn(depth: int, blocks: list[int]) -> Layout:
-    stem = [(_biased, "conv1"), (_norm, "bn1")]
+    layers = [(_biased, "conv1"), (_norm, "bn1"), *_stages(blocks, _V1_FIRST, _V1_REST)]
     return Layout(
         name=f"{_NAME}: ResNet-{depth} V1 FPN",
         mark=f"{_FEATURES}/_base_model/layer_with_weights-2/bias{_VALUE}",
         rules=(
             *_OTHERS,
-            *_backbone([*stem, *_stages(blocks, _V1_FIRST, _V1_REST)]),
+            *_backbone(layers),
             *_neck(_pyramid(_biased)),
             *_heads(),
         ),
         facts=_facts("resnet_v1_fpn", block_class=blocks),
         colours=_CAFFE,
+        layers=_keras_resnet(layers),
     )
 
 
@@ -202,6 +221,7 @@ _RESNET50_V2 = Layout(
     ),
     facts=_facts("resnet_v2", block_class=_V2_BLOCKS),
     colours=_HALVES,
+    layers=_keras_resnet(_V2_LAYERS),
 )
 
 # --- MobileNetV2 -------------------------------------------------------------------------------
@@ -222,6 +242,18 @@ _MOBILENET_V2_LAYERS = [
     *((_kernel, f"layers.{_LAST}.0"), (_norm, f"layers.{_LAST}.1")),
 ]
 
+
+def _keras_mobilenet_v2(layers: Sequence[tuple[Kind, str]]) -> dict[str, str]:
+    """Our cells in the blocks by the names of Keras's layers: block_1_expand_BN, ..."""
+    names = {}
+    for _, cell in layers:
+        _, block, *parts = cell.split(".")
+        if len(parts) == 2:
+            before = f"block_{int(block) - 1}" if int(block) > 1 else "expanded_conv"
+            names[f"{before}_{parts[0]}" + "_BN" * (parts[1] == "1")] = cell
+    return _in_backbone(names)
+
+
 _MOBILENET_V2_FPN = Layout(
     name=f"{_NAME}: MobileNetV2 FPN",
     mark=f"{_FEATURES}/_base_model/layer_with_weights-2/depthwise_kernel{_VALUE}",
@@ -233,6 +265,7 @@ _MOBILENET_V2_FPN = Layout(
     ),
     facts=_facts("mobilenet_v2_fpn", separable_heads=True),
     colours=_HALVES,
+    layers=_keras_mobilenet_v2(_MOBILENET_V2_LAYERS),
 )
 
 # --- Hourglass ---------------------------------------------------------------------------------
