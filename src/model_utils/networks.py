@@ -122,6 +122,7 @@ _STAGES = Field(min_length=1, max_length=8)
 _BlockClass = Annotated[list[Annotated[int, Field(ge=1, le=200)]], _STAGES]
 _StageChannels = Annotated[list[Channels], _STAGES]
 _UpChannels = Annotated[list[Channels], Field(max_length=8)]
+_NORM_MOMENTUM = "share of the old value when BatchNorm moves its statistics"
 
 
 class UpSampledConfig(NetConfig):
@@ -226,6 +227,11 @@ class MobileNetV2FPNConfig(UpSampledConfig):
     up_channels: _UpChannels = says(
         [64, 32, 24], "channels of each up-sampling stage", fact="fixed"
     )
+    norm_momentum: Probability = says(
+        0.9997,
+        f"{_NORM_MOMENTUM}, in the pyramid 0.99 at most; 0.9997 is for trainings of many thousand "
+        "updates",
+    )
     stride: ClassVar[int] = 32
     has_skips: ClassVar[bool] = True
     finest: ClassVar[int] = 4
@@ -244,6 +250,7 @@ class KerasResNetConfig(_Stages, UpSampledConfig):
         "width of each ResNet stage, which puts out four times as much",
         fact="fixed",
     )
+    norm_momentum: Probability = says(0.99, _NORM_MOMENTUM)
 
 
 class ResNetV1FPNConfig(KerasResNetConfig):
@@ -286,8 +293,7 @@ class HourglassConfig(NetConfig):
     )
     norm_momentum: Probability = says(
         0.9,
-        "share of the old value when BatchNorm moves its statistics: 0.9 of the original and "
-        "CornerNet, 0.1 of TensorFlow",
+        f"{_NORM_MOMENTUM}: 0.9 of the original and CornerNet, 0.1 of TensorFlow",
     )
     has_skips: ClassVar[bool] = True
 

@@ -18,11 +18,16 @@ class FeaturePyramid(nn.Cell):
     Args:
         in_channels: channels of the maps, one more than there are stages.
         up_channels: channels of each stage, where two maps are added.
+        momentum: of the BatchNorms.
         separable: whether 3×3 convolutions are a depthwise and a 1×1 one.
     """
 
     def __init__(
-        self, in_channels: Sequence[int], up_channels: Sequence[int], separable: bool = False
+        self,
+        in_channels: Sequence[int],
+        up_channels: Sequence[int],
+        momentum: float,
+        separable: bool = False,
     ) -> None:
         super().__init__()
         self.stages = len(up_channels)
@@ -40,7 +45,7 @@ class FeaturePyramid(nn.Cell):
                     SeparableConv(width, out, XavierUniform())
                     if separable
                     else _biased(width, out, 3),
-                    nn.BatchNorm2d(out, eps=1e-3, momentum=0.99),
+                    nn.BatchNorm2d(out, eps=1e-3, momentum=momentum),
                     nn.ReLU(),
                 )
                 for width, out in zip(up_channels, out_channels, strict=True)

@@ -5,7 +5,7 @@ Padding is that of the projects whose published weights mean the same here, see 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from mindspore import Tensor, nn
@@ -59,7 +59,7 @@ class Style:
 
 
 PYTORCH = Style(partial(HeNormal, mode="fan_out", nonlinearity="relu"))
-TENSORFLOW = Style(partial(TruncatedNormal, 0.09), "same", epsilon=1e-3, momentum=0.9997)
+TENSORFLOW = Style(partial(TruncatedNormal, 0.09), "same", epsilon=1e-3)
 
 
 def _width(channels: float) -> int:
@@ -157,10 +157,13 @@ class MobileNetV2FPNFeatures(nn.Cell):
 
     def __init__(self, net: MobileNetV2FPNConfig) -> None:
         super().__init__()
-        self.backbone = MobileNetV2(net.width_multiplier, TENSORFLOW)
+        self.backbone = MobileNetV2(
+            net.width_multiplier, replace(TENSORFLOW, momentum=net.norm_momentum)
+        )
         self.taps = _TAPS[-1 - len(net.up_channels) :]
         channels = [self.backbone.channels[tap] for tap in self.taps]
-        self.neck = FeaturePyramid(channels, net.up_channels, separable=True)
+        momentum = min(0.99, net.norm_momentum)
+        self.neck = FeaturePyramid(channels, net.up_channels, momentum, separable=True)
         self.channels = self.neck.channels
 
     def construct(self, image: Tensor) -> tuple[Tensor, ...]:

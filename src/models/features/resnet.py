@@ -6,7 +6,7 @@ Padding and strides are those of the projects whose published weights mean the s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from mindspore import Tensor, nn, ops
@@ -52,7 +52,7 @@ class Style:
 
 
 PYTORCH = Style(partial(HeNormal, mode="fan_out", nonlinearity="relu"))
-KERAS = Style(XavierUniform, has_bias=True, stride_on_3x3=False, epsilon=1.001e-5, momentum=0.99)
+KERAS = Style(XavierUniform, has_bias=True, stride_on_3x3=False, epsilon=1.001e-5)
 
 
 class BasicBlock(nn.Cell):
@@ -156,9 +156,10 @@ class ResNetV1FPNFeatures(nn.Cell):
 
     def __init__(self, net: ResNetV1FPNConfig) -> None:
         super().__init__()
-        self.backbone = ResNet(net, KERAS)
+        momentum = net.norm_momentum
+        self.backbone = ResNet(net, replace(KERAS, momentum=momentum))
         self.first = len(net.block_class) - 1 - len(net.up_channels)
-        self.neck = FeaturePyramid(self.backbone.channels[self.first :], net.up_channels)
+        self.neck = FeaturePyramid(self.backbone.channels[self.first :], net.up_channels, momentum)
         self.channels = self.neck.channels
 
     def construct(self, image: Tensor) -> tuple[Tensor, ...]:

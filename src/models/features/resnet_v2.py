@@ -11,28 +11,28 @@ from mindspore import Tensor, nn, ops
 from mindspore.common.initializer import XavierUniform
 
 from src.model_utils.networks import ResNetV2Config
-from src.models.features.resnet import KERAS
+from src.models.features.resnet import KERAS, Style
 from src.models.layers import StemPool
-
-_PLAIN, _BIASED = replace(KERAS, has_bias=False), KERAS
 
 
 class PreactBottleneck(nn.Cell):
     """BatchNorm and ReLU, then 1×1, 3×3 and 1×1 convolutions around a shortcut without either.
 
     The shortcut is a convolution in the first block of a stage; else, with a stride, every second
-    value of the input.
+    value of the input. Its convolution and the last one have the style's bias, the others none.
     """
 
-    def __init__(self, in_channels: int, channels: int, stride: int, is_first: bool) -> None:
+    def __init__(
+        self, in_channels: int, channels: int, stride: int, is_first: bool, style: Style
+    ) -> None:
         super().__init__()
-        self.is_first = is_first
-        self.preact_bn = _PLAIN.norm(in_channels)
-        self.conv1, self.bn1 = _PLAIN.conv(in_channels, channels, 1), _PLAIN.norm(channels)
-        self.conv2, self.bn2 = _PLAIN.conv(channels, channels, 3, stride), _PLAIN.norm(channels)
-        self.conv3 = _BIASED.conv(channels, 4 * channels, 1)
+        self.is_first, plain = is_first, replace(style, has_bias=False)
+        self.preact_bn = style.norm(in_channels)
+        self.conv1, self.bn1 = plain.conv(in_channels, channels, 1), style.norm(channels)
+        self.conv2, self.bn2 = plain.conv(channels, channels, 3, stride), style.norm(channels)
+        self.conv3 = style.conv(channels, 4 * channels, 1)
         if is_first:
-            self.downsample = _BIASED.conv(in_channels, 4 * channels, 1, stride)
+            self.downsample = style.conv(in_channels, 4 * channels, 1, stride)
         else:
             self.downsample = ops.MaxPool(1, stride, "valid") if stride > 1 else nn.Identity()
         self.relu = nn.ReLU()
@@ -52,12 +52,13 @@ class ResNetV2(nn.Cell):
 
     Args:
         net: says number and width of the stages.
+        style: of its convolutions and BatchNorms.
     """
 
-    def __init__(self, net: ResNetV2Config) -> None:
+    def __init__(self, net: ResNetV2Config, style: Style) -> None:
         super().__init__()
         channels = net.stage_channels[0]
-        self.conv1, self.maxpool = _BIASED.conv(3, channels, 7, 2), StemPool()
+        self.conv1, self.maxpool = style.conv(3, channels, 7, 2), StemPool()
         stages = len(net.block_class)
         for stage, (blocks, width) in enumerate(
             zip(net.block_class, net.stage_channels, strict=True)
@@ -65,7 +66,7 @@ class ResNetV2(nn.Cell):
             cells = []
             for position in range(blocks):
                 stride = 2 if stage < stages - 1 and position == blocks - 1 else 1
-                cells.append(PreactBottleneck(channels, width, stride, position == 0))
+                cells.append(PreactBottleneck(channels, width, stride, position == 0, style))
                 channels = 4 * width
             self.insert_child_to_cell(f"layer{stage + 1}", nn.SequentialCell(cells))
         self.layers = [getattr(self, f"layer{stage + 1}") for stage in range(stages)]
@@ -83,11 +84,16 @@ class UpConvolutions(nn.Cell):
 
     A stage is a 3×3 convolution, BatchNorm and ReLU, then a 3×3 transposed convolution with stride
     2, BatchNorm and ReLU. That reaches one value further at the end, which is cut off.
+
+    Args:
+        in_channels: C.
+        up_channels: channels of each stage.
+        style: of the backbone; its epsilon is another here.
     """
 
-    def __init__(self, in_channels: int, up_channels: Sequence[int]) -> None:
+    def __init__(self, in_channels: int, up_channels: Sequence[int], style: Style) -> None:
         super().__init__()
-        style = replace(_BIASED, epsilon=1e-3)
+        style = replace(style, epsilon=1e-3)
         cells: list[nn.Cell] = []
         channels = in_channels
         for width in up_channels:
@@ -118,8 +124,9 @@ class ResNetV2Features(nn.Cell):
 
     def __init__(self, net: ResNetV2Config) -> None:
         super().__init__()
-        self.backbone = ResNetV2(net)
-        self.neck = UpConvolutions(self.backbone.channels, net.up_channels)
+        style = replace(KERAS, momentum=net.norm_momentum)
+        self.backbone = ResNetV2(net, style)
+        self.neck = UpConvolutions(self.backbone.channels, net.up_channels, style)
         self.channels = self.neck.channels
 
     def construct(self, image: Tensor) -> tuple[Tensor, ...]:
