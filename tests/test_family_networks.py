@@ -415,6 +415,11 @@ def test_a_narrow_network_learns_two_images_and_every_parameter_moves(network):
     loss = with_loss(create_network(used), used)
     for stack in (loss.network.heads, *loss.network.auxiliary_heads):
         np.testing.assert_allclose(stack.hm[2].bias.asnumpy(), -2.19, rtol=1e-6)
+        weight = stack.wh[2].weight.asnumpy()
+        outputs, inputs = weight.shape[:2]
+        # Uniform as PyTorch draws them, or Glorot's as Keras does.
+        bound = inputs**-0.5 if network == "hourglass" else (6 / (inputs + outputs)) ** 0.5
+        assert 0.8 * bound < np.abs(weight).max() <= bound
     optimizer = create_optimizer(used.train_config, loss, np.full(40, 2e-3, np.float32))
     step = TrainStep(loss, optimizer, StepOptions()).set_train()
     image = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3)).astype(np.uint8)

@@ -4,13 +4,14 @@
 from dataclasses import dataclass
 
 from mindspore import Tensor, nn
-from mindspore.common.initializer import HeUniform, Normal
+from mindspore.common.initializer import HeUniform, Initializer
 
 from src.models.layers import SeparableConv, conv
 
 # The heat map starts at sigmoid(-2.19) = 0.1, so that the many negatives do not swamp the first
 # steps (focal loss, section 3.3).
 _HEAT_MAP_BIAS = -2.19
+PYTORCH = HeUniform(5**0.5)  # the first weights of its convolutions, uniform in ±1/√fan_in
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,24 @@ class Heads(nn.Cell):
         head_conv: channels of the 3×3 convolutions.
         heads: the maps.
         separable: whether those convolutions are a depthwise and a 1×1 one.
+        heat_init, other_init: first weights of heat maps and of the other heads.
     """
 
     def __init__(
-        self, in_channels: int, head_conv: int, heads: list[Head], separable: bool = False
+        self,
+        in_channels: int,
+        head_conv: int,
+        heads: list[Head],
+        separable: bool = False,
+        heat_init: Initializer = PYTORCH,
+        other_init: Initializer = PYTORCH,
     ) -> None:
         super().__init__()
         for head in heads:
-            init = HeUniform(5**0.5) if head.is_heat else Normal(0.001)
+            init = heat_init if head.is_heat else other_init
             bias = _HEAT_MAP_BIAS if head.is_heat else 0.0
             if separable:
-                first = SeparableConv(in_channels, head_conv, HeUniform(5**0.5))
+                first = SeparableConv(in_channels, head_conv, heat_init)
             else:
                 first = conv(in_channels, head_conv, 3, has_bias=True, weight_init=init)
             layers = nn.SequentialCell(

@@ -10,6 +10,7 @@ from types import ModuleType
 import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn, ops
+from mindspore.common.initializer import Initializer, Normal, XavierUniform
 
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
@@ -18,7 +19,7 @@ from src.models.features.hourglass import HourglassFeatures
 from src.models.features.mobilenet_v2 import MobileNetV2Features, MobileNetV2FPNFeatures
 from src.models.features.resnet import ResNetFeatures, ResNetV1FPNFeatures
 from src.models.features.resnet_v2 import ResNetV2Features
-from src.models.heads import Heads
+from src.models.heads import PYTORCH, Heads
 from src.models.layers import ApplyColour
 from src.models.tasks import boxes
 
@@ -31,6 +32,15 @@ FEATURES: dict[str, type[nn.Cell]] = {
     "resnet_v1_fpn": ResNetV1FPNFeatures,
     "resnet_v2": ResNetV2Features,
     "hourglass": HourglassFeatures,
+}
+# First weights of the heads, of heat maps and of the others, where they are not PyTorch's default:
+# the original's for ResNets, and Keras's. Weights as small as the original's all grow alike where
+# the learning rate does not rise slowly, and then boxes of one aspect ratio alone are found.
+HEAD_INITS: dict[str, tuple[Initializer, Initializer]] = {
+    "resnet": (PYTORCH, Normal(0.001)),
+    "mobilenet_v2_fpn": (XavierUniform(), XavierUniform()),
+    "resnet_v1_fpn": (XavierUniform(), XavierUniform()),
+    "resnet_v2": (XavierUniform(), XavierUniform()),
 }
 # Modules of a task's cells: `heads`, `Loss` and `Decode`.
 TASK_CELLS: dict[str, ModuleType] = {"boxes": boxes}
@@ -170,11 +180,12 @@ def create_network(config: Config, deformable: str = "") -> Network:
     if form != "none":
         net = net.model_copy(update={"deformable": deformable or chosen_form(form)})
     features = FEATURES[net.network](net)
+    inits = HEAD_INITS.get(net.network, (PYTORCH, PYTORCH))
     heads = TASK_CELLS[config.task].heads(net, config.dataset_config.num_classes)
     return Network(
         features,
         [
-            Heads(features.channels, net.head_conv, heads, net.separable_heads)
+            Heads(features.channels, net.head_conv, heads, net.separable_heads, *inits)
             for _ in range(features.stacks)
         ],
     )
