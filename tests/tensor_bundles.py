@@ -88,17 +88,61 @@ def graph(names: Mapping[str, str]) -> bytes:
     return varint(len(content)) + bytes(4) + content
 
 
+def saved_model(names: Sequence[str]) -> tuple[dict[str, str], bytes]:
+    """The keys of a SavedModel by those of a checkpoint (model/part/...), and its graph.
+
+    As Keras does it each part of the model has a list of its variables, to which keys lead as it is
+    the shorter way; the layers are there as well, each once more as layer-N behind all others.
+    """
+    keys: dict[str, str] = {}
+    children: list[dict[str, int]] = [{}]
+    of_variables: dict[int, str] = {}
+    for name in names:
+        node, part = 0, 0
+        for depth, edge in enumerate(f"_{name}".split("/")):
+            edge = edge.replace(".S", "/")
+            if edge not in children[node]:
+                children[node][edge] = len(children)
+                children.append({})
+            node = children[node][edge]
+            part = node if depth == 1 else part
+        if "variables" not in children[part]:
+            children[part] = {"variables": len(children)} | children[part]
+            children.append({})
+        variables = children[children[part]["variables"]]
+        keys[name] = f"{'/'.join(f'_{name}'.split('/')[:2])}/variables/{len(variables)}"
+        variables[str(len(variables))] = node
+        of_variables[node] = name
+    for edges in children:
+        layers = [node for edge, node in edges.items() if edge.startswith("layer_with_weights-")]
+        edges |= {f"layer-{place}": node for place, node in enumerate(layers)}
+    nodes = []
+    for node, edges in enumerate(children):
+        fields = [(1, message((1, n), (2, edge.encode()))) for edge, n in edges.items()]
+        if node in of_variables:
+            name = of_variables[node]
+            texts = ((1, b"VARIABLE_VALUE"), (2, name.encode()), (3, (keys[name] + VALUE).encode()))
+            fields.append((2, message(*texts)))
+        nodes.append((1, message(*fields)))
+    content = message(*nodes)
+    return keys, varint(len(content)) + bytes(4) + content
+
+
 def bundle(
-    arrays: Mapping[str, np.ndarray], names: Mapping[str, str] | None = None
+    arrays: Mapping[str, np.ndarray],
+    names: Mapping[str, str] | None = None,
+    made: bytes | None = None,
 ) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """Keys and values of the index, and the data file, of arrays by their whole keys."""
-    names = names or {key: key.removesuffix(VALUE) for key in arrays}
-    data = graph(names)
+    """Keys and values of the index, and the data file, of arrays by their whole keys.
+
+    The graph of objects is of names alone, or `made`.
+    """
+    data = made or graph(names or {key: key.removesuffix(VALUE) for key in arrays})
     pairs = [(b"", message((1, 1))), (GRAPH.encode(), entry(7, (), 0, data))]
     for key, array in sorted(arrays.items()):
         content = array.tobytes()
-        made = entry(KINDS[array.dtype.name], array.shape, len(data), content)
-        pairs.append((key.encode(), made))
+        of_array = entry(KINDS[array.dtype.name], array.shape, len(data), content)
+        pairs.append((key.encode(), of_array))
         data += content
     return pairs, data
 

@@ -142,16 +142,70 @@ def test_a_foreign_or_damaged_index_is_one_sentence(content: bytes, reason: str,
         files.read(path)
 
 
-def test_a_saved_model_a_folder_without_a_name_and_a_missing_file_are_refused(tmp_path: Path):
-    arrays = {f"_model/_feature_extractor/variables/{n}{VALUE}": KERNEL for n in range(2)}
-    path = written.write(tmp_path, "variables", *written.bundle(arrays))
-    with pytest.raises(UserError, match="is of a SavedModel"):
-        files.read(path)
+OF_PARTS = [
+    "model/_feature_extractor/_base_model/layer_with_weights-0/kernel",
+    "model/_feature_extractor/_base_model/layer_with_weights-1/gamma",
+    "model/_prediction_head_dict/box.Sscale/0/layer_with_weights-0/bias",
+]
+
+
+def write_saved_model(folder: Path, names: list[str]) -> None:
+    """Writes a SavedModel of variables by their names in a checkpoint; variable i is i."""
+    keys, graph = written.saved_model(names)
+    arrays = {keys[name] + VALUE: np.full(1, i, np.float32) for i, name in enumerate(names)}
+    folder.mkdir()
+    (folder / "saved_model.pb").touch()
+    written.write(folder / "variables", "variables", *written.bundle(arrays, made=graph))
+    (folder / "variables" / "checkpoint").unlink()
+
+
+@pytest.mark.parametrize("given", [".", "saved_model.pb", "variables/variables.index"])
+def test_variables_of_a_saved_model_have_the_names_of_a_checkpoint(given: str, tmp_path: Path):
+    write_saved_model(tmp_path / "saved_model", OF_PARTS)
+    found = files.read(tmp_path / "saved_model" / given)
+    assert {name: array.item() for name, array in found.tensors.items()} == {
+        name: i for i, name in enumerate(OF_PARTS)
+    }
+    assert found.facts == {name: name for name in OF_PARTS}
+
+
+def test_of_all_networks_variables_of_a_saved_model_have_the_names_of_a_checkpoint(tmp_path: Path):
+    lists = sorted(FAMILY.glob("tf_names_*.txt"))
+    if not lists:
+        pytest.skip("the names of TensorFlow's variables are not beside the project")
+    for path in lists:
+        names = [line.split("\t")[0] for line in path.read_text().splitlines()]
+        write_saved_model(tmp_path / path.stem, names)
+        found = files.read(tmp_path / path.stem).tensors
+        assert {name: array.item() for name, array in found.items()} == {
+            name: i for i, name in enumerate(names)
+        }
+
+
+def test_a_graph_with_an_edge_to_none_or_in_a_ring_ends(tmp_path: Path):
+    keys, _ = written.saved_model(OF_PARTS[:1])
+    arrays = {keys[OF_PARTS[0]] + VALUE: KERNEL}
+    for child, ends in ((0, None), (7, "has an edge to none")):
+        edge = written.message((1, child), (2, b"_model"))
+        content = written.message((1, written.message((1, edge))))
+        graph = written.varint(len(content)) + bytes(4) + content
+        path = written.write(tmp_path, "variables", *written.bundle(arrays, made=graph))
+        if ends:
+            with pytest.raises(UserError, match=ends):
+                files.read(path)
+        else:
+            assert list(files.read(path).tensors) == list(keys.values())  # of no layout
+
+
+def test_a_folder_without_a_name_and_a_missing_file_are_refused(tmp_path: Path):
     (tmp_path / "checkpoint").write_text("all_model_checkpoint_paths: 1")
     with pytest.raises(UserError, match="it is no regular file"):
         files.read(tmp_path)
     with pytest.raises(UserError, match=r"b\.index: checkpoint not found"):
         files.read(tmp_path / "b.index")
+    (tmp_path / "saved_model.pb").touch()
+    with pytest.raises(UserError, match=r"variables\.index: checkpoint not found"):
+        files.read(tmp_path)
 
 
 def test_a_checkpoint_that_tensorflow_wrote_is_read_to_the_last_byte():

@@ -9,7 +9,7 @@ is. Lengths, shapes and types are compared with the bytes that are there before 
 import math
 import os
 import re
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,12 @@ _MOST_DIMS, _LONGEST_KEY, _LARGEST_INDEX = 8, 1000, 100_000_000
 _GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 _OF_SAVED_MODEL = re.compile(r"(?:.*/)?(?:trainable_)?variables/\d+")
+# Edges that Keras adds in a SavedModel, to what its layers have besides.
+_OF_KERAS = {
+    "variables", "trainable_variables", "non_trainable_variables", "regularization_losses",
+    "keras_api",
+}  # fmt: skip
+_DEEPEST = 64  # edges to a variable; an hourglass has 16
 _STATE = re.compile(r"(?:optimizer|save_counter|step|global_step)/.*|.*/\.OPTIMIZER_SLOT/.*")
 
 
@@ -68,8 +74,12 @@ class _Entry:
 def index_of(path: Path) -> Path | None:
     """The .index of a checkpoint given by that, a data file, its folder or the text `checkpoint`.
 
-    None if it is none of these.
+    Or of a SavedModel given by its folder or saved_model.pb. None if it is none of these.
     """
+    if path.name == "saved_model.pb":
+        path = path.parent
+    if (path / "saved_model.pb").is_file():
+        return path / "variables" / "variables.index"
     if path.is_dir():
         path /= "checkpoint"
     if path.name == "checkpoint" and path.is_file():
@@ -206,11 +216,7 @@ def _read(path: Path, shards: int, entries: dict[str, _Entry]) -> Bundle:
         by_shard[entry.shard].append((name, entry))
     if not kept:
         raise ValueError("it holds no variables of a model")
-    if all(_OF_SAVED_MODEL.fullmatch(name) for name in kept):
-        raise UserError(
-            f"{path}: is of a SavedModel, whose keys do not say which layer a variable is of; give "
-            "the checkpoint that was published beside it (checkpoint/ckpt-0.index)."
-        )
+    of_layers: dict[str, str] = {}
     for shard, wanted in sorted(by_shard.items()):
         if shard >= shards:
             raise ValueError(f"its data file {shard} is one of {shards}")
@@ -227,11 +233,15 @@ def _read(path: Path, shards: int, entries: dict[str, _Entry]) -> Bundle:
                     )
             for name, entry in wanted:
                 if name == _GRAPH:
-                    bundle.keras_names = _keras_names(_at(file, entry))
+                    content = _graph(_at(file, entry))
+                    bundle.keras_names = _keras_names(content)
+                    if any(map(_OF_SAVED_MODEL.fullmatch, kept)):
+                        of_layers = _names_by_layers(content)
                 else:
                     bundle.tensors[name] = _made(data, name, entry, _at(file, entry))
-    bundle.tensors = {name: bundle.tensors[name] for name in kept}  # in the order of the index
-    bundle.keras_names = {n: k for n, k in bundle.keras_names.items() if n in kept}
+    names = {name: of_layers.get(name, name) for name in kept}  # in the order of the index
+    bundle.tensors = {name: bundle.tensors[stored] for stored, name in names.items()}
+    bundle.keras_names = {names[n]: k for n, k in bundle.keras_names.items() if n in kept}
     bundle.kinds = [_kind(entry) for entry in kept.values()]
     return bundle
 
@@ -266,18 +276,53 @@ def _masked(check_sum: int) -> int:
     return ((check_sum >> 15 | check_sum << 17) + 0xA282EAD8) % 2**32
 
 
-def _keras_names(content: bytes) -> dict[str, str]:
-    """Names of variables by key, of the graph of objects: a string with its length and a sum."""
+def _graph(content: bytes) -> memoryview:
+    """The graph of objects, which stands behind its length and a check sum."""
     length, position = varint(memoryview(content), 0)
     message = memoryview(content)[position + 4 :]
     if length != len(message):
         raise ValueError("its graph of objects is cut off")
+    return message
+
+
+def _keras_names(graph: memoryview) -> dict[str, str]:
+    """Names of variables by key."""
     names = {}
-    for attribute in _inside(_inside([message], 1), 2):  # of nodes
-        texts = {n: bytes(v) for n, v in fields(attribute) if not isinstance(v, int)}
-        name, key = (texts.get(n, b"").decode(errors="backslashreplace") for n in (2, 3))
-        names[key.removesuffix(_VALUE)] = name
+    for attribute in _inside(_inside([graph], 1), 2):  # of nodes
+        key = _text(attribute, 3).removesuffix(_VALUE)
+        names[key] = _text(attribute, 2)
     return names
+
+
+def _names_by_layers(graph: memoryview) -> dict[str, str]:
+    """For keys of a SavedModel those that its variables have in a checkpoint.
+
+    Keys are shortest ways from the root. In a SavedModel they lead over lists of variables that
+    Keras adds; without these they are the checkpoint's, with `_model` in place of `model`.
+    """
+    nodes = list(_inside([graph], 1))
+    ways: dict[int, tuple[str, ...]] = {0: ()}
+    waiting, names = deque(ways), {}
+    while waiting:
+        way = ways[waiting[0]]
+        node = nodes[waiting.popleft()]
+        for attribute in _inside([node], 2):
+            key = _text(attribute, 3).removesuffix(_VALUE)
+            names[key] = "/".join(way).removeprefix("_")
+        for edge in _inside([node], 1):
+            child, name = dict(fields(edge)).get(1, 0), _text(edge, 2)
+            if not isinstance(child, int) or child >= len(nodes):
+                raise ValueError("its graph of objects has an edge to none")
+            if child not in ways and name not in _OF_KERAS and len(way) < _DEEPEST:
+                ways[child] = (*way, name.replace(".", "..").replace("/", ".S"))
+                waiting.append(child)
+    return names
+
+
+def _text(message: memoryview, number: int) -> str:
+    """A field of a message as a text, empty where it is none."""
+    value = dict(fields(message)).get(number, b"")
+    return "" if isinstance(value, int) else bytes(value).decode(errors="backslashreplace")
 
 
 def _inside(messages: Iterable[memoryview], number: int) -> Iterator[memoryview]:
