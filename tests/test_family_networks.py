@@ -10,13 +10,14 @@ import zlib
 from pathlib import Path
 from types import ModuleType
 
+import cv2
 import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn
 from mindspore.nn.utils import no_init_parameters
 
-from src.evaluation.detector import detector_of
+from src.evaluation.detector import create_detector, detector_of
 from src.model_utils.config import leaves, load_config
 from src.model_utils.errors import UserError
 from src.models.heads import Head, Heads
@@ -207,6 +208,34 @@ def test_a_checkpoint_of_tensorflow_converts_and_finds_tensorflows_boxes(
     nearest = far.argmin(axis=1)
     assert far.min(axis=1).max() < 1e-4
     np.testing.assert_allclose(found[nearest, 4], wanted[:, 4], rtol=0, atol=2e-6)
+
+
+@needs_oracles
+def test_an_images_file_gives_the_boxes_of_the_pixels_that_tensorflow_makes_of_it(tmp_path: Path):
+    """Reading, resize, padding and colours are TensorFlow's but for pixels being whole numbers."""
+    size = ("--dataset_config.input_res_test", "[128, 128]")
+    options = ("--config_path", str(PROJECT / "configs" / f"{CONFIGS['mbv2fpn']}.yaml"), *size)
+    weights = read_weights(FAMILY / "tf_checkpoint_mbv2fpn")
+    used = configured(load_config("tests", options), weights)
+    network = create_network(used)
+    load(network, weights)
+    with np.load(FAMILY / "tf_preprocess.npz") as stored:
+        image, resized = stored["down/image_rgb"], stored["down/resized_padded"]
+        shape = stored["down/true_shape"]
+    cv2.imwrite(str(tmp_path / "image.png"), image[:, :, ::-1])
+    with graph_mode():
+        detector = create_detector(used, network)
+        pixels = detector.prepare(tmp_path / "image.png").inputs[0][::-1]  # RGB
+        found = detector(tmp_path / "image.png")
+    assert np.abs(pixels.transpose(1, 2, 0) - resized).max() <= 0.501
+    tensor = (pixels[None] / 127.5 - 1).astype(np.float32)
+    (wanted,) = run(with_decode(network, used, None), tensor)[0]
+    wanted[:, :4] *= 4 * np.tile(np.divide(image.shape[1::-1], shape[1::-1]), 2)
+    wanted = wanted[:90]  # the last may change places
+    far = np.abs(found[None, :, :4] - wanted[:, None, :4]).max(axis=2)
+    far[found[None, :, 5] != wanted[:, None, 5]] = np.inf
+    assert far.min(axis=1).max() < 1e-4
+    np.testing.assert_allclose(found[far.argmin(axis=1), 4], wanted[:, 4], rtol=0, atol=1e-5)
 
 
 @needs_oracles
