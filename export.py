@@ -9,7 +9,6 @@ from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.messages import say
 from src.model_utils.parameters import Config
-from src.tasks import TASKS
 from src.tasks.columns import POINTS_OF_DETECTION
 
 
@@ -48,7 +47,7 @@ def export(config: Config) -> None:
     tolerance = 1e-3 if device.target == "CPU" else 1.0
     batch = options.batch_size
     shape = (batch, 3, height, width)
-    row_length = POINTS_OF_DETECTION + 3 * TASKS[config.task].points
+    row_length = POINTS_OF_DETECTION + 3 * config.task_facts.points
     try:
         difference = write_mindir(
             model,

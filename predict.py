@@ -15,7 +15,6 @@ from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable
 from src.model_utils.messages import say
 from src.model_utils.parameters import Config
-from src.tasks import TASKS
 
 if TYPE_CHECKING:
     from src.evaluation.detector import Detector
@@ -89,7 +88,7 @@ def of_mindir(config: Config) -> tuple[Config, "Detector"]:
     size = (dataset.input_res_test[0], dataset.input_res_test[1])
     colour = normalisation(colour_statistics(dataset))
     model, batch_size = load_mindir(
-        Path(config.load_mindir_path), size, colour, TASKS[config.task].points
+        Path(config.load_mindir_path), size, colour, config.task_facts.points
     )
     return config, detector_of(config, model, keep_res=False, batch_size=batch_size)
 

@@ -15,7 +15,6 @@ from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.facts import with_exported_facts
 from src.model_utils.messages import say
-from src.tasks import TASKS
 
 
 def main() -> None:
@@ -42,7 +41,7 @@ def main() -> None:
         down_ratio=config.net_config.down_ratio,
         soft_nms=evaluation.SOFT_NMS,
         rows=evaluation.K,
-        points=TASKS[config.task].points,
+        points=config.task_facts.points,
         category_ids=found.category_ids,
         colour=colour,
         placement=evaluation.placement,

@@ -22,7 +22,6 @@ from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
-from src.tasks import TASKS
 from src.visual import pictures
 
 
@@ -136,7 +135,7 @@ class Evaluation:
                 backend=self._config.eval_config.coco_backend,
                 boxes=self._config.eval_config.K,
                 other_classes=self._config.dataset_config.other_classes,
-                task=TASKS[self._config.task],
+                task=self._config.task_facts,
             )
 
     @telling("drawing the report")

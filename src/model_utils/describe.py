@@ -71,16 +71,17 @@ def _meaning(parameter: FieldInfo) -> str:
 def parameter_table() -> str:
     """docs/parameters.md: a table of what all models share, and one for each network."""
     lines = [_HEAD_OF_TABLE]
-    common = {f"net_config.{name}" for name in NetConfig.model_fields}
     shared = parameters(next(iter(NETWORKS)))
-    lines += _table(
-        {n: p for n, p in shared.items() if n in common or not n.startswith("net_config.")}
-    )
+    lines += _table({n: p for n, p in shared.items() if not _is_of_network(n)})
     for network in NETWORKS:
-        own = {n: p for n, p in parameters(network).items() if n.startswith("net_config.")}
         lines += ["", f"## Network {network}"]
-        lines += _table({n: p for n, p in own.items() if n not in common})
+        lines += _table({n: p for n, p in parameters(network).items() if _is_of_network(n)})
     return "\n".join(lines) + "\n"
+
+
+def _is_of_network(name: str) -> bool:
+    section, _, rest = name.partition(".")
+    return section == "net_config" and rest.split(".")[0] not in NetConfig.model_fields
 
 
 def _table(rows: dict[str, FieldInfo]) -> list[str]:

@@ -32,6 +32,8 @@ _OF_EXPORTED = {
 def facts_of(config: Config) -> Facts:
     """What goes with a network that was trained so."""
     marked = {name for name, p in parameters(config.net_config.network).items() if _mark(p)}
+    if config.task != "pose":
+        marked = {name for name in marked if not name.startswith("net_config.pose.")}
     facts = {name: value for name, value in leaves(config.model_dump()) if name in marked}
     form = "net_config.deformable"
     if facts.get(form, "none") != "none":  # the device chooses among the others

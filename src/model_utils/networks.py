@@ -20,6 +20,7 @@ from src.model_utils.parameter_types import (
     derived,
     says,
 )
+from src.model_utils.pose_parameters import PoseConfig
 
 
 class NetConfig(Section, ABC):
@@ -72,6 +73,8 @@ class NetConfig(Section, ABC):
         "sizes below 0 are 0 and boxes end at the border of the network input (TensorFlow)",
         fact="fixed",
     )
+
+    pose: PoseConfig = Field(default_factory=PoseConfig)
 
     @property
     @abstractmethod

@@ -32,6 +32,7 @@ from src.model_utils.parameter_types import (
     says,
 )
 from src.tasks import TASKS
+from src.tasks.task import Task
 
 # MindSpore's dynamic loss scaling starts at 2^24 and ends at 1; here they are its bounds.
 SMALLEST_LOSS_SCALE, LARGEST_LOSS_SCALE = 1.0, 2.0**24
@@ -362,6 +363,11 @@ class Config(Section):
     def origins(self) -> dict[str, str]:
         """Where values are given, by the names of the parameters that are."""
         return self._origins
+
+    @property
+    def task_facts(self) -> Task:
+        """The facts of the task, with the points that are configured."""
+        return self.net_config.pose.task if self.task == "pose" else TASKS[self.task]
 
     enable_modelarts: bool = says(
         False,

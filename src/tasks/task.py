@@ -14,6 +14,10 @@ class Task:
         numbers: names of COCO's numbers, in its order; the first decides which checkpoint is best.
         min_overlap: IoU that a box shifted by the Gaussian radius keeps (CornerNet, section 3.2).
         mirrored: for each of an object's J points the one that it becomes in a mirrored image.
+        point_names: of the points.
+        skeleton: pairs of points that a picture joins, counted from 0.
+        sigmas: how far points of each kind are placed apart by those who label them, as a part of
+            the root of the object's area (COCO's OKS, 2·sigma is its k).
     """
 
     losses: tuple[str, ...]
@@ -21,6 +25,9 @@ class Task:
     numbers: tuple[str, ...]
     min_overlap: float = 0.7
     mirrored: tuple[int, ...] = ()
+    point_names: tuple[str, ...] = ()
+    skeleton: tuple[tuple[int, int], ...] = ()
+    sigmas: tuple[float, ...] = ()
 
     @property
     def points(self) -> int:

@@ -17,7 +17,6 @@ from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
 from src.models.network import create_network, with_loss
-from src.tasks import TASKS
 from src.training import resume
 from src.training.counting import CountFrom, Plan, steps_between_returns
 from src.training.evaluating import Evaluate, PeriodicEvaluation, evaluated_weights
@@ -61,7 +60,7 @@ def train(
         OSError: the last checkpoint cannot be written.
         SystemExit: SIGTERM or SIGINT has stopped the training: 143 or 130.
     """
-    task = TASKS[config.task]
+    task = config.task_facts
     is_first = device.rank == 0  # of several processes it alone writes, evaluates and tells
 
     # Before anything is drawn: so every device has the same first weights.
