@@ -2,12 +2,14 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #
 # The whole path on a CPU: install, make a data set, convert, train, evaluate, export, run the C++
-# application, compare. Everything is written to quickstart_run/ of this repository.
+# application, compare. Everything is written to quickstart_run/ of this repository; with TASK=pose
+# the same for figures with joints, to quickstart_run_pose/.
 set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-if [[ $# -ne 0 ]]; then
-    echo "usage: bash quickstart.sh"
+task=${TASK:-boxes}
+if [[ $# -ne 0 || ! $task =~ ^(boxes|pose)$ ]]; then
+    echo "usage: [TASK=boxes|pose] bash quickstart.sh"
     exit 2
 fi
 
@@ -24,7 +26,11 @@ stage() {
     stages+=("$name $((SECONDS - start))")
 }
 
-run_dir=$project_dir/quickstart_run
+suffix=
+if [[ $task == pose ]]; then
+    suffix=_pose
+fi
+run_dir=$project_dir/quickstart_run$suffix
 rm -rf "$run_dir"
 mkdir -p "$run_dir"
 require_system_packages cmake make c++
@@ -32,20 +38,20 @@ stage install install_requirements requirements.txt
 
 cd "$run_dir"
 python=$project_dir/.venv/bin/python
-config=(--config_path "$project_dir/configs/quickstart.yaml")
+config=(--config_path "$project_dir/configs/quickstart$suffix.yaml")
 cpu=("${config[@]}" --device_target CPU)
 export CONFIG_PATH=${config[1]} DEVICE_TARGET=CPU FOREGROUND=1
 export PYTHON=$python PYTHONPATH=$project_dir
 
-stage data "$python" -m src.data.synthetic --output_dir shapes
-stage convert bash "$project_dir/scripts/convert_dataset_to_mindrecord.sh" shapes mindrecord
+stage data "$python" -m src.data.synthetic --task "$task" --output_dir data
+stage convert bash "$project_dir/scripts/convert_dataset_to_mindrecord.sh" data mindrecord
 stage train bash "$project_dir/scripts/run_standalone_train_ascend.sh" 0 mindrecord
 checkpoint=$(ls ckpt_0/*.ckpt)
-stage eval bash "$project_dir/scripts/run_standalone_eval_ascend.sh" 0 val shapes "$checkpoint" \
+stage eval bash "$project_dir/scripts/run_standalone_eval_ascend.sh" 0 val data "$checkpoint" \
     --visual_image true --save_result_dir eval
 stage export "$python" "$project_dir/export.py" "${cpu[@]}" --mindir_version 1 \
     --export_load_ckpt "$checkpoint" --export_name centernet
-stage infer_310 bash "$project_dir/scripts/run_infer_310.sh" centernet.mindir shapes y
+stage infer_310 bash "$project_dir/scripts/run_infer_310.sh" centernet.mindir data y
 
 average_precision() {
     sed -n 's/.*Average Precision.*IoU=0.50:0.95 | area=   all | .* = //p' "$1"
