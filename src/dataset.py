@@ -40,7 +40,7 @@ def convert(config: Config) -> None:
     if not config.coco_data_dir or not config.mindrecord_dir:
         raise UserError("command line: give --coco_data_dir and --mindrecord_dir.")
     with telling("loading MindSpore"):  # here and not above: --help needs none
-        from src.data import coco, conversion, notes
+        from src.data import coco, conversion, keypoints, notes
 
     root = Path(config.coco_data_dir)
     annotation_path = root / config.dataset_config.train_annotation
@@ -51,11 +51,16 @@ def convert(config: Config) -> None:
     source = hashlib.sha256()
     odd = notes.Notes()
     content = coco.read_annotation_file(annotation_path, source, odd)
+    pose = config.pose
+    if pose and dataset.train_keypoints:
+        path = root / dataset.train_keypoints
+        keypoints.merge(content, coco.read_annotation_file(path, source), path)
     bad_records = coco.BadRecords(config.on_bad_record)
     records = coco.read_records(
         *(content, annotation_path, image_dir, dataset, bad_records),
         notes=odd,
         num_workers=worker_count(dataset.num_workers),
+        pose=pose,
     )
     listed = len(content["images"])
     names = [f"image {record.image_id}" for record in records]
@@ -75,22 +80,27 @@ def convert(config: Config) -> None:
         "take_damaged_jpegs": dataset.take_damaged_jpegs,
         "turn_by_exif": dataset.turn_by_exif,
     }
+    point_names = pose.keypoints if pose else []
+    if pose:  # sets of boxes keep the digest that they have
+        options |= {"keypoints": point_names, "point_classes": pose.classes}
     fingerprint = conversion.source_fingerprint(source, records, image_dir, options)
     manifest = conversion.finished_set(mindrecord_dir, prefix, fingerprint)
     if manifest:
         notes.tell([*manifest.notes, *advice.lines()])
         say(
-            f"{mindrecord_dir / prefix}*: up to date, {manifest.images} images with "
-            f"{manifest.boxes} boxes of {listed} images; left out as unusable: "
-            f"{manifest.left_out_unusable}; nothing to do."
+            f"{mindrecord_dir / prefix}*: up to date, {manifest.contents} of {listed} images; left "
+            f"out as unusable: {manifest.left_out_unusable}; nothing to do."
         )
         return
     manifest = conversion.write_set(
-        *(records, dataset, mindrecord_dir, prefix, fingerprint), bad_records=bad_records, notes=odd
+        *(records, dataset, mindrecord_dir, prefix, fingerprint),
+        bad_records=bad_records,
+        notes=odd,
+        point_names=point_names,
     )
     advice.report()
     say(
-        f"{manifest.images} images with {manifest.boxes} boxes of {listed} images written to "
+        f"{manifest.contents} of {listed} images written to "
         f"{mindrecord_dir / prefix}*; without boxes: {manifest.empty_images} written, "
         f"{manifest.left_out_empty} left out; left out as unusable: {manifest.left_out_unusable}."
     )
@@ -111,8 +121,7 @@ def verify(config: Config) -> None:
         mindrecord_dir, prefix, worker_count(config.dataset_config.num_workers)
     )
     say(
-        f"{mindrecord_dir / prefix}*: verified, {manifest.images} images with {manifest.boxes} "
-        f"boxes in {len(manifest.files)} files."
+        f"{mindrecord_dir / prefix}*: verified, {manifest.contents} in {len(manifest.files)} files."
     )
 
 

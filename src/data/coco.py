@@ -14,19 +14,21 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import numpy as np
 
 from src.data.images import LARGEST_SIDE, ImageFault, check_header, header_size, kind_of, read_file
+from src.data.keypoints import Points, note_points, points_of
 from src.data.notes import Notes, note_boxes
 from src.model_utils.errors import UserError
 from src.model_utils.facts import with_facts
 from src.model_utils.files import read_regular
 from src.model_utils.messages import say
 from src.model_utils.parameters import Config, DatasetConfig
+from src.model_utils.pose_parameters import PoseConfig
 from src.model_utils.progress import telling
 
 _EXAMPLES = 5  # shown of each kind of problem
@@ -36,7 +38,8 @@ _EXAMPLES = 5  # shown of each kind of problem
 class ImageRecord:
     """An image of a COCO set with its objects.
 
-    boxes: float32 (n,4) x1 y1 x2 y2 in pixels; classes: int32 (n,), 0-based and contiguous.
+    boxes: float32 (n,4) x1 y1 x2 y2 in pixels; classes: int32 (n,), 0-based and contiguous;
+    keypoints: float32 (n,3J), x y in pixels and visibility of the points that were wanted.
     """
 
     image_id: int
@@ -45,6 +48,7 @@ class ImageRecord:
     height: int
     boxes: np.ndarray
     classes: np.ndarray
+    keypoints: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
 
 
 class BadRecords:
@@ -352,6 +356,7 @@ def read_records(
     bad_records: BadRecords,
     notes: Notes | None = None,
     num_workers: int = 4,
+    pose: PoseConfig | None = None,
 ) -> list[ImageRecord]:
     """All usable images with their usable boxes, in the file's order, those without boxes included.
 
@@ -367,19 +372,26 @@ def read_records(
         bad_records: collects the problems.
         notes: takes what is odd.
         num_workers: threads that read the images whose size the file does not state.
+        pose: the points to read, if any.
 
     Raises:
-        UserError: a category is unknown or stands there twice.
+        UserError: a category is unknown or stands there twice; or points are wanted that the file
+            does not have.
     """
     notes = notes or Notes()
     mapping = class_of_category(
         content, config.coco_classes, annotation_path, config.other_classes, notes
     )
+    points = Points()
+    if pose:
+        points = points_of(content, mapping, config.coco_classes, pose, annotation_path)
     reading = _ImageReading(image_dir, config.turn_by_exif)
     images = _usable_images(
         content["images"], annotation_path, reading, bad_records, notes, num_workers=num_workers
     )
-    annotations, refused = _wellformed_annotations(content, mapping, annotation_path, bad_records)
+    annotations, refused = _wellformed_annotations(
+        content, mapping, annotation_path, bad_records, points
+    )
     index = {image["id"]: position for position, image in enumerate(images)}
     annotations = [entry for entry in annotations if entry["image_id"] in index]
     owners = np.array([index[entry["image_id"]] for entry in annotations], np.int64)
@@ -403,6 +415,16 @@ def read_records(
     order = order[np.argsort(owners[order], kind="stable")]
     ends = np.searchsorted(owners[order], np.arange(len(images)), side="right").tolist()
     boxes, classes = boxes[order], classes[order]
+    entries = [annotations[row] for row in order]
+    keypoints = points.of(entries)
+    if points.names:
+        note_points(
+            *(notes, points, entries, keypoints),
+            sizes=sizes[owners[order]],
+            path=annotation_path,
+            name=_name,
+        )
+    keypoints = keypoints.astype(np.float32)
     records = []
     for image, start, end in zip(images, [0, *ends], ends, strict=False):
         if start == end and image["id"] in refused:
@@ -420,6 +442,7 @@ def read_records(
                 image["height"],
                 boxes=boxes[start:end],
                 classes=classes[start:end],
+                keypoints=keypoints[start:end],
             )
         )
     return records
@@ -575,9 +598,13 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/|data:")  # of two letters at least
 
 
 def _wellformed_annotations(
-    content: dict[str, Any], mapping: dict[int, int], path: Path, bad_records: BadRecords
+    content: dict[str, Any],
+    mapping: dict[int, int],
+    path: Path,
+    bad_records: BadRecords,
+    points: Points,
 ) -> tuple[list[dict[str, Any]], set[int]]:
-    """The annotations whose ids and types are right, and the images of those that are not.
+    """The annotations whose ids, types and points are right, and the images of those that are not.
 
     The boxes may be anywhere. Annotations of categories that are left out are in neither.
     """
@@ -586,6 +613,8 @@ def _wellformed_annotations(
     wellformed, refused = [], set()
     for position, entry in enumerate(content.get("annotations", [])):
         kind, what = _annotation_problem(entry, listed, mapping, left_out)
+        if not kind:
+            kind, what = points.problem(entry)
         if kind:
             name = f"annotation number {position}"
             if isinstance(entry, dict):

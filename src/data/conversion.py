@@ -104,13 +104,14 @@ def write_set(
     source: str,
     bad_records: BadRecords,
     notes: Notes,
+    point_names: Sequence[str] = (),
 ) -> Manifest:
     """Writes the records as a set, replacing one of the same prefix.
 
     Every image is decoded once to see that it can be and that its size is the stated one, also
     those without boxes, which are written only if `keep_empty_images` says so. `notes` and
     `bad_records` report at the end; when these will fail, the images are still checked but nothing
-    more is written.
+    more is written. With `point_names` the points of the records are written too.
 
     Raises:
         UserError: records are not usable (unless `bad_records` skips), none is left, or the files
@@ -119,7 +120,11 @@ def write_set(
     """
     num_workers = worker_count(config.num_workers)
     with _partial_folder(mindrecord_dir, prefix) as folder:
-        writer = _ShardWriter(folder / prefix, config.num_shards)
+        columns = dict(mindrecord.COLUMNS)
+        if point_names:
+            shape = [-1, 3 * len(point_names)]
+            columns[mindrecord.KEYPOINTS] = {"type": "float32", "shape": shape}
+        writer = _ShardWriter(folder / prefix, config.num_shards, columns)
         left_out_empty = 0
         try:
             for image in _checked_images(records, num_workers, config):
@@ -153,14 +158,16 @@ def write_set(
             left_out_empty=left_out_empty,
             left_out_unusable=bad_records.count,
             class_names=config.coco_classes,
-            columns=mindrecord.COLUMNS,
+            columns=columns,
             files=_finished_files(folder, num_workers),
             most_boxes=writer.most_boxes,
             turn_by_exif=config.turn_by_exif,
             notes=notes.lines(),
+            keypoints=list(point_names),
+            labelled_points=writer.labelled_points,
         )
         partial_manifest = manifest_path(folder, prefix)
-        partial_manifest.write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
+        partial_manifest.write_text(manifest.as_json(), encoding="utf-8")
         sync(partial_manifest)
         _replace_set(mindrecord_dir, prefix, folder, manifest)
     return manifest
@@ -199,7 +206,8 @@ def _checked_images(
         try:
             encoded = read_file(record.path)
             _, oddity = examined(encoded, decode, (record.height, record.width), upright)
-            if len(encoded) + record.boxes.nbytes + record.classes.nbytes > _LARGEST_RECORD:
+            rows = (record.boxes, record.classes, record.keypoints)
+            if len(encoded) + sum(row.nbytes for row in rows) > _LARGEST_RECORD:
                 raise ImageFault(
                     "image file too large for MindRecord",
                     f"has {len(encoded)} bytes, more than MindRecord's page holds",
@@ -220,15 +228,15 @@ def _checked_images(
 
 
 class _ShardWriter:
-    """Deals images out to the shards in turn, and counts them and their boxes.
+    """Deals images out to the shards in turn, and counts them, their boxes and points.
 
     Each shard has a writer of its own: one writer for all of them places the rows left over from a
     division by their number at random, and two conversions would train differently.
     """
 
-    def __init__(self, path: Path, num_shards: int) -> None:
-        self.images = self.empty_images = self.boxes = self.most_boxes = 0
-        self._path = path
+    def __init__(self, path: Path, num_shards: int, columns: dict[str, dict[str, Any]]) -> None:
+        self.images = self.empty_images = self.boxes = self.most_boxes = self.labelled_points = 0
+        self._path, self._columns = path, columns
         self._writers: list[FileWriter] = []
         self._waiting: list[list[dict[str, Any]]] = [[] for _ in range(num_shards)]
 
@@ -243,13 +251,15 @@ class _ShardWriter:
             writer = FileWriter(f"{self._path}{shard}", 1)
             writer.set_page_size(_PAGE_BYTES)
             writer.set_header_size(_HEADER_BYTES)
-            writer.add_schema(mindrecord.COLUMNS, "COCO detection")
+            writer.add_schema(self._columns, "COCO detection")
             self._writers.append(writer)
-        self._waiting[shard].append(_row(image))
+        row = _row(image)
+        self._waiting[shard].append({name: row[name] for name in self._columns})
         self.images += 1
         self.empty_images += len(image.record.boxes) == 0
         self.boxes += len(image.record.boxes)
         self.most_boxes = max(self.most_boxes, len(image.record.boxes))
+        self.labelled_points += int((image.record.keypoints[:, 2::3] > 0).sum())
         turn, rest = divmod(self.images, _RECORDS_PER_WRITE)
         if rest == 0:  # each shard in its turn
             self._write_waiting(turn % len(self._waiting))
@@ -271,9 +281,10 @@ class _ShardWriter:
 
 
 def _row(image: _CheckedImage) -> dict[str, Any]:
-    boxes, classes = image.record.boxes, image.record.classes
+    boxes, classes, keypoints = image.record.boxes, image.record.classes, image.record.keypoints
     if len(boxes) == 0:
         boxes = np.zeros((1, 4), np.float32)
+        keypoints = np.zeros((1, keypoints.shape[1]), np.float32)
         classes = np.array([mindrecord.NO_OBJECT], np.int32)
     return {
         "image": image.encoded,
@@ -281,6 +292,7 @@ def _row(image: _CheckedImage) -> dict[str, Any]:
         "size": np.array([image.record.height, image.record.width], np.int32),
         "boxes": boxes,
         "classes": classes,
+        mindrecord.KEYPOINTS: keypoints,
     }
 
 

@@ -20,8 +20,8 @@ from src.model_utils.errors import UserError
 from src.model_utils.files import check_readable, read_regular, sha256
 
 SCHEMA_VERSION = 2
-# Readers pick columns by name and the manifest lists them, so a set with keypoints is one with a
-# further column ("keypoints", float32 (n,51)), and sets without it stay valid.
+# Readers pick columns by name and the manifest lists them, so a set with points is one with a
+# further column, and good for boxes too.
 COLUMNS: dict[str, dict[str, Any]] = {
     "image": {"type": "bytes"},
     "image_id": {"type": "int64"},
@@ -29,6 +29,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "boxes": {"type": "float32", "shape": [-1, 4]},
     "classes": {"type": "int32", "shape": [-1]},
 }
+KEYPOINTS = "keypoints"  # float32 (n,3J): x, y in pixels of the image and visibility of each point
 # MindRecord gives an empty array back as a scalar of random content. An image without boxes
 # therefore has one row of zeros, whose class is this.
 NO_OBJECT = -1
@@ -59,6 +60,8 @@ class Manifest(BaseModel):
     class_names: the categories; class indices are positions in it.
     columns: name, type and shape of each column, as MindRecord's schemas say them.
     most_boxes: of one image; 0 in sets of versions that did not say.
+    keypoints: names of the points of the column of that name; none in a set without.
+    labelled_points: number of points that are labelled.
     turn_by_exif: whether pixels are to be turned by their EXIF orientation, as the boxes are.
     notes: what was odd in the source, a line each.
     files: the set's files by name.
@@ -79,6 +82,19 @@ class Manifest(BaseModel):
     most_boxes: Count = 0
     turn_by_exif: bool = False
     notes: list[str] = []
+    keypoints: list[str] = []
+    labelled_points: Count = 0
+
+    @property
+    def contents(self) -> str:
+        """How much it holds, for messages."""
+        points = f" and {self.labelled_points} labelled points" if self.keypoints else ""
+        return f"{self.images} images with {self.boxes} boxes{points}"
+
+    def as_json(self) -> str:
+        """What stands in the file; a set without points says nothing of them."""
+        left_out = None if self.keypoints else {"keypoints", "labelled_points"}
+        return self.model_dump_json(indent=1, exclude=left_out)
 
 
 def manifest_path(mindrecord_dir: Path, prefix: str) -> Path:
@@ -117,11 +133,15 @@ def load_manifest(mindrecord_dir: Path, prefix: str) -> Manifest:
     return manifest
 
 
-def read_manifest(mindrecord_dir: Path, prefix: str, class_names: Sequence[str]) -> Manifest:
-    """`load_manifest`, and the check that the set was converted for these categories, if any.
+def read_manifest(
+    mindrecord_dir: Path, prefix: str, class_names: Sequence[str], point_names: Sequence[str] = ()
+) -> Manifest:
+    """`load_manifest`, and the check that the set was converted for these categories and points.
+
+    None are asked for by empty lists.
 
     Raises:
-        UserError: as `load_manifest`, or the categories are others.
+        UserError: as `load_manifest`, or the categories or points are others.
     """
     manifest = load_manifest(mindrecord_dir, prefix)
     if class_names and manifest.class_names != list(class_names):
@@ -129,6 +149,13 @@ def read_manifest(mindrecord_dir: Path, prefix: str, class_names: Sequence[str])
             f"{manifest_path(mindrecord_dir, prefix)}: was converted for "
             f"{len(manifest.class_names)} categories ({', '.join(manifest.class_names[:3])}, ...), "
             "not those of dataset_config.coco_classes; use the same config for both."
+        )
+    if point_names and manifest.keypoints != list(point_names):
+        shown = f"{len(manifest.keypoints)} ({', '.join(manifest.keypoints[:3])}, ...)"
+        raise UserError(
+            f"{manifest_path(mindrecord_dir, prefix)}: was converted with "
+            f"{shown if manifest.keypoints else 'no'} keypoints, not the {len(point_names)} of "
+            "net_config.pose.keypoints; convert with the config of the training, --task pose."
         )
     return manifest
 
@@ -143,12 +170,14 @@ def verify_set(mindrecord_dir: Path, prefix: str, num_workers: int) -> Manifest:
     manifest = load_manifest(mindrecord_dir, prefix)
     check_content(mindrecord_dir, manifest, num_workers)
     counted = _count_records(mindrecord_dir, prefix, manifest, num_workers)
-    stated = (manifest.images, manifest.empty_images, manifest.boxes)
+    stated = (manifest.images, manifest.empty_images, manifest.boxes, manifest.labelled_points)
     if counted != stated:
+        points = " and {} labelled points" if manifest.keypoints else ""
         raise UserError(
             f"{manifest_path(mindrecord_dir, prefix)}: states {stated[0]} images, {stated[1]} of "
-            f"them without boxes, and {stated[2]} boxes, but the files hold {counted[0]}, "
-            f"{counted[1]} and {counted[2]}; {_REMEDY} again."
+            f"them without boxes, and {stated[2]} boxes{points.format(stated[3])}, but the files "
+            f"hold {counted[0]}, {counted[1]} and {counted[2]}{points.format(counted[3])}; "
+            f"{_REMEDY} again."
         )
     return manifest
 
@@ -180,9 +209,13 @@ def check_content(
 
 def _count_records(
     mindrecord_dir: Path, prefix: str, manifest: Manifest, num_workers: int
-) -> tuple[int, int, int]:
-    """Reads all columns of all records: number of images, of those without boxes, of boxes."""
-    images = empty_images = boxes = 0
+) -> tuple[int, int, int, int]:
+    """Reads all columns of all records.
+
+    Returns:
+        Number of images, of those without boxes, of boxes, of labelled points.
+    """
+    images = empty_images = boxes = labelled_points = 0
     try:
         records = ds.MindDataset(
             shard_files(mindrecord_dir, manifest),
@@ -196,12 +229,15 @@ def _count_records(
             images += 1
             empty_images += count == 0
             boxes += count
+            if manifest.keypoints:
+                points, _ = real_objects(row[KEYPOINTS], row["classes"])
+                labelled_points += int((points[:, 2::3] > 0).sum())
     except RuntimeError as error:
         raise UserError(
             f"{mindrecord_dir / prefix}: record {images} cannot be read ({reason(error)}); "
             f"{_REMEDY} again."
         ) from None
-    return images, empty_images, boxes
+    return images, empty_images, boxes, labelled_points
 
 
 @contextlib.contextmanager
@@ -235,7 +271,7 @@ def as_bytes(value: np.ndarray) -> np.ndarray:
     return np.frombuffer(value, np.uint8)
 
 
-def real_objects(boxes: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A record's boxes (n,4) and classes (n,) without the row that stands for no object."""
+def real_objects(rows: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A record's boxes or keypoints and classes (n,) without the row that stands for no object."""
     real = classes != NO_OBJECT
-    return boxes[real], classes[real]
+    return rows[real], classes[real]

@@ -31,6 +31,7 @@ from src.model_utils.parameter_types import (
     derived,
     says,
 )
+from src.model_utils.pose_parameters import PoseConfig
 from src.tasks import TASKS
 from src.tasks.task import Task
 
@@ -128,6 +129,11 @@ class DatasetConfig(Section):
     train_annotation: str = says(
         "annotations/instances_train2017.json", "training annotations, below the data set folder"
     )
+    train_keypoints: str = says(
+        "",
+        "annotations with the points of those in train_annotation, by their ids, where that has "
+        "none (TensorFlow's 90 classes: annotations/person_keypoints_train2017.json)",
+    )
     train_images: str = says("train2017", "training images, below the data set folder")
     val_annotation: str = says(
         "annotations/instances_val2017.json", "validation annotations, below the data set folder"
@@ -141,7 +147,11 @@ class DatasetConfig(Section):
     keep_empty_images: bool = says(
         False, "convert images without boxes too; training sees only background in them"
     )
-    skip_crowd: bool = says(False, "leave out boxes marked iscrowd, which stand for groups")
+    skip_crowd: bool = says(
+        False,
+        "leave out boxes marked iscrowd, which stand for groups; the original and TensorFlow train "
+        "on them, in poses as on objects without points",
+    )
     other_classes: Literal["fail", "leave_out"] = says(
         "fail",
         "fail if the annotations use a category that coco_classes lacks, or leave_out its "
@@ -367,7 +377,12 @@ class Config(Section):
     @property
     def task_facts(self) -> Task:
         """The facts of the task, with the points that are configured."""
-        return self.net_config.pose.task if self.task == "pose" else TASKS[self.task]
+        return self.pose.task if self.pose else TASKS[self.task]
+
+    @property
+    def pose(self) -> PoseConfig | None:
+        """net_config.pose, where that is the task."""
+        return self.net_config.pose if self.task == "pose" else None
 
     enable_modelarts: bool = says(
         False,
