@@ -197,6 +197,16 @@ def transform_boxes(boxes: np.ndarray, affine: np.ndarray) -> np.ndarray:
     return np.concatenate([moved.min(axis=2), moved.max(axis=2)], axis=1)
 
 
+def transform_points(points: np.ndarray, affine: np.ndarray) -> np.ndarray:
+    """Transforms points (n,J,2) by an affine for all (2,3) or for each row (n,2,3)."""
+    return points @ np.swapaxes(affine[..., :2], -1, -2) + affine[..., None, :, 2]
+
+
+def is_mirrored(affine: np.ndarray) -> np.ndarray:
+    """Whether affines (...,2,3) mirror an image, as a bool array (...): left becomes right."""
+    return np.linalg.det(affine[..., :2]) < 0
+
+
 @dataclass(frozen=True)
 class InputGeometry:
     """How an image becomes network input.

@@ -14,7 +14,7 @@ import numpy as np
 
 from src.data import augment, geometry, mindrecord
 from src.data.images import Decoder, decoder
-from src.data.objects import object_tables
+from src.data.objects import object_tables, points_on_grid
 from src.model_utils.errors import UserError
 from src.model_utils.messages import say
 from src.model_utils.parameters import DatasetConfig
@@ -66,18 +66,35 @@ class SampleMaker:
         Returns:
             uint8 (B,H,W,3) BGR, float32 (B,3,4), float32 (B,N,8+3J); see `object_tables`.
         """
+        return self._of_set(info, (image_id, size, encoded, boxes, classes))
+
+    def batch_with_points(
+        self,
+        image_id: list[np.ndarray],
+        size: list[np.ndarray],
+        encoded: list[Any],
+        boxes: list[np.ndarray],
+        classes: list[np.ndarray],
+        keypoints: list[np.ndarray],
+        info: ds.BatchInfo,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `batch`, for a task with points; MindSpore counts the parameters."""
+        return self._of_set(info, (image_id, size, encoded, boxes, classes, keypoints))
+
+    def _of_set(
+        self, info: ds.BatchInfo, columns: tuple[list[Any], ...]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         epoch, batch = info.get_epoch_num(), info.get_batch_num()
         if epoch == self.first_epoch:
             batch += self.first_batch  # MindSpore counts the batches of a broken-off epoch from 0
         random = np.random.default_rng((self.seed, self.rank, epoch, batch))
-        columns = (image_id, size, encoded, boxes, classes)
-        return self.samples(random, dict(zip(SOURCE_COLUMNS, columns, strict=True)))
+        return self.samples(random, dict(zip(source_columns(self.task), columns, strict=True)))
 
     def samples(
         self, random: np.random.Generator, columns: dict[str, list[Any]]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `batch`, drawing from `random`: arrays, in which a position has its own numbers."""
-        image_id, size, encoded, boxes, classes = columns.values()
+        image_id, size, encoded, boxes, classes = (columns[name] for name in SOURCE_COLUMNS)
         input_size = (self.config.input_res_train[0], self.config.input_res_train[1])
         sizes = np.stack(size)
         affines = augment.random_affines(random, sizes, input_size, self.config)
@@ -111,22 +128,34 @@ class SampleMaker:
         else:
             colour = np.tile(augment.normalisation(statistics), (len(encoded), 1, 1))
         # Both grids have their origin in the corner, so the output grid is the input's scaled.
+        points = columns.get(mindrecord.KEYPOINTS)
+        if points is not None:
+            points, _ = zip(*map(mindrecord.real_objects, points, classes), strict=True)
         boxes, classes = zip(*map(mindrecord.real_objects, boxes, classes), strict=True)
         place = np.repeat(np.arange(len(boxes)), [len(image_boxes) for image_boxes in boxes])
-        on_output_grid = geometry.transform_boxes(
-            np.concatenate(boxes), affines[place] / self.down_ratio
-        )
+        to_output_grid = affines[place] / self.down_ratio
+        on_output_grid = geometry.transform_boxes(np.concatenate(boxes), to_output_grid)
+        grid_size = self.config.output_res
+        if points is not None:
+            points = np.concatenate(points)
+            points = points_on_grid(points, to_output_grid, self.task.mirrored, grid_size)
         objects = object_tables(
             on_output_grid,
             np.concatenate(classes),
             place,
             images=len(boxes),
-            grid_size=self.config.output_res,
+            grid_size=grid_size,
             max_objs=self.config.max_objs,
             min_overlap=self.task.min_overlap,
             exact_sides=self.config.exact_sides,
+            points=points,
         )
         return image, colour, objects
+
+
+def source_columns(task: Task) -> list[str]:
+    """The columns that samples of a task are made of."""
+    return [*SOURCE_COLUMNS, *([mindrecord.KEYPOINTS] if task.points else [])]
 
 
 def say_what_is_cut(manifest: mindrecord.Manifest, max_objs: int) -> None:
@@ -168,7 +197,9 @@ def create_train_dataset(
     Raises:
         UserError: the set is missing, changed or unfit, or smaller than one batch.
     """
-    manifest = mindrecord.read_manifest(mindrecord_dir, prefix, config.coco_classes)
+    manifest = mindrecord.read_manifest(
+        mindrecord_dir, prefix, config.coco_classes, task.point_names
+    )
     steps = steps_per_epoch(manifest.images, batch_size, rank_size)
     if steps == 0:
         raise UserError(
@@ -196,11 +227,12 @@ def create_train_dataset(
         # One more than workers, as some wait for Python's lock when MindSpore hands files over.
         pool=ThreadPoolExecutor(workers + 1, initializer=geometry.use_exact_warp),
     )
+    columns = source_columns(task)
     cv2.setNumThreads(1)  # the loader's own threads take the cores
     ds.config.set_seed(seed)
     dataset = ds.MindDataset(
         mindrecord.shard_files(mindrecord_dir, manifest),
-        columns_list=SOURCE_COLUMNS,
+        columns_list=columns,
         shuffle=shuffle,
         num_shards=rank_size,
         shard_id=rank,
@@ -209,8 +241,8 @@ def create_train_dataset(
     dataset = dataset.batch(
         batch_size,
         drop_remainder=True,
-        per_batch_map=maker.batch,
-        input_columns=SOURCE_COLUMNS,
+        per_batch_map=maker.batch_with_points if task.points else maker.batch,
+        input_columns=columns,
         output_columns=COLUMNS,
         # One batch is made and the next begun; more would only take memory, 25 MB each.
         num_parallel_workers=min(2, workers),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from src.data import geometry
 from src.tasks.columns import (
     CENTRE_X,
     CENTRE_Y,
@@ -62,7 +63,8 @@ def object_tables(
     Returns:
         float32 (B, max_objs, 8+3J). An object is dropped when a side vanishes after clipping.
     """
-    points = np.zeros((len(boxes), 0)) if points is None else points.reshape(len(boxes), -1)
+    points = np.zeros((len(boxes), 0, 3)) if points is None else points
+    points = points.reshape(len(boxes), 3 * points.shape[1])
     row_length = POINTS_OF_OBJECT + points.shape[1]
     tables = np.zeros((images, max_objs, row_length), np.float32)
     tables[:, :, CLASS] = -1
@@ -92,6 +94,32 @@ def object_tables(
     rows[:, POINTS_OF_OBJECT:] = points[kept]
     tables[image[kept], row] = rows
     return tables
+
+
+def points_on_grid(
+    keypoints: np.ndarray, affines: np.ndarray, mirrored: Sequence[int], grid_size: Sequence[int]
+) -> np.ndarray:
+    """Moves the points of objects to the output grid.
+
+    Args:
+        keypoints: (n,3J) x y in pixels and visibility (0, 1, 2) of each object's points.
+        affines: (n,2,3) from each object's image to the output grid.
+        mirrored: for each of the J points the one that it becomes in a mirrored image.
+        grid_size: (h, w).
+
+    Returns:
+        float32 (n,J,3): x, y and 1; zeros for points that are not labelled or outside the grid.
+    """
+    points = keypoints.reshape(len(keypoints), len(mirrored), 3).astype(np.float64)
+    points[:, :, :2] = geometry.transform_points(points[:, :, :2], affines)
+    came_from = np.argsort(mirrored)  # where there is what stands in a place after mirroring
+    is_mirrored = geometry.is_mirrored(affines)[:, None, None]
+    points = np.where(is_mirrored, points[:, came_from], points).astype(np.float32)
+    places = points[:, :, :2]  # in float32, as the table holds them: none may round up to the edge
+    is_inside = ((places >= 0) & (places < [grid_size[1], grid_size[0]])).all(axis=2)
+    is_visible = (points[:, :, 2:] > 0) & is_inside[:, :, None]
+    points[:, :, 2] = 1
+    return np.where(is_visible, points, np.float32(0))
 
 
 def table_boxes(table: np.ndarray) -> np.ndarray:

@@ -70,8 +70,9 @@ def train(
     # the batches that are done, and a training that goes on takes no other weights.
     mindrecord_dir, prefix = Path(config.mindrecord_dir), config.mindrecord_prefix
     recipe = config.train_config
-    manifest = read_manifest(mindrecord_dir, prefix, config.dataset_config.coco_classes)
-    if not config.dataset_config.coco_classes:
+    classes = config.dataset_config.coco_classes
+    manifest = read_manifest(mindrecord_dir, prefix, classes, task.point_names)
+    if not classes:
         facts = {"dataset_config.coco_classes": manifest.class_names}
         config = with_facts(config, facts, manifest_path(mindrecord_dir, prefix))
     images = manifest.images
