@@ -1,26 +1,31 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Small synthetic detection sets in COCO format, for the quick start and for tests.
+"""Small synthetic sets in COCO format, for the quick start and for tests.
 
-    python -m src.data.synthetic --output_dir DIR [--train_images 300] [--val_images 60] [--seed 0]
+    python -m src.data.synthetic --output_dir DIR [--task boxes] [--train_images 300]
+        [--val_images 60] [--seed 0]
 
 writes ``DIR/annotations/instances_{train,val}2017.json`` and ``DIR/{train,val}2017/*.jpg``:
 coloured circles, squares, triangles, stars and rings on textured backgrounds. The category ids have
-gaps, as COCO's have, so that the mapping to contiguous classes is exercised. Image number i of a
-split depends on (seed, split, i) alone: the same seed gives the same bytes, and a longer set begins
-like a shorter.
+gaps, as COCO's have, so that the mapping to contiguous classes is exercised. ``--task pose`` makes
+``person_keypoints_{train,val}2017.json`` and the stick figures of ``stick_figures.py``. Image
+number i of a split depends on (seed, split, i) alone: the same seed gives the same bytes, and a
+longer set begins like a shorter.
 """
 
 import argparse
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
+from src.data import stick_figures
+from src.data.drawing import background, box_iou, contrasting_colour, mask_box
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import read_text, sync
 from src.model_utils.messages import say
@@ -39,8 +44,6 @@ MAX_IOU = 0.3
 # An object that is cut by the border or covered by a later one keeps at least this part of its
 # area.
 MIN_VISIBLE = 0.7
-# Smallest distance in BGR space between an object and what lies around or beneath it.
-MIN_CONTRAST = 120.0
 JPEG_QUALITY = 92
 
 _SPLITS = {"train": 0, "val": 1}
@@ -68,22 +71,15 @@ class Shape:
         """Tight x1 y1 x2 y2 around the visible pixels, the far edges exclusive."""
         return mask_box(self.visible)
 
-
-def mask_box(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Tight x1 y1 x2 y2 of a non-empty bool mask, the far edges exclusive."""
-    columns = np.flatnonzero(mask.any(axis=0))
-    rows = np.flatnonzero(mask.any(axis=1))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def box_iou(first: Sequence[float], second: Sequence[float]) -> float:
-    """Intersection over union of two xyxy boxes."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
-    return width * height / (areas[0] + areas[1] - width * height)
+    def annotation(self) -> dict[str, Any]:
+        """What COCO's json says of it, ids apart."""
+        x1, y1, x2, y2 = self.box
+        return {
+            "category_id": self.category_id,
+            "bbox": [x1, y1, x2 - x1, y2 - y1],
+            "area": self.area,
+            "iscrowd": 0,
+        }
 
 
 def outline(name: str, size: float, angle: float) -> list[np.ndarray]:
@@ -122,26 +118,6 @@ def coverage(outlines: list[np.ndarray], centre: np.ndarray, height: int, width:
     ]
     cv2.fillPoly(canvas, points, 255, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS)
     return canvas.astype(np.float32) / 255.0
-
-
-def background(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """A colour gradient with soft blotches and fine noise, float32 (H,W,3) in 0..255."""
-    base = rng.uniform(50.0, 205.0, 3)
-    corners = base + rng.normal(0.0, 12.0, (2, 2, 3))
-    image = cv2.resize(corners.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    for cell, strength in ((24, 10.0), (8, 6.0)):
-        grid = rng.normal(0.0, strength, (height // cell + 2, width // cell + 2, 3))
-        image += cv2.resize(grid.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    image += rng.normal(0.0, rng.uniform(2.0, 8.0), image.shape).astype(np.float32)
-    return np.clip(image, 0.0, 255.0)
-
-
-def contrasting_colour(rng: np.random.Generator, others: list[np.ndarray]) -> np.ndarray:
-    """A random BGR colour MIN_CONTRAST or more from the others; else the farthest of 32."""
-    candidates = rng.uniform(0.0, 255.0, (32, 3))
-    distances = np.linalg.norm(candidates[:, None] - np.stack(others)[None], axis=2).min(axis=1)
-    enough = np.flatnonzero(distances >= MIN_CONTRAST)
-    return candidates[enough[0] if enough.size else int(distances.argmax())]
 
 
 def _place(
@@ -198,12 +174,52 @@ def make_image(rng: np.random.Generator) -> tuple[np.ndarray, list[Shape]]:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8), shapes
 
 
+@dataclass(frozen=True)
+class SetKind:
+    """What a set shows: its name, the start of its annotation files' names, and its categories.
+
+    make_image: draws a picture and the objects on it, which give their annotations.
+    version: raised when a change here changes the pictures; sets made before are then not "up to
+        date".
+    """
+
+    name: str
+    annotations: str
+    categories: list[dict[str, Any]]
+    make_image: Callable[[np.random.Generator], tuple[np.ndarray, Sequence[Any]]]
+    version: int
+
+    def annotation_file(self, split: str) -> str:
+        return f"{self.annotations}_{split}2017.json"
+
+
+KINDS = {
+    "boxes": SetKind(
+        "shapes",
+        "instances",
+        [
+            {"id": category_id, "name": name, "supercategory": "shape"}
+            for category_id, name in CATEGORIES.items()
+        ],
+        make_image,
+        GENERATOR_VERSION,
+    ),
+    "pose": SetKind(
+        "stick figures",
+        "person_keypoints",
+        [stick_figures.CATEGORY],
+        stick_figures.make_image,
+        stick_figures.VERSION,
+    ),
+}
+
+
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     sync(path)
 
 
-def write_split(folder: Path, split: str, count: int, seed: int) -> int:
+def write_split(folder: Path, split: str, count: int, seed: int, kind: SetKind) -> int:
     """Write one split's ``count`` pictures and annotation file; returns its number of objects."""
     image_folder = folder / f"{split}2017"
     image_folder.mkdir(parents=True)
@@ -211,7 +227,7 @@ def write_split(folder: Path, split: str, count: int, seed: int) -> int:
     annotations: list[dict] = []
     for index in range(count):
         rng = np.random.default_rng([seed, _SPLITS[split], index])
-        picture, shapes = make_image(rng)
+        picture, objects = kind.make_image(rng)
         image_id = _FIRST_IMAGE_ID[split] + index
         file_name = f"{image_id:012d}.jpg"
         done, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
@@ -227,70 +243,67 @@ def write_split(folder: Path, split: str, count: int, seed: int) -> int:
                 "license": 1,
             }
         )
-        for shape in shapes:
-            x1, y1, x2, y2 = shape.box
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": image_id,
-                    "category_id": shape.category_id,
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": shape.area,
-                    "iscrowd": 0,
-                }
-            )
+        annotations += [
+            {"id": number, "image_id": image_id, **one.annotation()}
+            for number, one in enumerate(objects, len(annotations) + 1)
+        ]
     document = {
         "info": {
-            "description": f"Synthetic shapes, {split} split, seed {seed}",
-            "version": str(GENERATOR_VERSION),
+            "description": f"Synthetic {kind.name}, {split} split, seed {seed}",
+            "version": str(kind.version),
         },
         "licenses": [{"id": 1, "name": "Apache License 2.0", "url": ""}],
         "images": images,
         "annotations": annotations,
-        "categories": [
-            {"id": category_id, "name": name, "supercategory": "shape"}
-            for category_id, name in CATEGORIES.items()
-        ],
+        "categories": kind.categories,
     }
     annotation_folder = folder / "annotations"
     annotation_folder.mkdir(exist_ok=True)
     _write(
-        annotation_folder / f"instances_{split}2017.json",
+        annotation_folder / kind.annotation_file(split),
         (json.dumps(document, indent=1) + "\n").encode(),
     )
     return len(annotations)
 
 
-def _is_up_to_date(folder: Path, parameters: dict[str, int]) -> bool:
+def _is_up_to_date(folder: Path, parameters: dict[str, Any], kind: SetKind) -> bool:
     """Whether ``folder`` holds a complete set made with exactly these parameters."""
     try:
         found = json.loads(read_text(folder / MANIFEST_NAME))
     except (OSError, ValueError, RecursionError):
         return False
     return found == parameters and all(
-        (folder / "annotations" / f"instances_{split}2017.json").is_file()
+        (folder / "annotations" / kind.annotation_file(split)).is_file()
         and len(list((folder / f"{split}2017").glob("*.jpg"))) == parameters[f"{split}_images"]
         for split in _SPLITS
     )
 
 
-def generate(output_dir: Path, train_images: int = 300, val_images: int = 60, seed: int = 0) -> str:
+def generate(
+    output_dir: Path,
+    train_images: int = 300,
+    val_images: int = 60,
+    seed: int = 0,
+    task: str = "boxes",
+) -> str:
     """Write a whole set to ``output_dir``, or nothing; returns one line that says what happened.
 
     The set is written to a folder beside and renamed. Raises UserError if ``output_dir`` holds
     anything but the very set asked for.
     """
     output_dir = output_dir.absolute()
+    kind = KINDS[task]
     parameters = {
-        "generator_version": GENERATOR_VERSION,
+        "generator_version": kind.version,
         "train_images": train_images,
         "val_images": val_images,
         "seed": seed,
+        **({"task": task} if task != "boxes" else {}),
     }
     if output_dir.exists() and not output_dir.is_dir():
         raise UserError(f"{output_dir} is a file; choose a folder.")
     if output_dir.is_dir() and any(output_dir.iterdir()):
-        if _is_up_to_date(output_dir, parameters):
+        if _is_up_to_date(output_dir, parameters, kind):
             return f"{output_dir} is up to date: {train_images} train and {val_images} val images."
         raise UserError(
             f"{output_dir} is not empty and does not hold the set asked for; remove it or choose "
@@ -302,7 +315,7 @@ def generate(output_dir: Path, train_images: int = 300, val_images: int = 60, se
     partial.mkdir()
     try:
         objects = {
-            split: write_split(partial, split, parameters[f"{split}_images"], seed)
+            split: write_split(partial, split, parameters[f"{split}_images"], seed, kind)
             for split in _SPLITS
         }
         _write(partial / MANIFEST_NAME, (json.dumps(parameters) + "\n").encode())
@@ -319,15 +332,18 @@ def generate(output_dir: Path, train_images: int = 300, val_images: int = 60, se
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m src.data.synthetic",
-        description="Write a small synthetic detection set in COCO format.",
+        description="Write a small synthetic set in COCO format.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--output_dir", type=Path, required=True, help="folder to write")
+    parser.add_argument(
+        "--task", choices=KINDS, default="boxes", help="shapes for boxes, or stick figures for pose"
+    )
     parser.add_argument("--train_images", type=int, default=300, help="train pictures")
     parser.add_argument("--val_images", type=int, default=60, help="val pictures")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
     options = parser.parse_args()
-    say(generate(options.output_dir, options.train_images, options.val_images, options.seed))
+    say(generate(**vars(options)))
 
 
 if __name__ == "__main__":
