@@ -38,9 +38,9 @@ from tests import tensor_bundles
 PROJECT = Path(__file__).resolve().parents[1]
 QUICKSTART = PROJECT / "configs" / "quickstart.yaml"
 NAMES = [
-    "annotations", "image.jpg", "image.cmyk.jpg", "image.png", "image.bmp", "image.webp",
-    "image.tif", "image.jp2", "image.ppm", "video", "manifest", "earlier manifest", "mindrecord",
-    "synthetic", "checkpoint", "training", "safetensors", "pth", "tensorflow",
+    "annotations", "keypoints", "image.jpg", "image.cmyk.jpg", "image.png", "image.bmp",
+    "image.webp", "image.tif", "image.jp2", "image.ppm", "video", "manifest", "earlier manifest",
+    "mindrecord", "synthetic", "checkpoint", "training", "safetensors", "pth", "tensorflow",
     "tensorflow data", "facts", "mindir", "yaml", "ini",
     "rank_table", "super_pod_table", "hccn.conf", "meta.txt", "written",
     "detections", "results", "metrics", "scores", "steps", "lock",
@@ -315,7 +315,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     import get_distribute_train_cmd
     import rank_table
 
-    from src.data import coco, conversion, images, mindrecord, synthetic
+    from src.data import coco, conversion, images, keypoints, mindrecord, synthetic
     from src.deploy import bin_files, mindir_reader, summary
     from src.evaluation import app_results, predict
     from src.model_utils import device_adapter, locks
@@ -323,6 +323,9 @@ def readers(folder: Path) -> dict[str, Reader]:
     from src.weights import checkpoints, files
 
     options = load_config("tests", ["--config_path", str(QUICKSTART)])
+    of_circles = ["--net_config.pose.keypoints", "[top, left_end]", "--net_config.pose.sigmas",
+                  "[0.1, 0.1]", "--net_config.pose.skeleton", "[]"]  # fmt: skip
+    pose = load_config("tests", ["--task", "pose", *of_circles]).pose
     decode = images.decoder(options.dataset_config.image_backend, True)
     (folder / "meta.txt").write_bytes(sound("meta.txt"))
     (folder / "meta").mkdir(exist_ok=True)
@@ -369,6 +372,12 @@ def readers(folder: Path) -> dict[str, Reader]:
         coco.read_records(content, path, folder, options.dataset_config, bad)
         bad.report()
 
+    def points(path: Path) -> None:
+        content = coco.read_annotation_file(path)
+        keypoints.merge(content, coco.read_annotation_file(path), path)
+        bad, classes = coco.BadRecords("skip"), options.dataset_config
+        coco.read_records(content, path, folder, classes, bad, pose=pose)
+
     def result_file(path: Path) -> None:
         meta = bin_files.read_meta(folder / "meta.txt")
         app_results.of_result_file(path, meta, coco.BadRecords("skip"))
@@ -393,6 +402,7 @@ def readers(folder: Path) -> dict[str, Reader]:
 
     return {
         "annotations": Reader(annotations, "a.json", (changed_json, changed_json, changed_bytes)),
+        "keypoints": Reader(points, "a.json", (changed_json, changed_json, changed_bytes)),
         **{
             name: Reader(image, name, (changed_bytes,)) for name in NAMES if name[:6] == "image."
         },
@@ -484,6 +494,12 @@ def sound(name: str) -> bytes:
                 ],
                 "categories": [{"id": 1, "name": "circle"}, {"id": 2, "name": "square"}],
             }  # fmt: skip
+            return json.dumps(content).encode()
+        case "keypoints":
+            content = json.loads(sound("annotations"))
+            for entry in [*content["categories"], *content["annotations"]]:
+                is_one = "image_id" in entry
+                entry["keypoints"] = [3, 4.5, 2, 6, 7, 1] if is_one else ["top", "left_end"]
             return json.dumps(content).encode()
         case "image.cmyk.jpg" | "image.jp2":  # which OpenCV does not write, or not of this size
             mode, kind = ("CMYK", "JPEG") if "jpg" in name else ("RGB", "JPEG2000")

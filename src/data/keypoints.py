@@ -161,14 +161,10 @@ def merge(content: dict[str, Any], other: Mapping[str, Any], path: Path) -> None
     Raises:
         UserError: no annotation of `other` is in `content`.
     """
-    own = {
-        entry["id"]: entry
-        for entry in content.get("annotations", [])
-        if isinstance(entry, dict) and type(entry.get("id")) is int
-    }
+    own = {entry["id"]: entry for entry in _with_id(content.get("annotations", []))}
     merged = 0
-    for entry in other.get("annotations", []):
-        target = own.get(entry.get("id")) if isinstance(entry, dict) else None
+    for entry in _with_id(other.get("annotations", [])):
+        target = own.get(entry["id"])
         if target and all(target[key] == entry[key] for key in ("image_id", "category_id")):
             target.update({k: entry[k] for k in ("keypoints", "num_keypoints") if k in entry})
             merged += 1
@@ -177,10 +173,14 @@ def merge(content: dict[str, Any], other: Mapping[str, Any], path: Path) -> None
             f"{path}: none of its annotations has id, image and category of one in the training "
             "annotations; give the keypoints of the same images."
         )
-    lists = {c["id"]: c["keypoints"] for c in other["categories"] if c.get("keypoints")}
-    for category in content["categories"]:
+    lists = {c["id"]: c["keypoints"] for c in _with_id(other["categories"]) if c.get("keypoints")}
+    for category in _with_id(content["categories"]):
         if category["id"] in lists:
             category["keypoints"] = lists[category["id"]]
+
+
+def _with_id(entries: Sequence[Any]) -> list[dict[str, Any]]:
+    return [entry for entry in entries if isinstance(entry, dict) and type(entry.get("id")) is int]
 
 
 def note_points(
