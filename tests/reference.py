@@ -465,3 +465,94 @@ def colour_jitter(
             raise ValueError(f"no such step: {step!r}")
     image = image + np.asarray(lighting, dtype=np.float64)
     return (image - np.asarray(mean, dtype=np.float64)) / np.asarray(std, dtype=np.float64)
+
+
+def keypoint_numbers(
+    annotations: list[dict], results: list[dict], image_ids: list[int], sigmas: np.ndarray
+) -> list[float]:
+    """COCO's ten numbers of keypoints as its page describes them, in plain loops.
+
+    Annotations with num_keypoints 0 or iscrowd, and those out of a range of area, are ignored: what
+    finds them counts neither as right nor as wrong, as does what is out of the range itself and
+    finds nothing.
+    """
+    thresholds, recalls = np.linspace(0.5, 0.95, 10), np.linspace(0, 1, 101)
+    ranges = {"all": (0, 1e10), "medium": (32**2, 96**2), "large": (96**2, 1e10)}
+    precision = {name: np.zeros((10, 0)) for name in ranges}  # a column for each class
+    recall = {name: np.zeros((10, 0)) for name in ranges}
+    for name, (low, high) in ranges.items():
+        for category in sorted({entry["category_id"] for entry in annotations + results}):
+            found, wanted = [], 0  # (score, right at each threshold or None where ignored)
+            for image in image_ids:
+                own = {"image_id": image, "category_id": category}
+                objects = [a for a in annotations if own.items() <= a.items()]
+                guesses = sorted(
+                    (r for r in results if own.items() <= r.items()), key=lambda r: -r["score"]
+                )[:20]
+                ignored = [
+                    a["num_keypoints"] == 0 or a["iscrowd"] == 1 or not low <= a["area"] <= high
+                    for a in objects
+                ]
+                wanted += ignored.count(False)
+                oks = [[_oks(a, r, sigmas) for a in objects] for r in guesses]
+                verdicts: list[list[bool | None]] = [[] for _ in guesses]
+                for threshold in thresholds:
+                    taken: set[int] = set()
+                    for guess, row, verdict in zip(guesses, oks, verdicts, strict=True):
+                        area = guess["bbox"][2] * guess["bbox"][3]
+                        choice = None
+                        for group in (False, True):  # those that count come first
+                            free = [
+                                i for i in range(len(objects))
+                                if ignored[i] == group and row[i] >= min(threshold, 1 - 1e-10)
+                                and (i not in taken or objects[i]["iscrowd"])
+                            ]  # fmt: skip
+                            if free:
+                                choice = max(free, key=lambda i: (row[i], i))
+                                break
+                        if choice is None:
+                            verdict.append(False if low <= area <= high else None)
+                        else:
+                            taken.add(choice)
+                            verdict.append(None if ignored[choice] else True)
+                found += [(r["score"], v) for r, v in zip(guesses, verdicts, strict=True)]
+            if wanted == 0:
+                continue
+            found.sort(key=lambda pair: -pair[0])
+            curves, reached = [], []
+            for place in range(10):
+                right = wrong = 0
+                steps = []
+                for _, verdict in found:
+                    right += verdict[place] is True
+                    wrong += verdict[place] is False
+                    if verdict[place] is not None:
+                        steps.append((right / wanted, right / (right + wrong)))
+                reached.append(steps[-1][0] if steps else 0.0)
+                curves.append(
+                    np.mean(
+                        [max([p for r, p in steps if r >= level], default=0) for level in recalls]
+                    )
+                )
+            precision[name] = np.column_stack([precision[name], curves])
+            recall[name] = np.column_stack([recall[name], reached])
+    numbers = []
+    for of in (precision, recall):
+        numbers += [of["all"].mean(), of["all"][0].mean(), of["all"][5].mean()]
+        numbers += [of["medium"].mean(), of["large"].mean()]
+    return numbers
+
+
+def _oks(annotation: dict, result: dict, sigmas: np.ndarray) -> float:
+    """COCO's similarity; of objects without labelled points how near their doubled box they are."""
+    true, guess = (np.reshape(of["keypoints"], (-1, 3)) for of in (annotation, result))
+    labelled = true[:, 2] > 0
+    distance = guess[:, :2] - true[:, :2]
+    if not labelled.any():
+        x, y, width, height = annotation["bbox"]
+        low = np.array([x - width, y - height])
+        high = np.array([x + 2 * width, y + 2 * height])
+        distance = np.maximum(0, low - guess[:, :2]) + np.maximum(0, guess[:, :2] - high)
+        labelled[:] = True
+    exponent = (distance**2).sum(axis=1) / (2 * annotation["area"] * (2 * sigmas) ** 2)
+    return float(np.exp(-exponent)[labelled].mean())

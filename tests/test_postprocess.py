@@ -98,6 +98,33 @@ def test_scales_are_merged_on_the_image_and_the_best_k_kept():
     np.testing.assert_allclose(four[3], [40, 40, 80, 80, 0.8 * np.exp(-2), 0], rtol=1e-5)
 
 
+def test_points_go_with_their_boxes_through_scales_and_soft_nms():
+    """As the original's soft_nms_39 has it: boxes are compared, points stay with theirs."""
+    random, image = np.random.default_rng(3), []
+    for _ in range(12):  # on the image: crowded boxes, their points, scores of points
+        low = random.uniform(0, 60, 2)
+        points = np.column_stack([random.uniform(-20, 150, (3, 2)), random.random(3)])
+        image.append(
+            [*low, *(low + random.uniform(20, 60, 2)), random.random(), 0, *points.ravel()]
+        )
+    image = np.array(image)
+    detections = []
+    for rows, affine in zip((image[:6], image[6:]), AFFINES, strict=True):
+        on_grid = rows.copy()
+        for x in (0, 2, 6, 9, 12):
+            on_grid[:, x : x + 2] = (rows[:, x : x + 2] @ affine[:, :2].T + affine[:, 2]) / 4
+        detections.append(on_grid.astype(np.float32))
+    merged = PostProcessing(soft_nms=False, kept=10, down_ratio=4)(detections, AFFINES)
+    expected = reference.soft_nms(image[:, :5].astype(np.float32))
+    assert merged.shape == (10, 15)
+    for row in merged:
+        own = np.abs(image[:, :4] - row[:4]).sum(axis=1).argmin()
+        np.testing.assert_allclose(row[6:], image[own, 6:], rtol=1e-4, atol=1e-4)
+        (rescored,) = expected[np.abs(expected[:, :4] - row[:4]).sum(axis=1) < 1e-3]
+        assert row[4] == pytest.approx(rescored[4], rel=1e-4)
+    assert (merged[:, 4] < np.sort(image[:, 4])[::-1][:10] - 1e-3).any()  # some were rescored
+
+
 @pytest.mark.parametrize(("on", "second_score"), [(False, 0.8), (True, 0.8 * np.exp(-2))])
 def test_soft_nms_of_a_single_scale_is_optional(on, second_score):
     detections = np.array([[0, 0, 5, 5, 0.8, 1], [0, 0, 5, 5, 0.9, 1]], np.float32)

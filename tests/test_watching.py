@@ -125,6 +125,8 @@ def test_an_evaluation_is_printed_in_one_line(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out == expected
     print_record({**evaluation_record(458, ap=0.2), "of_averages": True})
     assert capsys.readouterr().out == f"{expected.rstrip()}, weights: averaged\n"
+    print_record({**evaluation_record(458, ap=0.2), "bbox_AP": 0.4, "bbox_AP50": 0.5})  # of poses
+    assert ", AP75: 0.1800, bbox_AP: 0.4000, seconds: 2.0\n" in capsys.readouterr().out
 
 
 def make_log(records: list, first_step: int = 0) -> TrainingLog:
@@ -400,6 +402,9 @@ def test_the_picture_shows_losses_learning_rate_and_ap_over_steps(tmp_path: Path
     assert labels == ["loss", "learning rate", "AP (0 to 1)"]
     assert ap.get_xlabel() == "step"
     curves.write_figure(tmp_path / "training.png", figure)
+    of_poses = [record | {"bbox_AP": 0.5} if "AP" in record else record for record in records]
+    found = lines_of(curves.training_curves(of_poses).axes[2])
+    assert list(found["bbox_AP"][1]) == [0.5, 0.5] and list(found["AP"][1]) == [0.1, 0.3]
     picture = cv2.imread(str(tmp_path / "training.png"))
     assert picture.shape[:2] == PNG_SIZE
     assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 50  # not blank

@@ -78,7 +78,8 @@ def of_bin_files(
         if isinstance(found, UserError):
             bad_records.add("image without a sound result file", str(found).rstrip("."))
         else:
-            results += to_results(image.image_id, found, meta.category_ids)
+            has_points = [meta.points > 0] * len(meta.category_ids)
+            results += to_results(image.image_id, found, meta.category_ids, has_points)
             image_ids.append(image.image_id)
     return results, image_ids
 

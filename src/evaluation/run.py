@@ -98,7 +98,9 @@ class Evaluation:
             truth = np.column_stack([record.boxes, record.classes])
             name = str(record.path.relative_to(self.set.image_dir))
             self.detected[record.image_id] = ImageResult(record.path, truth, boxes, name)
-            results += to_results(record.image_id, boxes, self.set.category_ids)
+            results += to_results(
+                record.image_id, boxes, self.set.category_ids, self._config.has_points
+            )
             if picture_dir is not None:
                 self._draw(self.detected[record.image_id], picture_dir)
         bad.report()
@@ -136,6 +138,7 @@ class Evaluation:
                 boxes=self._config.eval_config.K,
                 other_classes=self._config.dataset_config.other_classes,
                 task=self._config.task_facts,
+                has_points=self._config.has_points,
             )
 
     @telling("drawing the report")

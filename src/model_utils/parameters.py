@@ -384,6 +384,14 @@ class Config(Section):
         """net_config.pose, where that is the task."""
         return self.net_config.pose if self.task == "pose" else None
 
+    @property
+    def has_points(self) -> list[bool]:
+        """Of each class, whether its objects have points."""
+        names, chosen = self.dataset_config.coco_classes, self.net_config.pose.classes
+        if self.task != "pose" or not chosen:
+            return [self.task_facts.points > 0] * (self.dataset_config.num_classes or 0)
+        return [name in chosen for name in names]
+
     enable_modelarts: bool = says(
         False,
         "run as a ModelArts job (copy data in and results out by its URLs)",

@@ -37,7 +37,8 @@ class PeriodicEvaluation(Callback):
         log: takes the numbers.
         plan: of the training.
         every_steps: when, beside its end.
-        save_best: called with the step when AP is higher than ever before; None to write nothing.
+        save_best: called with the step when AP (of poses that of the points) is higher than ever
+            before; None to write nothing.
         best_ap: the highest AP of the run that this one continues.
         of_averages: whether averaged weights are evaluated.
         is_owed: whether that run ended between its last checkpoint and the evaluation due there.

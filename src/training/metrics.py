@@ -5,9 +5,9 @@ A record of the training has step (done so far, from 1), epoch (from 1), epoch_p
 done, 0..1), loss, its parts by the task's names (which end in _loss), lr, overflow, scale,
 images_per_second (on all devices), seconds_left and seconds (since this run began). The first step
 compiles: where nothing but it is behind a record, images_per_second and seconds_left are NaN. A
-record of an evaluation has step, epoch, COCO's twelve numbers from AP to AR_large (0..1, -1 where
-the set has nothing to count), of_averages (whether the averaged weights were evaluated),
-evaluation_seconds and seconds.
+record of an evaluation has step, epoch, COCO's numbers of the task (0..1, -1 where the set has
+nothing to count; of poses also those of the boxes, behind bbox_), of_averages (whether the averaged
+weights were evaluated), evaluation_seconds and seconds.
 """
 
 import json
@@ -30,7 +30,8 @@ Recorder = Callable[[Record], None]
 def print_record(record: Record) -> None:
     """Prints a record in one line; that of the training is the ModelZoo document's."""
     if is_evaluation(record):
-        numbers = ", ".join(f"{name}: {record[name]:.4f}" for name in ("AP", "AP50", "AP75"))
+        names = [name for name in ("AP", "AP50", "AP75", "bbox_AP") if name in record]
+        numbers = ", ".join(f"{name}: {record[name]:.4f}" for name in names)
         say(
             f"evaluation: epoch: {record['epoch']}, step: {record['step']}, {numbers}, "
             f"seconds: {record['evaluation_seconds']:.1f}"

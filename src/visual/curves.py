@@ -60,11 +60,12 @@ def training_curves(records: Sequence[dict[str, Any]]) -> "Figure":
     rate.set_ylim(bottom=0)
     rate.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
     if evaluations:
-        for name, width in (("AP", 1.8), ("AP50", 1), ("AP75", 1)):
+        for name, width in (("AP", 1.8), ("AP50", 1), ("AP75", 1), ("bbox_AP", 1)):
             at, values = _means(evaluations, name, 1)
-            panels[2].plot(
-                at, values, label=name, linewidth=width, marker="o", markersize=3, clip_on=False
-            )
+            if len(at):
+                panels[2].plot(
+                    at, values, label=name, linewidth=width, marker="o", markersize=3, clip_on=False
+                )
         best = max(evaluations, key=lambda record: record["AP"])
         panels[2].set_title(f"best AP {best['AP']:.3f} after step {best['step']}", fontsize=10)
         panels[2].set_ylabel("AP (0 to 1)")
