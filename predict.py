@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Draws and writes the boxes of images and videos.
+"""Draws and writes the boxes and points of images and videos.
 
 python predict.py --input FILE|FOLDER|PATTERN --output DIR --load_checkpoint_path F.ckpt
 """
@@ -40,7 +40,10 @@ def main() -> None:
     of_model = of_mindir if config.load_mindir_path else of_checkpoint
     config, detector = of_model(config)
     dataset, options = config.dataset_config, config.eval_config
-    predictor = Predictor(detector.detect, dataset.coco_classes, options.score_thresh)
+    predictor = Predictor(
+        *(detector.detect, dataset.coco_classes, options.score_thresh),
+        *(config.task_facts, config.has_points),
+    )
     keep_res = options.keep_res and not config.load_mindir_path
     if keep_res:
         largest = LARGEST_INPUT / max(options.multi_scales) ** 2

@@ -34,6 +34,7 @@ def main() -> None:
         evaluation.num_images,
         bad_records=bad_records,
         boxes=evaluation.K,
+        pose=config.pose,
     )
     predict_dir, colour = Path(config.predict_dir), normalisation(colour_statistics(dataset))
     images = write_inputs(config, found.records, colour, predict_dir, bad_records)

@@ -39,7 +39,8 @@ class ImageRecord:
     """An image of a COCO set with its objects.
 
     boxes: float32 (n,4) x1 y1 x2 y2 in pixels; classes: int32 (n,), 0-based and contiguous;
-    keypoints: float32 (n,3J), x y in pixels and visibility of the points that were wanted.
+    keypoints: float32 (n,3J), x y in pixels and visibility of the points that were wanted, and then
+    areas: float64 (n,), what the objects cover, by which their points are compared.
     """
 
     image_id: int
@@ -49,6 +50,7 @@ class ImageRecord:
     boxes: np.ndarray
     classes: np.ndarray
     keypoints: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.float32))
+    areas: np.ndarray | None = None
 
 
 class BadRecords:
@@ -132,6 +134,12 @@ _WHOLE = re.compile(r"\s*([-+]?[0-9]{1,19})(?:\.0*)?\s*")
 def is_marked(entry: dict[str, Any], flag: str) -> bool:
     """Whether an annotation's flag, `iscrowd` or `ignore`, is set."""
     return whole(entry.get(flag)) == 1
+
+
+def area_of(entry: dict[str, Any]) -> float:
+    """The area that an annotation with a well-formed box states, or else its box's."""
+    area, box = entry.get("area"), entry["bbox"]
+    return area if isinstance(area, int | float) else box[2] * box[3]
 
 
 @telling("reading the annotation file")
@@ -425,6 +433,7 @@ def read_records(
             name=_name,
         )
     keypoints = keypoints.astype(np.float32)
+    areas = np.array([area_of(entry) for entry in entries]) if points.names else None
     records = []
     for image, start, end in zip(images, [0, *ends], ends, strict=False):
         if start == end and image["id"] in refused:
@@ -443,6 +452,7 @@ def read_records(
                 boxes=boxes[start:end],
                 classes=classes[start:end],
                 keypoints=keypoints[start:end],
+                areas=None if areas is None else areas[start:end],
             )
         )
     return records

@@ -14,7 +14,14 @@ import numpy as np
 import pycocotools.coco
 import pycocotools.cocoeval
 
-from src.data.coco import class_of_category, is_box, is_id, is_marked, read_annotation_file
+from src.data.coco import (
+    area_of,
+    class_of_category,
+    is_box,
+    is_id,
+    is_marked,
+    read_annotation_file,
+)
 from src.model_utils.errors import UserError
 from src.tasks import boxes as boxes_task
 from src.tasks.columns import points_of
@@ -224,8 +231,13 @@ def score(
         "\n".join(["keypoints", *of_points.table, "boxes", *of_boxes.table]),
         {
             name: PoseScore(
-                by_point.AP, by_point.AP50, by_box.images, by_box.objects,
-                labelled=by_point.objects, bbox_AP=by_box.AP, bbox_AP50=by_box.AP50,
+                by_point.AP,
+                by_point.AP50,
+                images=by_box.images,
+                objects=by_box.objects,
+                labelled=by_point.objects,
+                bbox_AP=by_box.AP,
+                bbox_AP50=by_box.AP50,
             )
             for (name, by_box), by_point in zip(
                 classes.items(), classes_by_points.values(), strict=True
@@ -254,8 +266,7 @@ def _read_truth(annotation_path: Path, image_ids: Sequence[int]) -> dict[str, An
     for position, entry in enumerate(content["annotations"]):
         entry["id"] = position + 1  # COCOeval takes a match with id 0 for none
         entry["iscrowd"] = int(is_marked(entry, "iscrowd") or is_marked(entry, "ignore"))
-        if not isinstance(entry.get("area"), int | float):
-            entry["area"] = entry["bbox"][2] * entry["bbox"][3]
+        entry["area"] = area_of(entry)
     return content
 
 
@@ -343,7 +354,7 @@ def _compared(
         ],
     }
     found = [dict(result) for result in results if result["category_id"] in categories]
-    evaluation = _evaluated(truth, found, image_ids, backend, boxes, task)
+    evaluation = _evaluated(truth, found, image_ids, backend, boxes=boxes, task=task)
     dense, dense_table = _take_dense_numbers(evaluation)
     table = io.StringIO()
     with contextlib.redirect_stdout(table):

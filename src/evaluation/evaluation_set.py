@@ -20,6 +20,7 @@ from src.data.notes import Notes, note_image, note_large_images, note_unfindable
 from src.evaluation.coco_results import category_ids
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import DatasetConfig
+from src.model_utils.pose_parameters import PoseConfig
 from src.model_utils.workers import map_ahead, worker_count
 
 
@@ -52,6 +53,7 @@ def read_evaluation_set(
     bad_records: BadRecords,
     boxes: int = 100,
     keep_res: bool = False,
+    pose: PoseConfig | None = None,
 ) -> EvaluationSet:
     """Reads the val or test set below `data_dir`, all of it or its first `num_images`.
 
@@ -66,6 +68,7 @@ def read_evaluation_set(
         bad_records: collects what is unusable; its caller has it report.
         boxes: eval_config.K.
         keep_res: whether images are fed at their own size.
+        pose: the points to read, if any.
 
     Raises:
         UserError: as `read_annotation_file` and `read_records`; or nothing usable is in the set.
@@ -77,7 +80,10 @@ def read_evaluation_set(
     mapping = class_of_category(content, config.coco_classes, path, config.other_classes)
     workers = worker_count(config.num_workers)
     records = read_records(
-        content, path, image_dir, config, bad_records, notes=notes, num_workers=workers
+        *(content, path, image_dir, config, bad_records),
+        notes=notes,
+        num_workers=workers,
+        pose=pose,
     )
     if num_images >= 0:
         records = records[:num_images]

@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Boxes of any images and videos, drawn and as json. No MindSpore here."""
+"""Boxes and points of any images and videos, drawn and as json. No MindSpore here."""
 
 import contextlib
 import errno
@@ -29,7 +29,9 @@ from src.data.notes import Notes, note_image, note_large_images
 from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name, open_regular, whole_file, write_json
 from src.model_utils.messages import escaped, say
-from src.tasks.columns import points_of
+from src.tasks import boxes as boxes_task
+from src.tasks.columns import POINTS_OF_DETECTION, points_of
+from src.tasks.task import Task
 from src.visual import pictures
 
 VIDEO_ENDINGS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
@@ -230,10 +232,12 @@ class _Reading:
 class Predictor:
     """What is done with images.
 
-    detect: images to the boxes of each, (n,6) x1 y1 x2 y2 score class, or to the error of one that
-        cannot be read; `Detector.detect`.
+    detect: images to the boxes of each, (n,6+3J) x1 y1 x2 y2 score class, then x y score of each
+        point, or to the error of one that cannot be read; `Detector.detect`.
     class_names: name of each class.
-    score_thresh: smallest score drawn and written.
+    score_thresh: smallest score of a box drawn and written; points of less are drawn as unseen.
+    task: of the points.
+    has_points: of each class, whether its points are drawn and written; none if it is not given.
     largest: pixels beyond which an image is made smaller for the network.
     keep_size: see `pictures.draw_boxes`.
     """
@@ -241,6 +245,8 @@ class Predictor:
     detect: Callable[[Iterable[Reader]], Iterator[np.ndarray | UserError]]
     class_names: Sequence[str]
     score_thresh: float
+    task: Task = boxes_task.TASK
+    has_points: Sequence[bool] = ()
     largest: float = math.inf
     keep_size: bool = False
 
@@ -279,14 +285,23 @@ class Predictor:
                 "score": float(box[4]),
                 "box": [float(side) for side in box[:4]],
             }
-            | ({"points": of_box.tolist()} if len(of_box) else {})
+            | ({"points": of_box.tolist()} if self._is_pointed(box) else {})
             for box, of_box in zip(boxes, points, strict=True)
         ]
         height, width = reading.image.shape[:2]
+        shown = None
+        if self.has_points:
+            shown = pictures.shown_points(boxes, self.has_points, self.score_thresh)
         picture = pictures.draw_boxes(
-            reading.image, boxes, self.class_names, self.score_thresh, keep_size=self.keep_size
+            *(reading.image, boxes[:, :POINTS_OF_DETECTION], self.class_names, self.score_thresh),
+            keep_size=self.keep_size,
+            points=shown,
+            task=self.task,
         )
         return picture, {"width": width, "height": height, "boxes": entries}
+
+    def _is_pointed(self, box: np.ndarray) -> bool:
+        return bool(self.has_points) and self.has_points[int(box[5])]
 
 
 def predict_all(

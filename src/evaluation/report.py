@@ -12,8 +12,11 @@ import cv2
 import numpy as np
 
 from src.data.images import Decoder, decode_with_cv2, read_image
-from src.evaluation.matching import Verdict, judge, match
+from src.evaluation.matching import POINTS_OF_TRUTH, Poses, Verdict, counting, judge, match
 from src.model_utils.files import whole_file
+from src.tasks import boxes as boxes_task
+from src.tasks.columns import POINTS_OF_DETECTION, points_of
+from src.tasks.task import Task
 from src.visual import curves, pictures
 from src.visual.lettering import printable
 
@@ -22,20 +25,24 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _JPEG_QUALITY = 85
+_OF_BOXES = "bbox_"  # before the names of numbers where points have the others
 
 
 @dataclass(frozen=True)
 class ImageResult:
     """An image with its true and its predicted boxes, in pixels of the image.
 
-    truth: float (n,5) x1 y1 x2 y2 class; predicted: float (m,6) x1 y1 x2 y2 score class.
+    truth: float (n,5+3J) x1 y1 x2 y2 class, then x y visibility of each point; predicted: float
+        (m,6+3J) x1 y1 x2 y2 score class, then x y score of each point.
     name: what the page calls it; its file's name, without folders, if it is not given.
+    areas: float (n,), COCO's areas of the objects, for OKS; their boxes' if they are not given.
     """
 
     path: Path
     truth: np.ndarray
     predicted: np.ndarray
     name: str = ""
+    areas: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -50,10 +57,10 @@ class Selection:
 def select_images(verdicts: Sequence[Verdict], count: int) -> Selection:
     """Chooses up to `count` images of each kind, at most a third of all rounded up.
 
-    Worst: lowest F1 below 1, then most objects missed. Confusing: largest sum of the scores of
-    false boxes, in which boxes on an object of another class count twice. Best: highest F1 above 0,
-    then most objects found. Of equals the first in the data set. An image that is among the worst
-    is not among the others, and so on.
+    Worst: lowest quality (F1, or OKS where points are compared) below 1, then most objects missed.
+    Confusing: largest sum of the scores of false boxes, in which boxes on an object of another
+    class count twice. Best: highest quality above 0, then most objects found. Of equals the first
+    in the data set. An image that is among the worst is not among the others, and so on.
     """
     count = min(count, -(-len(verdicts) // 3))
     free = list(range(len(verdicts)))
@@ -66,9 +73,9 @@ def select_images(verdicts: Sequence[Verdict], count: int) -> Selection:
     def of(position: int) -> Verdict:
         return verdicts[position]
 
-    worst = take({i: (of(i).f1, -of(i).missed) for i in free if of(i).f1 < 1})
+    worst = take({i: (of(i).quality, -of(i).missed) for i in free if of(i).quality < 1})
     confusing = take({i: -of(i).false_scores for i in free if of(i).false_scores > 0})
-    best = take({i: (-of(i).f1, -of(i).found) for i in free if of(i).found})
+    best = take({i: (-of(i).quality, -of(i).found) for i in free if of(i).found})
     return Selection(best, worst, confusing)
 
 
@@ -84,6 +91,8 @@ def write_report(
     score_thresh: float,
     images_of_kind: int = 4,
     decode: Decoder = decode_with_cv2,
+    task: Task = boxes_task.TASK,
+    has_points: Sequence[bool] = (),
 ) -> None:
     """Writes the page, whole or not at all. Only the pictures that it shows are read and drawn.
 
@@ -91,8 +100,8 @@ def write_report(
         path: of the html file.
         title: heading of the page.
         facts: what was evaluated and when, shown in this order: configuration, checkpoint, time.
-        numbers: COCO's numbers by the task's names; negative or nan where
-            there is no ground truth.
+        numbers: COCO's numbers by the task's names, of poses also those of the boxes, behind bbox_;
+            negative or nan where there is no ground truth.
         classes: of each class, in the order of class indices, AP, AP50 (None without ground truth),
             images and objects (numbers of those that have it).
         precision: float (10,101,C), see `curves.precision_recall_curves`.
@@ -101,33 +110,56 @@ def write_report(
             curves count all.
         images_of_kind: how many of the best, the worst and the most confusing images are shown.
         decode: the reader of images.
+        task: says how points are drawn, and whether they are compared.
+        has_points: of each class; needed where results have points.
 
     Raises:
         UserError: an image that is to be shown cannot be read.
         OSError: the file cannot be written.
     """
     class_names = list(classes)
+    poses = Poses(task.sigmas, has_points) if task.metric == "keypoints" else None
     verdicts, scores, is_right = [], [], []
     for image in images:
-        found = match(image.truth, image.predicted)
-        verdicts.append(judge(image.truth, image.predicted, found, score_thresh))
-        scores.append(image.predicted[:, 4])
-        is_right.append(found >= 0)
+        pair = image.truth, image.predicted
+        found = match(*pair, poses=poses, areas=image.areas)
+        verdicts.append(judge(*pair, found, score_thresh, poses, image.areas))
+        is_told = ~np.isin(found, np.flatnonzero(~counting(image.truth, poses)))  # right or wrong
+        scores.append(image.predicted[is_told, 4])
+        is_right.append(found[is_told] >= 0)
     selection = select_images(verdicts, images_of_kind)
+    measure = "OKS" if poses else "IoU"
     histogram = curves.score_histogram(
         np.concatenate([np.empty(0), *scores]), np.concatenate([np.empty(0, bool), *is_right])
     )
 
     def shown(positions: Sequence[int]) -> list[dict[str, Any]]:
         return [
-            _image(images[i], verdicts[i], class_names, score_thresh, decode) for i in positions
+            {
+                "name": images[i].name or images[i].path.name,
+                "verdict": verdicts[i],
+                **_photos(
+                    *(images[i], class_names, score_thresh, decode),
+                    poses=poses,
+                    task=task,
+                    has_points=has_points,
+                ),
+            }
+            for i in positions
         ]
 
     page = _template().render(
         title=title,
         facts={**facts, "images": f"{len(images):,}"},
-        numbers=numbers,
-        curves=_svg(curves.precision_recall_curves(precision, class_names)),
+        numbers={n: value for n, value in numbers.items() if not n.startswith(_OF_BOXES)},
+        box_numbers={
+            n.removeprefix(_OF_BOXES): value
+            for n, value in numbers.items()
+            if n.startswith(_OF_BOXES)
+        },
+        measure=measure,
+        legend_of_points=pictures.LEGEND if task.points else "",
+        curves=_svg(curves.precision_recall_curves(precision, class_names, measure)),
         histogram=_svg(histogram),
         worst=shown(selection.worst),
         confusing=shown(selection.confusing),
@@ -165,26 +197,37 @@ def _by_precision(classes: Mapping[str, Mapping[str, Any]]) -> list[dict[str, An
     return sorted(rows, key=lambda row: -1 if row["AP"] is None else row["AP"], reverse=True)
 
 
-def _image(
+def _photos(
     image: ImageResult,
-    verdict: Verdict,
     class_names: Sequence[str],
     score_thresh: float,
     decode: Decoder,
+    *,
+    poses: Poses | None,
+    task: Task,
+    has_points: Sequence[bool],
 ) -> dict[str, Any]:
-    """The picture of the truth, that of the prediction, and what they show."""
+    """The picture of the truth and that of the prediction."""
     pixels = read_image(image.path, decode)
-    counts = image.predicted[:, 4] >= score_thresh
-    found = match(image.truth, image.predicted[counts])
-    is_missed = ~np.isin(np.arange(len(image.truth)), found)
-    truth = pictures.draw_boxes(pixels, image.truth, class_names, wrong=is_missed)
-    predicted = pictures.draw_boxes(pixels, image.predicted[counts], class_names, wrong=found < 0)
-    return {
-        "name": image.name or image.path.name,
-        "verdict": verdict,
-        "truth": _photo(truth),
-        "prediction": _photo(predicted),
-    }
+    predicted = image.predicted[image.predicted[:, 4] >= score_thresh]
+    found = match(image.truth, predicted, poses=poses, areas=image.areas)
+    is_missed = counting(image.truth, poses) & ~np.isin(np.arange(len(image.truth)), found)
+    shown = pictures.shown_points(predicted, has_points, score_thresh) if has_points else None
+    pair = (
+        pictures.draw_boxes(
+            *(pixels, image.truth[:, :POINTS_OF_TRUTH], class_names),
+            wrong=is_missed,
+            points=points_of(image.truth, POINTS_OF_TRUTH),
+            task=task,
+        ),
+        pictures.draw_boxes(
+            *(pixels, predicted[:, :POINTS_OF_DETECTION], class_names),
+            wrong=found < 0,
+            points=shown,
+            task=task,
+        ),
+    )
+    return dict(zip(("truth", "prediction"), map(_photo, pair), strict=True))
 
 
 def _photo(picture: np.ndarray) -> dict[str, Any]:

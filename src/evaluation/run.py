@@ -17,11 +17,13 @@ from src.data.images import decoder, read_image
 from src.evaluation.coco_results import Scores, import_backend, score, to_results
 from src.evaluation.detector import create_detector
 from src.evaluation.evaluation_set import read_evaluation_set
+from src.evaluation.matching import POINTS_OF_TRUTH
 from src.evaluation.report import ImageResult, write_report
 from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
+from src.tasks.columns import POINTS_OF_DETECTION, points_of
 from src.visual import pictures
 
 
@@ -49,6 +51,7 @@ class Evaluation:
             bad_records=bad,
             boxes=config.eval_config.K,
             keep_res=config.eval_config.keep_res,
+            pose=config.pose,
         )
         bad.report()
         self._detector = create_detector(config, network)
@@ -95,14 +98,15 @@ class Evaluation:
             if isinstance(boxes, UserError):
                 bad.add("image cannot be read", str(boxes).rstrip("."))
                 continue
-            truth = np.column_stack([record.boxes, record.classes])
+            truth = np.column_stack([record.boxes, record.classes, record.keypoints])
             name = str(record.path.relative_to(self.set.image_dir))
-            self.detected[record.image_id] = ImageResult(record.path, truth, boxes, name)
+            result = ImageResult(record.path, truth, boxes, name, record.areas)
+            self.detected[record.image_id] = result
             results += to_results(
                 record.image_id, boxes, self.set.category_ids, self._config.has_points
             )
             if picture_dir is not None:
-                self._draw(self.detected[record.image_id], picture_dir)
+                self._draw(result, picture_dir)
         bad.report()
         if not self.detected:
             raise UserError(f"{self.set.annotation_path}: none of its images can be read.")
@@ -111,16 +115,26 @@ class Evaluation:
     def _draw(self, result: ImageResult, picture_dir: Path) -> None:
         """Ground truth, prediction and heat map of an image, side by side."""
         image = read_image(result.path, self._decode)
-        names = self._config.dataset_config.coco_classes
+        config, task = self._config, self._config.task_facts
+        names, thresh = config.dataset_config.coco_classes, config.eval_config.score_thresh
         heat, affine = self._detector.heat_map(image)
         parts = [
-            pictures.draw_boxes(image, result.truth, names),
             pictures.draw_boxes(
-                image, result.predicted, names, self._config.eval_config.score_thresh
+                *(image, result.truth[:, :POINTS_OF_TRUTH], names),
+                points=points_of(result.truth, POINTS_OF_TRUTH),
+                task=task,
             ),
-            pictures.heat_map_overlay(image, heat, affine, self._config.net_config.down_ratio),
+            pictures.draw_boxes(
+                *(image, result.predicted[:, :POINTS_OF_DETECTION], names, thresh),
+                points=pictures.shown_points(result.predicted, config.has_points, thresh),
+                task=task,
+            ),
+            pictures.heat_map_overlay(image, heat, affine, config.net_config.down_ratio),
         ]
-        picture = pictures.side_by_side(parts, ["ground truth", "prediction", "heat map"])
+        titles = ["ground truth", "prediction", "heat map"]
+        if task.points:
+            titles[1] += f" ({pictures.LEGEND})"
+        picture = pictures.side_by_side(parts, titles)
         is_jpeg = result.path.suffix.lower() in (".jpg", ".jpeg")
         target = picture_dir / result.name  # in folders as the images are
         name = fitting_name(target.name, "" if is_jpeg else ".jpg")  # beside a.jpg an a.png
@@ -159,6 +173,8 @@ class Evaluation:
             images=list(self.detected.values()),
             score_thresh=config.eval_config.score_thresh,
             decode=self._decode,
+            task=config.task_facts,
+            has_points=config.has_points,
         )
 
     def numbers(self, is_stopped: Callable[[], bool]) -> dict[str, float] | None:

@@ -14,7 +14,7 @@ POINTS_OF_OBJECT = 8  # where they begin
 POINTS_OF_DETECTION = 6
 
 
-def points_of(detections: np.ndarray) -> np.ndarray:
-    """The points (n,J,3) of detections (n,6+3J), a view of them."""
-    points = detections[:, POINTS_OF_DETECTION:]
+def points_of(rows: np.ndarray, first: int = POINTS_OF_DETECTION) -> np.ndarray:
+    """The points (n,J,3) of rows (n,first+3J), such as detections, a view of them."""
+    points = rows[:, first:]
     return points.reshape(len(points), points.shape[1] // 3, 3)

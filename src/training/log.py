@@ -14,6 +14,8 @@ from mindspore.train import Callback, RunContext
 from src.data.objects import table_boxes
 from src.model_utils.messages import say
 from src.model_utils.progress import Teller
+from src.tasks.columns import CLASS, POINTS_OF_OBJECT, points_of
+from src.tasks.task import Task
 from src.training.asides import in_one_line, told_if_it_fails
 from src.training.counting import Plan, passes
 from src.training.metrics import Record, Recorder, read_records
@@ -21,13 +23,15 @@ from src.visual import curves, pictures
 
 
 def draw_first_batch(
-    dataset: ds.Dataset, class_names: Sequence[str], down_ratio: int, folder: Path
+    dataset: ds.Dataset, class_names: Sequence[str], down_ratio: int, folder: Path, task: Task
 ) -> None:
-    """Writes the images of the first batch, warped as the network gets them, with their boxes."""
+    """Writes the images of the first batch, warped as the network gets them, with their objects."""
     image, _, objects = next(dataset.create_tuple_iterator(num_epochs=1, output_numpy=True))
     for position, (picture, table) in enumerate(zip(image, objects, strict=True)):
         boxes = table_boxes(table) * [down_ratio, down_ratio, down_ratio, down_ratio, 1]
-        drawn = pictures.draw_boxes(picture, boxes, class_names)
+        points = points_of(table[table[:, CLASS] >= 0], POINTS_OF_OBJECT)
+        points = points * (down_ratio, down_ratio, 2)  # a table does not say which are hidden
+        drawn = pictures.draw_boxes(picture, boxes, class_names, points=points, task=task)
         pictures.write_picture(folder / f"train_{position:03d}.jpg", drawn)
     say(f"pictures of the first batch: {folder}")
 

@@ -100,7 +100,7 @@ def train(
     )  # fmt: skip
     if config.visual_image and is_first:
         folder = Path(config.save_result_dir)
-        draw_first_batch(dataset, data.coco_classes, net.down_ratio, folder)
+        draw_first_batch(dataset, data.coco_classes, net.down_ratio, folder, task)
 
     # The network and its first weights: those drawn, or those of another training as far as they
     # fit, or those of the one that goes on. float16 is for the network alone: the loss is built

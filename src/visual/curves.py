@@ -80,13 +80,16 @@ def training_curves(records: Sequence[dict[str, Any]]) -> "Figure":
     return figure
 
 
-def precision_recall_curves(precision: np.ndarray, class_names: Sequence[str]) -> "Figure":
+def precision_recall_curves(
+    precision: np.ndarray, class_names: Sequence[str], measure: str = "IoU"
+) -> "Figure":
     """Precision over recall: the mean of the classes, and the classes that are best and worst.
 
     Args:
-        precision: float (10,101,C), at IoU 0.5 to 0.95 and recall 0 to 1, for all areas and most
-            detections, as pycocotools computes it; nan for classes without ground truth.
+        precision: float (10,101,C), at IoU or OKS 0.5 to 0.95 and recall 0 to 1, for all areas and
+            most detections, as pycocotools computes it; nan for classes without ground truth.
         class_names: name of each class.
+        measure: IoU, or of points OKS.
     """
     from matplotlib.figure import Figure
 
@@ -98,9 +101,9 @@ def precision_recall_curves(precision: np.ndarray, class_names: Sequence[str]) -
     if len(known):
         of_known = precision[:, :, known]
         for label, curve, width in (
-            ("IoU 0.50:0.95", of_known.mean(axis=(0, 2)), 2.5),
-            ("IoU 0.50", of_known[0].mean(axis=1), 1.5),
-            ("IoU 0.75", of_known[5].mean(axis=1), 1.5),
+            (f"{measure} 0.50:0.95", of_known.mean(axis=(0, 2)), 2.5),
+            (f"{measure} 0.50", of_known[0].mean(axis=1), 1.5),
+            (f"{measure} 0.75", of_known[5].mean(axis=1), 1.5),
         ):
             means.plot(recall, curve, label=f"{label}: AP {curve.mean():.3f}", linewidth=width)
         at_half = precision[0].mean(axis=0)
@@ -113,7 +116,7 @@ def precision_recall_curves(precision: np.ndarray, class_names: Sequence[str]) -
                 label = f"{_plain(names[index])}: AP {at_half[index]:.3f}"
                 single.plot(recall, precision[0, :, index], style, label=label, color=colour)
     means.set_title("mean of the classes", fontsize=11)
-    single.set_title("best and worst classes at IoU 0.50", fontsize=11)
+    single.set_title(f"best and worst classes at {measure} 0.50", fontsize=11)
     single.set_xlabel("recall")
     for axes in (means, single):
         axes.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="precision")

@@ -1,20 +1,31 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Boxes and heat maps on images."""
+"""Boxes, points and heat maps on images."""
 
 import functools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from src.model_utils.files import whole_file
+from src.tasks import boxes as boxes_task
+from src.tasks.columns import points_of
+from src.tasks.task import Task
 from src.visual.lettering import draw_text, elided, shown_names, text_size
 
 _LARGEST_SIDE = 1600  # of a picture: what a screen shows
 _SMALL_SIDE = 400  # images below are enlarged
 _ENLARGED_SIDE = 640
 _NUM_COLOURS = 80
+
+# BGR of points on the left and the right of an object, and in its middle. To eyes that see red and
+# green alike they are blue, grey and pale.
+LEFT, RIGHT, MIDDLE = (255, 200, 0), (140, 20, 255), (190, 255, 255)
+LEGEND = "joints: left blue, right pink"
+_UNSEEN, _SEEN = 1, 2  # visibilities
+_FAR = 20_000  # pixels
 
 
 def class_colour(class_index: int) -> tuple[int, int, int]:
@@ -40,8 +51,13 @@ def draw_boxes(
     score_thresh: float = 0.0,
     wrong: np.ndarray | None = None,
     keep_size: bool = False,
+    points: np.ndarray | None = None,
+    task: Task = boxes_task.TASK,
 ) -> np.ndarray:
     """Draws boxes with their names on a copy of the image, at a size that is good to look at.
+
+    Points are joined by the task's skeleton, blue on the left of the object and pink on the right;
+    lines to unseen ones are thin, and these are rings.
 
     Images of more than 1600 pixels are scaled down to that, those of less than 400 enlarged by a
     whole factor. Lines and letters grow with the picture. See `place_labels` for where names go.
@@ -53,6 +69,9 @@ def draw_boxes(
         score_thresh: boxes with a lower score are not drawn.
         wrong: bool (n,), boxes to draw dashed and with a cross; none if it is not given.
         keep_size: draw at the image's own size, as for a frame of a video.
+        points: (n,J,3) x y of each box's points and their visibility: 0 not drawn, 1 unseen, 2
+            seen; see `shown_points`. None if they are not given.
+        task: of the points.
 
     Returns:
         uint8 (height, width, 3) BGR.
@@ -74,11 +93,18 @@ def draw_boxes(
     line = max(1, round(max(height, width) / 400))
     dashes = np.where(is_wrong, 5 * line, 0)
     shadow = picture.copy()
+    skeletons = {}
+    if points is not None:
+        skeletons = {i: _skeleton(corners[i], points[i] * (*scale, 1), task) for i in order}
     for index in order:
         _rectangle(shadow, corners[index], (0, 0, 0), line + 2, dashes[index])
+    for strokes in skeletons.values():
+        _stroke(shadow, strokes, is_shadow=True)
     picture = cv2.addWeighted(shadow, 0.5, picture, 0.5, 0)
     for index in order[::-1]:  # the best on top
         _rectangle(picture, corners[index], colours[index], line, dashes[index])
+    for index in reversed(skeletons):
+        _stroke(picture, skeletons[index])
 
     letters = _letter_size(width, height)
     margin = max(2, round(letters / 5))
@@ -109,6 +135,20 @@ def draw_boxes(
         draw.rectangle((left, top, left + size[0] - 1, top + size[1] - 1), colours[index])
         draw_text(draw, (left + margin, top + 1), text, text_colour(colours[index]), letters)
     return np.array(canvas)
+
+
+def shown_points(boxes: np.ndarray, has_points: Sequence[bool], score_thresh: float) -> np.ndarray:
+    """The points of detections (n,6+3J) with a visibility, (n,J,3), as `draw_boxes` takes them.
+
+    Args:
+        boxes: x1 y1 x2 y2 score class, then x y score of each point.
+        has_points: of each class; those of others have visibility 0.
+        score_thresh: points with a lower score are taken for unseen.
+    """
+    points = points_of(boxes).copy()
+    points[:, :, 2] = np.where(points[:, :, 2] >= score_thresh, _SEEN, _UNSEEN)
+    points[:, :, 2] *= np.array(has_points, bool)[boxes[:, 5].astype(int), None]
+    return points
 
 
 def place_labels(
@@ -288,6 +328,56 @@ def _rectangle(
     for top in range(y1, y2, 2 * dash):
         for x in (x1, x2):
             cv2.line(picture, (x, top), (x, min(top + dash, y2)), colour, thickness)
+
+
+@dataclass(frozen=True)
+class _Stroke:
+    """A line from one place to another, or at one place a dot or ring of this radius."""
+
+    start: tuple[int, int]
+    end: tuple[int, int]
+    colour: tuple[int, int, int]
+    thickness: int  # of a dot -1
+    radius: int = 0
+
+
+def _skeleton(corners: np.ndarray, points: np.ndarray, task: Task) -> list[_Stroke]:
+    """What is to be drawn for the points (J,3) of an object; small objects have thin lines."""
+    # Nothing so far away is seen, and OpenCV takes no coordinates beyond 16 bits.
+    places = np.clip(np.round(points[:, :2]), -_FAR, _FAR).astype(int).tolist()
+    visible = points[:, 2]
+    names = task.point_names or ("",) * len(points)
+    sides = [LEFT if "left" in n else RIGHT if "right" in n else MIDDLE for n in names]
+    height, width = corners[3] - corners[1], corners[2] - corners[0]
+    bold = int(np.clip(round(max(height, width) / 70), 2, 6))
+    strokes = []
+    for first, second in task.skeleton:
+        if visible[first] and visible[second]:
+            is_seen = min(visible[first], visible[second]) >= _SEEN
+            colour = sides[first] if sides[first] == sides[second] else MIDDLE
+            thickness = bold if is_seen else 1
+            strokes.append(_Stroke(places[first], places[second], colour, thickness))
+    for place, colour, visibility in zip(places, sides, visible, strict=True):
+        if visibility:
+            thickness = -1 if visibility >= _SEEN else 1
+            strokes.append(_Stroke(place, place, colour, thickness, radius=bold + 1))
+    return strokes
+
+
+def _stroke(picture: np.ndarray, strokes: Sequence[_Stroke], is_shadow: bool = False) -> None:
+    """Draws strokes into the picture; their shadow is black and wider."""
+    height, width = picture.shape[:2]
+    for stroke in strokes:
+        colour = (0, 0, 0) if is_shadow else stroke.colour
+        if stroke.radius:
+            radius = stroke.radius + is_shadow
+            circle = (stroke.start, radius, colour, stroke.thickness)
+            cv2.circle(picture, *circle, lineType=cv2.LINE_AA)
+            continue
+        is_inside, start, end = cv2.clipLine((0, 0, width, height), stroke.start, stroke.end)
+        if is_inside:
+            thickness = stroke.thickness + 2 * is_shadow
+            cv2.line(picture, start, end, colour, thickness=thickness, lineType=cv2.LINE_AA)
 
 
 def _first_free(
