@@ -7,15 +7,15 @@ python postprocess.py --result_path DIR --label_path FILE --meta_path DIR --save
 from pathlib import Path
 
 from src.data.coco import BadRecords, read_annotation_file
-from src.deploy.bin_files import read_meta
+from src.deploy.bin_files import Meta, read_meta
 from src.evaluation import app_results
 from src.evaluation.coco_results import import_backend, score
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import write_json
 from src.model_utils.messages import say
+from src.model_utils.parameters import Config
 from src.model_utils.workers import worker_count
-from src.tasks import TASKS
 
 
 def main() -> None:
@@ -31,6 +31,7 @@ def main() -> None:
     annotation = config.dataset_config.val_annotation
     label_path = Path(config.label_path or f"{config.val_data_dir}/{annotation}")
     meta, save_path = read_meta(Path(config.meta_path)), Path(config.save_path)
+    check_task(config, meta)
     content = read_annotation_file(label_path)
     names = app_results.class_names(meta, content, label_path)
 
@@ -50,7 +51,8 @@ def main() -> None:
         *(label_path, found, image_ids, names, backend),
         boxes=meta.rows,
         other_classes="leave_out",  # which preprocess.py has done or refused
-        task=TASKS[meta.task],
+        task=meta.task_facts,
+        has_points=meta.has_points,
     )
     counts = {"images": len(image_ids), "failed": bad_records.count}
     write_json(save_path / "eval_310.json", {**counts, "numbers": scores.numbers})
@@ -62,6 +64,19 @@ def main() -> None:
         f"============= {len(image_ids)}{part} images, 310 infer result =============",
         *scores.table.splitlines(),
     )
+
+
+def check_task(config: Config, meta: Meta) -> None:
+    """Raises UserError if the configuration names another task, or other points, than the meta."""
+    origin, points = config.origins.get("task"), config.task_facts.points
+    if origin is None:
+        return
+    if (config.task, points) != (meta.task, meta.points):
+        raise UserError(
+            f"{config.meta_path}: is of task {meta.task} with {meta.points} points, but {origin} "
+            f"says task {config.task}, which has {points}; run preprocess.py with the same "
+            "configuration or leave it out here."
+        )
 
 
 if __name__ == "__main__":

@@ -48,6 +48,8 @@ def main() -> None:
         placement=evaluation.placement,
         take_damaged_jpegs=dataset.take_damaged_jpegs,
         task=config.task,
+        point_classes=[index for index, has in enumerate(config.has_points) if has],
+        sigmas=list(config.task_facts.sigmas),
         images=images,
     )
     bin_files.write_meta(predict_dir, meta)

@@ -605,10 +605,14 @@ def sound(name: str) -> bytes:
                 b"address_%d=192.1.%d.7\nnetmask_%d=255.255.0.0\n" % (n, n, n) for n in range(8)
             )
         case "meta.txt":
-            head = b"centernet-meta 3\ndown_ratio 4\nsoft_nms 1\nrows 100\npoints 0\n"
+            head = b"centernet-meta 4\ndown_ratio 4\nsoft_nms 1\nrows 100\npoints 0\n"
             head += b"category_ids 1 2 -\ncolour" + b" 0.25" * 12
             images = b"".join(b"image %d 0.5 0 1e-05 0 0.5 3 a%%25_%d\n" % (n, n) for n in range(4))
-            return head + b"\nplacement corner\ntake_damaged_jpegs 0\ntask boxes\n" + images
+            return (
+                head
+                + b"\nplacement corner\ntake_damaged_jpegs 0\ntask boxes\npoint_classes\nsigmas\n"
+                + images
+            )
         case "written":
             return b"meta/meta.txt\ndata/images.txt\ndata/eval2017_image_7.bin\n"
         case "scores":

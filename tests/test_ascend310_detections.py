@@ -29,6 +29,7 @@ from tests.helpers import config
 
 K = 100
 CATEGORY_IDS = [1, -2, None, 44, 90]
+HAS_POINTS = [True, True, True, True, False]
 SIZE = (60, 100)  # of the network's input
 
 Run = Callable[..., subprocess.CompletedProcess]
@@ -91,7 +92,7 @@ def meta_text(
     colour = np.eye(3, 4) if colour is None else colour
     numbers = " ".join(repr(float(number)) for number in colour.ravel())
     settings = [
-        "centernet-meta 3",
+        "centernet-meta 4",
         "down_ratio 4",
         f"soft_nms {int(soft_nms)}",
         f"rows {rows}",
@@ -101,6 +102,8 @@ def meta_text(
         f"placement {placement}",
         f"take_damaged_jpegs {int(take_damaged)}",
         "task boxes",
+        "point_classes 0 1 2 3" if points else "point_classes",
+        "sigmas",
     ]
     return "".join(f"{line}\n" for line in [*settings, *images])
 
@@ -121,7 +124,7 @@ def random_detections(random: np.random.Generator, points: int = 0) -> np.ndarra
 
 
 @pytest.mark.parametrize(
-    ("soft_nms", "batch", "points"), [(True, 1, 0), (False, 3, 0), (True, 3, 2), (False, 1, 2)]
+    ("soft_nms", "batch", "points"), [(True, 1, 0), (False, 3, 0), (True, 3, 17), (False, 1, 2)]
 )
 def test_results_are_those_of_the_python_side(export, run, tmp_path, soft_nms, batch, points):
     random = np.random.default_rng(0)
@@ -135,14 +138,14 @@ def test_results_are_those_of_the_python_side(export, run, tmp_path, soft_nms, b
         expected.append((number, post_process([detections], [affine])))
         lines.append(image_line(number + 2**40, affine, str(number)))
     (tmp_path / "meta.txt").write_text(meta_text(lines, soft_nms, points=points))
-    mindir = export(Rows(points), (batch, 3, 10, 20 * (2 if points else 1)), "float32")
+    mindir = export(Rows(points), (batch, 3, 10, 20 + 10 * points), "float32")
     flags = {"mindir_path": mindir, "input_path": inputs, "meta_path": tmp_path / "meta.txt"}
     done = run(**flags, result_json=tmp_path / "boxes.json", result_path=tmp_path / "out")
     assert done.returncode == 0, done.stderr
     wanted = [
         entry
         for number, boxes in sorted(expected, key=lambda pair: pair[0])
-        for entry in to_results(number + 2**40, boxes, CATEGORY_IDS)
+        for entry in to_results(number + 2**40, boxes, CATEGORY_IDS, HAS_POINTS if points else ())
     ]
     found = json.loads((tmp_path / "boxes.json").read_text())
     assert len(found) == len(wanted) > 5 * (30 if soft_nms else 70)
@@ -154,8 +157,9 @@ def test_results_are_those_of_the_python_side(export, run, tmp_path, soft_nms, b
         np.testing.assert_allclose(ours["bbox"], theirs["bbox"], rtol=1e-6, atol=1e-4)
         assert ours["score"] == pytest.approx(theirs["score"], rel=1e-6)
         assert list(ours) == list(theirs)
-        assert len(ours.get("keypoints", ())) == 3 * points
-        if points:
+        assert ("keypoints" in ours) == (points > 0 and ours["category_id"] != 90)
+        if "keypoints" in ours:
+            assert ours["keypoints"][2::3] == [1] * points
             np.testing.assert_allclose(ours["keypoints"], theirs["keypoints"], rtol=1e-6, atol=1e-4)
     for path in inputs.iterdir():
         assert (tmp_path / "out" / f"{path.stem}_0.bin").read_bytes() == path.read_bytes()
@@ -202,7 +206,7 @@ GOOD = meta_text([image_line(1, np.eye(2, 3), "a")])
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("meta 3", "meta 2", "line 1 is not one of a meta file; write it again with preprocess.py"),
+        ("meta 4", "meta 3", "line 1 is not one of a meta file; write it again with preprocess.py"),
         ("rows 100", "rows 50", "is of float32 (1, 50, 6); run preprocess.py again"),
         ("points 0", "points 2", "is of float32 (1, 100, 12); run preprocess.py again"),
     ],

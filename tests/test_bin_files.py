@@ -43,7 +43,7 @@ def some_meta(names: list[str]) -> Meta:
     return Meta(
         **{"down_ratio": 4, "soft_nms": True, "rows": 100, "points": 2, "colour": colour},
         **{"category_ids": [1, None, -90], "placement": "corner", "take_damaged_jpegs": True},
-        task="boxes",
+        **{"task": "boxes", "point_classes": [0, 2], "sigmas": [0.25, 1e-07]},
         images=images,
     )
 
@@ -53,7 +53,10 @@ def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
     bin_files.write_meta(tmp_path, written)
     for path in (tmp_path / "meta", tmp_path / "meta" / "meta.txt"):
         read = bin_files.read_meta(path)
-        for name in ("down_ratio", "soft_nms", "rows", "points", "placement", "take_damaged_jpegs"):
+        for name in (
+            *("down_ratio", "soft_nms", "rows", "points", "placement", "take_damaged_jpegs"),
+            *("task", "point_classes", "sigmas"),
+        ):
             assert getattr(read, name) == getattr(written, name)
         assert read.category_ids == [1, None, -90]
         assert (read.colour.dtype, read.colour.tobytes()) == (np.float32, written.colour.tobytes())
@@ -90,19 +93,27 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
     colour = np.arange(12, dtype=np.float32).reshape(3, 4) / 8
     image = ImageMeta("50% of\nit", 139, np.array([[0.5, 0, -1e-9], [0, 0.5, 12.25]]))
     bin_files.write_meta(
-        tmp_path, Meta(4, False, 9, 17, [3], colour, "centred", False, "boxes", [image])
+        tmp_path,
+        Meta(
+            **{"down_ratio": 4, "soft_nms": False, "rows": 9, "points": 3, "colour": colour},
+            **{"category_ids": [3], "placement": "centred", "take_damaged_jpegs": False},
+            **{"task": "pose", "point_classes": [0], "sigmas": [0.5, 1e-05, 2.0]},
+            images=[image],
+        ),
     )
     assert (tmp_path / "meta" / "meta.txt").read_bytes() == (
-        b"centernet-meta 3\n"
+        b"centernet-meta 4\n"
         b"down_ratio 4\n"
         b"soft_nms 0\n"
         b"rows 9\n"
-        b"points 17\n"
+        b"points 3\n"
         b"category_ids 3\n"
         b"colour 0.0 0.125 0.25 0.375 0.5 0.625 0.75 0.875 1.0 1.125 1.25 1.375\n"
         b"placement centred\n"
         b"take_damaged_jpegs 0\n"
-        b"task boxes\n"
+        b"task pose\n"
+        b"point_classes 0\n"
+        b"sigmas 0.5 1e-05 2.0\n"
         b"image 139 0.5 0.0 -1e-09 0.0 0.5 12.25 50%25 of%0Ait\n"
     )
 
@@ -110,7 +121,7 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        (b"meta 3\n", b"meta 2\n", 1),
+        (b"meta 4\n", b"meta 3\n", 1),
         (b"down_ratio 4", b"down_ratio 0", 2),
         (b"soft_nms 1", b"soft_nms true", 3),
         (b"rows 100\n", b"", 4),
@@ -121,15 +132,17 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
         (b"placement corner", b"placement left", 8),
         (b"jpegs 1", b"jpegs 2", 9),
         (b"task boxes", b"task none", 10),
-        (b"image 0 0.1", b"image 0 nan", 11),
-        (b"image 0 0.1", b"image 0 0.0", 11),
-        (b"image 7 ", b"image x ", 12),
-        (b"image 7 ", b"image 0 ", 12),
-        (b" two\n", b" one\n", 12),
-        (b" two\n", b" tw%6F\n", 12),
-        (b" two\n", b" two\r\n", 12),
-        (b" two\n", b" two", 12),
-        (b" two\n", b" two\n\n", 13),
+        (b"point_classes 0 2", b"point_classes 0 3", 11),
+        (b"sigmas 0.25", b"sigmas 0", 12),
+        (b"image 0 0.1", b"image 0 nan", 13),
+        (b"image 0 0.1", b"image 0 0.0", 13),
+        (b"image 7 ", b"image x ", 14),
+        (b"image 7 ", b"image 0 ", 14),
+        (b" two\n", b" one\n", 14),
+        (b" two\n", b" tw%6F\n", 14),
+        (b" two\n", b" two\r\n", 14),
+        (b" two\n", b" two", 14),
+        (b" two\n", b" two\n\n", 15),
     ],
 )
 def test_another_meta_file_is_refused_by_its_line(
@@ -148,7 +161,7 @@ def test_a_meta_file_without_images_is_refused(tmp_path: Path):
     bin_files.write_meta(tmp_path, some_meta(["one"]))
     path = tmp_path / "meta" / "meta.txt"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
-    with pytest.raises(UserError, match="line 11 "):
+    with pytest.raises(UserError, match="line 13 "):
         bin_files.read_meta(path)
 
 
@@ -346,7 +359,7 @@ def entry(image_id: int, **changes: object) -> dict:
         "category_id": 1,
         "bbox": [0, 1.5, 2, 3],
         "score": 0.5,
-        "keypoints": [1.5, 2, 0.5] * 2,
+        "keypoints": [1.5, 2, 1] * 2,
         **changes,
     }
 
@@ -373,8 +386,12 @@ def test_images_without_a_result_in_the_file_are_those_that_failed(tmp_path: Pat
         ([entry(0, category_id=2)], "entry 0 is no COCO result"),
         ([entry(0, score=None)], "entry 0 is no COCO result"),
         ([entry(0, bbox=[0, 0, 1])], "entry 0 is no COCO result"),
-        ([entry(0, keypoints=[0, 0, 1])], "entry 0 is no COCO result"),
-        ([entry(0, keypoints=[0, 0, float("inf")] * 2)], "entry 0 is no COCO result"),
+        ([entry(0, keypoints=[0, 0, 1])], "entry 0 has as keypoints 3 numbers where .* for 6, all"),
+        (
+            [entry(0, keypoints=[0, 0, float("inf")] * 2)],
+            "entry 0 has as keypoints 6 .* all finite",
+        ),
+        ([entry(0, keypoints=None)], "entry 0 has as keypoints none where .* asks for 6"),
         ([entry(0, bbox=[0, 0, 1, float("nan")])], "entry 0 is no COCO result"),
     ],
 )

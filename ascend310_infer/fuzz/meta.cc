@@ -11,7 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   const centernet::Meta& found = meta.value();
-  if (found.category_ids.empty() || found.rows == 0 || !(found.down_ratio > 0)) {
+  if (found.category_ids.empty() || found.rows == 0 || !(found.down_ratio > 0) ||
+      found.has_points.size() != found.category_ids.size()) {
     std::abort();
   }
   return 0;

@@ -16,6 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   meta.down_ratio = 4;
   meta.soft_nms = data[sizeof(affine)] % 2 == 1;
   meta.category_ids = {1, std::nullopt, -90};
+  meta.has_points = {true, true, false};
   meta.points = data[sizeof(affine)] / 2 % 3;
   std::vector<centernet::Detection> detections = centernet::ParseDetections(
       std::vector<char>(data + sizeof(affine) + 1, data + size), meta.points);
@@ -29,7 +30,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       std::is_sorted(found.value().begin(), found.value().end(),
                      [](const auto& a, const auto& b) { return a.score > b.score; });
   std::string json;
-  centernet::AppendCocoEntries(found.value(), 1, meta.category_ids, &json);
+  centernet::AppendCocoEntries(found.value(), 1, meta, &json);
   if (!sorted || found.value().size() > given || json.find("nan") != std::string::npos ||
       json.find("inf") != std::string::npos) {
     std::abort();

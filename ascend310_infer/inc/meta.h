@@ -29,6 +29,7 @@ struct Meta {
   size_t points;  // Of a detection, each x, y and score; 0 of boxes alone.
   Placement placement;
   std::vector<std::optional<int64_t>> category_ids;   // COCO's of each class that the set has.
+  std::vector<bool> has_points;                       // Whether objects of each class have points.
   std::array<float, 12> colour;                       // (3,4), BGR 0..255 to normalised values.
   std::unordered_map<std::string, ImageMeta> images;  // By name, which is an input's stem.
 };

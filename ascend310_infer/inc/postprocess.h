@@ -31,9 +31,10 @@ Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections, co
                                            const Meta& meta);
 
 // Appends entries of a COCO result file, each behind a comma and a new line. Those of classes that
-// the data set lacks are left out.
-void AppendCocoEntries(const std::vector<Detection>& kept, int64_t image_id,
-                       const std::vector<std::optional<int64_t>>& category_ids, std::string* json);
+// the data set lacks are left out. Points have no score there: in its place COCO asks for 1, a
+// visibility that it does not look at.
+void AppendCocoEntries(const std::vector<Detection>& kept, int64_t image_id, const Meta& meta,
+                       std::string* json);
 
 }  // namespace centernet
 

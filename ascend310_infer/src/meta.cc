@@ -17,7 +17,7 @@
 namespace centernet {
 namespace {
 
-constexpr char kFirstLine[] = "centernet-meta 3";
+constexpr char kFirstLine[] = "centernet-meta 4";
 
 // The text up to the next separator, which is skipped; the rest if there is none.
 std::string_view Take(std::string_view* text, char separator) {
@@ -110,18 +110,23 @@ std::optional<std::string> Unescaped(std::string_view text) {
   return name;
 }
 
+// Calls take with each of the words between blanks; false as soon as it gives that, or if a blank
+// stands last.
+template <typename Taker>
+bool ForEachWord(std::string_view text, const Taker& take) {
+  bool good = text.empty() || text.back() != ' ';
+  while (good && !text.empty()) {
+    good = take(Take(&text, ' '));
+  }
+  return good;
+}
+
 bool ParseCategories(std::string_view text, std::vector<std::optional<int64_t>>* ids) {
-  if (!text.empty() && text.back() == ' ') {
-    return false;
-  }
-  while (!text.empty()) {
-    const std::string_view word = Take(&text, ' ');
+  const auto take = [ids](std::string_view word) {
     ids->push_back(ParseInteger(word));
-    if (!ids->back() && word != "-") {
-      return false;
-    }
-  }
-  return !ids->empty();
+    return ids->back().has_value() || word == "-";
+  };
+  return ForEachWord(text, take) && !ids->empty();
 }
 
 bool ParseImage(std::string_view text, Meta* meta, std::unordered_set<int64_t>* ids) {
@@ -140,6 +145,31 @@ std::optional<int64_t> ParseCount(std::string_view text) {
   constexpr size_t kMostDigits = 9;
   const bool begins = !text.empty() && text.front() >= '1' && text.front() <= '9';
   return begins && text.size() <= kMostDigits ? ParseInteger(text) : std::nullopt;
+}
+
+// 0|[1-9][0-9]{0,8}
+std::optional<int64_t> ParseIndex(std::string_view text) {
+  return text == "0" ? std::optional<int64_t>(0) : ParseCount(text);
+}
+
+bool ParsePointClasses(std::string_view text, Meta* meta) {
+  meta->has_points.assign(meta->category_ids.size(), false);
+  return ForEachWord(text, [meta](std::string_view word) {
+    const std::optional<int64_t> index = ParseIndex(word);
+    const bool good = index && static_cast<size_t>(*index) < meta->has_points.size();
+    if (good) {
+      meta->has_points[static_cast<size_t>(*index)] = true;
+    }
+    return good;
+  });
+}
+
+// Of postprocess.py.
+bool AreSigmas(std::string_view text) {
+  return ForEachWord(text, [](std::string_view word) {
+    const std::optional<double> sigma = ParseNumber(word);
+    return sigma && *sigma > 0;
+  });
 }
 
 // Reads what stands behind the keyword of a line.
@@ -163,6 +193,12 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
     return !rest.empty() && rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") ==
                                 std::string_view::npos;
   }
+  if (keyword == "point_classes") {
+    return ParsePointClasses(rest, meta);
+  }
+  if (keyword == "sigmas") {
+    return AreSigmas(rest);
+  }
   if (keyword == "placement") {
     constexpr std::pair<std::string_view, Placement> kPlacements[] = {
         {"centred", Placement::kCentred},
@@ -174,8 +210,7 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
     meta->placement = is_known ? found->second : Placement::kCentred;
     return is_known;
   }
-  const std::optional<int64_t> number =
-      keyword == "points" && rest == "0" ? std::optional<int64_t>(0) : ParseCount(rest);
+  const std::optional<int64_t> number = keyword == "points" ? ParseIndex(rest) : ParseCount(rest);
   if (!number) {
     return false;
   }
@@ -197,9 +232,9 @@ Result<Meta> ReadMeta(const std::string& file) {
 
 Result<Meta> ParseMeta(const std::string& text, const std::string& file) {
   // The lines stand in this order, images after them.
-  const std::vector<std::string_view> settings = {"down_ratio", "soft_nms",           "rows",
-                                                  "points",     "category_ids",       "colour",
-                                                  "placement",  "take_damaged_jpegs", "task"};
+  const std::vector<std::string_view> settings = {
+      "down_ratio", "soft_nms",           "rows", "points",        "category_ids", "colour",
+      "placement",  "take_damaged_jpegs", "task", "point_classes", "sigmas"};
   Meta meta{};
   std::unordered_set<int64_t> ids;
   size_t number = 0;

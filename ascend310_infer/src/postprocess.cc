@@ -78,6 +78,14 @@ void AppendNumber(double number, std::string* text) {
 #endif
 }
 
+// Points with 1 instead of their scores.
+std::vector<float> Visible(std::vector<float> points) {
+  for (size_t i = kColumnsOfPoint - 1; i < points.size(); i += kColumnsOfPoint) {
+    points[i] = 1.0F;
+  }
+  return points;
+}
+
 void AppendNumbers(const std::vector<float>& numbers, std::string* text) {
   const char* separator = "";
   for (const float number : numbers) {
@@ -126,10 +134,11 @@ Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections, co
   return detections;
 }
 
-void AppendCocoEntries(const std::vector<Detection>& kept, int64_t image_id,
-                       const std::vector<std::optional<int64_t>>& category_ids, std::string* json) {
+void AppendCocoEntries(const std::vector<Detection>& kept, int64_t image_id, const Meta& meta,
+                       std::string* json) {
   for (const Detection& box : kept) {
-    const std::optional<int64_t> category = category_ids[static_cast<size_t>(box.label)];
+    const auto label = static_cast<size_t>(box.label);
+    const std::optional<int64_t> category = meta.category_ids[label];
     if (!category) {
       continue;
     }
@@ -138,9 +147,9 @@ void AppendCocoEntries(const std::vector<Detection>& kept, int64_t image_id,
     AppendNumbers({box.x1, box.y1, box.x2 - box.x1, box.y2 - box.y1}, json);
     *json += "], \"score\": ";
     AppendNumber(box.score, json);
-    if (!box.points.empty()) {
+    if (!box.points.empty() && meta.has_points[label]) {
       *json += ", \"keypoints\": [";
-      AppendNumbers(box.points, json);
+      AppendNumbers(Visible(box.points), json);
       *json += ']';
     }
     *json += '}';

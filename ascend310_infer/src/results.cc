@@ -25,7 +25,7 @@ Status ResultWriter::ToJson(const Input& input, const std::optional<Affine>& aff
     return Status::Error(Shown(input.path) + ": " + found.status().message());
   }
   json->clear();
-  AppendCocoEntries(found.value(), image->second.id, meta_->category_ids, json);
+  AppendCocoEntries(found.value(), image->second.id, *meta_, json);
   return Status::Ok();
 }
 

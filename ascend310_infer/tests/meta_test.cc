@@ -11,9 +11,9 @@ namespace {
 
 constexpr char kAffine[] = "1.0 0.0 0.0 0.0 1.0 0.0";
 const std::string kGood =
-    "centernet-meta 3\ndown_ratio 4\nsoft_nms 1\nrows 100\npoints 2\ncategory_ids 1 -2 - 44\n"
-    "colour 1 0 0 0 0 1 0 0 0 0 1 0.5\nplacement corner\ntake_damaged_jpegs 0\ntask pose\nimage "
-    "7 " +
+    "centernet-meta 4\ndown_ratio 4\nsoft_nms 1\nrows 100\npoints 2\ncategory_ids 1 -2 - 44\n"
+    "colour 1 0 0 0 0 1 0 0 0 0 1 0.5\nplacement corner\ntake_damaged_jpegs 0\ntask pose\n"
+    "point_classes 0 2\nsigmas 0.25 1e-05\nimage 7 " +
     std::string(kAffine) + " a b\n";
 
 std::string Changed(const std::string& part, const std::string& replacement) {
@@ -31,6 +31,7 @@ void TestWhatStandsThere() {
   CHECK_EQ(meta.points, 2U);
   CHECK(meta.soft_nms && !meta.take_damaged_jpegs && meta.placement == Placement::kCorner);
   CHECK(meta.category_ids == (std::vector<std::optional<int64_t>>{1, -2, std::nullopt, 44}));
+  CHECK(meta.has_points == (std::vector<bool>{true, false, true, false}));
   CHECK_EQ(meta.colour[11], 0.5F);
   CHECK_EQ(meta.images.at("a b").id, 7);
   CHECK_EQ(meta.images.at("a b").affine[4], 1.0);
@@ -43,13 +44,13 @@ void TestAnotherFileIsRefusedByItsLine() {
   const std::pair<std::string, std::string> refused[] = {
       {"", "ends after line 0"},
       {kGood.substr(0, kGood.find("colour")), "ends after line 6"},
-      {kGood.substr(0, kGood.size() - 1), "line 11 is not"},
-      {Changed("meta 3", "meta 2"), "line 1 is not"},
+      {kGood.substr(0, kGood.size() - 1), "line 13 is not"},
+      {Changed("meta 4", "meta 3"), "line 1 is not"},
       {Changed("rows 100\n", ""), "line 4 is not"},
       {Changed("colour", "color"), "line 7 is not"},
-      {kGood + "image 1", "line 12 is not"},
-      {kGood + image + " a b\n", "line 12 is not"},
-      {kGood + image + " b%0\n", "line 12 is not"},
+      {kGood + "image 1", "line 14 is not"},
+      {kGood + image + " a b\n", "line 14 is not"},
+      {kGood + image + " b%0\n", "line 14 is not"},
   };
   for (const auto& [text, words] : refused) {
     Result<Meta> meta = ParseMeta(text, "meta.txt");

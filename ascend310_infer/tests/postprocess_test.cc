@@ -26,6 +26,7 @@ Meta MetaOf(bool soft_nms, size_t points) {
   meta.soft_nms = soft_nms;
   meta.points = points;
   meta.category_ids = {1, 2, 3, 4, 5};
+  meta.has_points.assign(5, true);
   return meta;
 }
 
@@ -95,14 +96,21 @@ void TestDetectionsOfAnotherModelAreRefused() {
 
 void TestCocoEntries() {
   std::string json;
-  AppendCocoEntries(
-      Parsed({{1, 2, 4, 8.5F, 0.5F, 1, 5, -0.25F, 1}, {0, 0, 1, 1, 0.25F, 0, 0, 0, 0}}, 1), 7,
-      {std::nullopt, -44}, &json);
+  Meta meta = MetaOf(false, 1);
+  meta.category_ids = {std::nullopt, -44, 3};
+  meta.has_points = {true, true, false};
+  AppendCocoEntries(Parsed({{1, 2, 4, 8.5F, 0.5F, 1, 5, -0.25F, 0.75F},
+                            {0, 0, 1, 1, 0.25F, 0, 0, 0, 0},
+                            {0, 0, 1, 1, 0.125F, 2, 0, 0, 0}},
+                           1),
+                    7, meta, &json);
+  // The score of a point is left out, and the points of a class that has none.
   CHECK_EQ(json,
            ",\n{\"image_id\": 7, \"category_id\": -44, \"bbox\": [1, 2, 3, 6.5], \"score\": 0.5, "
-           "\"keypoints\": [5, -0.25, 1]}");
+           "\"keypoints\": [5, -0.25, 1]}"
+           ",\n{\"image_id\": 7, \"category_id\": 3, \"bbox\": [0, 0, 1, 1], \"score\": 0.125}");
   json.clear();
-  AppendCocoEntries(Parsed({{0, 0, 1, 1, 0.1F, 0}}, 0), 7, {1}, &json);
+  AppendCocoEntries(Parsed({{0, 0, 1, 1, 0.1F, 0}}, 0), 7, MetaOf(false, 0), &json);
   CHECK_EQ(json,
            ",\n{\"image_id\": 7, \"category_id\": 1, \"bbox\": [0, 0, 1, 1], "
            "\"score\": 0.10000000149011612}");

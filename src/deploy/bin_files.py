@@ -13,7 +13,7 @@ import contextlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from src.model_utils.errors import UserError
 from src.model_utils.files import read_regular, read_text, whole_file
 from src.tasks import TASKS
 from src.tasks.columns import POINTS_OF_DETECTION
+from src.tasks.task import Task
 
 META_NAME = "meta.txt"
 IMAGE_LIST_NAME = "images.txt"
@@ -33,7 +34,7 @@ _INTEGER, _FLOAT = rb"-?[0-9]{1,19}", rb"-?[0-9]+(?:\.[0-9]+)?(?:e[-+][0-9]+)?"
 _SETTINGS = [
     re.compile(pattern)
     for pattern in (
-        rb"centernet-meta 3",
+        rb"centernet-meta 4",
         rb"down_ratio ([1-9][0-9]{0,8})",
         rb"soft_nms ([01])",
         rb"rows ([1-9][0-9]{0,8})",
@@ -43,6 +44,8 @@ _SETTINGS = [
         rb"placement (centred|corner|corner_half_pixel)",
         rb"take_damaged_jpegs ([01])",
         rb"task ([a-z][a-z0-9_]*)",
+        rb"point_classes((?: (?:0|[1-9][0-9]{0,8}))*)",
+        rb"sigmas((?: %b)*)" % _FLOAT,
     )
 ]
 _IMAGE = re.compile(rb"image (%b)((?: %b){6}) ((?:[^%%\r]|%%25|%%0A|%%0D)+)" % (_INTEGER, _FLOAT))
@@ -69,6 +72,8 @@ class Meta:
 
     down_ratio, soft_nms, rows: net_config.down_ratio, eval_config.SOFT_NMS and eval_config.K.
     points: J of the task, a name of `TASKS`.
+    point_classes: the classes whose objects have points.
+    sigmas: of the points, for their evaluation; none if the task compares boxes alone.
     category_ids: COCO's category id of each class, None for a class that the data set lacks.
     colour: float32 (3,4), the normalisation, for models that take normalised images.
     placement, take_damaged_jpegs: eval_config.placement and dataset_config.take_damaged_jpegs, for
@@ -85,7 +90,20 @@ class Meta:
     placement: str
     take_damaged_jpegs: bool
     task: str
+    point_classes: list[int]
+    sigmas: list[float]
     images: list[ImageMeta]
+
+    @property
+    def has_points(self) -> list[bool]:
+        """Whether objects of each class have points."""
+        return [index in self.point_classes for index in range(len(self.category_ids))]
+
+    @property
+    def task_facts(self) -> Task:
+        """What evaluation needs to know of the task."""
+        sigmas, points = tuple(self.sigmas), tuple(range(self.points))
+        return replace(TASKS[self.task], mirrored=points, sigmas=sigmas)
 
 
 def input_names(records: Sequence[ImageRecord], input_format: str) -> list[str]:
@@ -168,7 +186,7 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
     Lines of words with one blank between them, ended by \n. Numbers read back as the same bits; %,
     \n and \r of a name are %25, %0A and %0D; the ID of a class that the data set lacks is -.
 
-        centernet-meta 3
+        centernet-meta 4
         down_ratio 4
         soft_nms 1
         rows 100
@@ -178,10 +196,12 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
         placement centred
         take_damaged_jpegs 0
         task boxes
+        point_classes CLASS ...
+        sigmas S0 ...
         image IMAGE_ID A00 A01 A02 A10 A11 A12 NAME
     """
     lines = [
-        "centernet-meta 3",
+        "centernet-meta 4",
         f"down_ratio {meta.down_ratio}",
         f"soft_nms {int(meta.soft_nms)}",
         f"rows {meta.rows}",
@@ -191,6 +211,8 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
         f"placement {meta.placement}",
         f"take_damaged_jpegs {int(meta.take_damaged_jpegs)}",
         f"task {meta.task}",
+        " ".join(["point_classes", *map(str, meta.point_classes)]),
+        " ".join(["sigmas", *map(repr, meta.sigmas)]),
     ]
     for image in meta.images:
         name = image.name
@@ -231,17 +253,24 @@ def read_meta(meta_path: Path) -> Meta:
             wanted = pattern.pattern.split(b"(")[0].decode()
             raise problem(number + 1, f"is not what preprocess.py writes there, {wanted!r}")
         settings += found.groups()
-    down_ratio, soft_nms, rows, points, category_ids, colour_words, placement, damaged, task = (
-        settings
-    )
+    down_ratio, soft_nms, rows, points, category_ids, colour_words, *names = settings
+    placement, damaged, task, point_classes, sigma_words = names
     colour = _array(colour_words, 3, np.float32)
     if not np.isfinite(colour).all():
-        raise problem(len(_SETTINGS) - 3, "has a number that is not finite")
+        raise problem(_line("colour"), "has a number that is not finite")
     ids_of_classes = [None if word == b"-" else int(word) for word in category_ids.split()]
     if not all(word is None or word in _INT64 for word in ids_of_classes):
-        raise problem(len(_SETTINGS) - 4, "has an id of more than 64 bits")
+        raise problem(_line("category_ids"), "has an id of more than 64 bits")
     if task.decode() not in TASKS:
-        raise problem(len(_SETTINGS), "has a task that is not known")
+        raise problem(_line("task"), "has a task that is not known")
+    classes = [int(word) for word in point_classes.split()]
+    if any(index >= len(ids_of_classes) for index in classes):
+        raise problem(_line("point_classes"), "has a class that category_ids lacks")
+    sigmas = [float(word) for word in sigma_words.split()]
+    if not all(0 < sigma <= np.finfo(np.float32).max for sigma in sigmas):
+        raise problem(_line("sigmas"), "has a sigma that is not positive")
+    if TASKS[task.decode()].metric == "keypoints" and len(sigmas) != int(points):
+        raise problem(_line("sigmas"), f"has {len(sigmas)} sigmas for {int(points)} points")
     images: dict[str, ImageMeta] = {}
     ids = set()
     for number, line in enumerate(lines[len(_SETTINGS) :], len(_SETTINGS) + 1):
@@ -272,8 +301,16 @@ def read_meta(meta_path: Path) -> Meta:
         placement=placement.decode(),
         take_damaged_jpegs=damaged == b"1",
         task=task.decode(),
+        point_classes=classes,
+        sigmas=sigmas,
         images=list(images.values()),
     )
+
+
+def _line(keyword: str) -> int:
+    """The number of the line that begins so."""
+    starts = [pattern.pattern.startswith(keyword.encode()) for pattern in _SETTINGS]
+    return starts.index(True) + 1
 
 
 def _array(words: bytes, rows: int, dtype: type) -> np.ndarray:

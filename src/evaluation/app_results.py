@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from src.data.coco import BadRecords, is_box, is_id
 from src.deploy.bin_files import ImageMeta, Meta, read_detections
-from src.evaluation.coco_results import to_results
+from src.evaluation.coco_results import is_points, to_results
 from src.evaluation.postprocess import PostProcessing
 from src.model_utils.errors import UserError
 from src.model_utils.files import read_regular
@@ -71,14 +71,13 @@ def of_bin_files(
     """
     results: list[dict[str, Any]] = []
     image_ids = []
-    boxes = _Boxes(result_path, replace(meta, images=[]))
+    boxes, has_points = _Boxes(result_path, replace(meta, images=[])), meta.has_points
     # disable: on a terminal only, not in acc.log
     progress = tqdm(meta.images, desc="postprocess", unit="image", mininterval=1, disable=None)
     for image, found in zip(progress, _mapped(boxes, meta.images, workers), strict=True):
         if isinstance(found, UserError):
             bad_records.add("image without a sound result file", str(found).rstrip("."))
         else:
-            has_points = [meta.points > 0] * len(meta.category_ids)
             results += to_results(image.image_id, found, meta.category_ids, has_points)
             image_ids.append(image.image_id)
     return results, image_ids
@@ -122,12 +121,20 @@ def of_result_file(
         raise UserError(f"{path}: is no list of COCO results; run ascend310_infer again.")
     listed = {image.image_id for image in meta.images}
     categories = set(meta.category_ids) - {None}
+    points = dict(zip(meta.category_ids, meta.has_points, strict=True))
     seen = set()
     for position, entry in enumerate(results):
-        if not _is_result(entry, meta.points) or entry["category_id"] not in categories:
+        if not _is_result(entry) or entry["category_id"] not in categories:
             raise UserError(
                 f"{path}: entry {position} is no COCO result of the meta file's categories; run "
                 "ascend310_infer again with the same meta file."
+            )
+        count, given = meta.points if points[entry["category_id"]] else 0, entry.get("keypoints")
+        if not (is_points(given, count) if count else given is None):
+            size = f"{len(given)} numbers" if isinstance(given, list) else "none"
+            raise UserError(
+                f"{path}: entry {position} has as keypoints {size} where the meta file asks for "
+                f"{3 * count}, all finite; run ascend310_infer again with the same meta file."
             )
         if entry["image_id"] not in listed:
             raise UserError(
@@ -144,17 +151,12 @@ def of_result_file(
     return results, [image.image_id for image in meta.images]
 
 
-def _is_result(entry: Any, points: int) -> bool:
-    keypoints = entry.get("keypoints", []) if isinstance(entry, dict) else None
+def _is_result(entry: Any) -> bool:
     return (
         isinstance(entry, dict)
         and is_id(entry.get("image_id"))
         and is_id(entry.get("category_id"))
         and is_box(entry.get("bbox"))
-        and isinstance(keypoints, list)
-        and len(keypoints) == 3 * points
-        and all(
-            type(number) is float or is_id(number) for number in (entry.get("score"), *keypoints)
-        )
-        and bool(np.isfinite([*entry["bbox"], entry["score"], *keypoints]).all())
+        and (type(entry.get("score")) is float or is_id(entry.get("score")))
+        and bool(np.isfinite([*entry["bbox"], entry["score"]]).all())
     )
