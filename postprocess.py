@@ -47,12 +47,15 @@ def main() -> None:
     if not image_ids:
         raise UserError(f"{config.result_path or config.result_json}: has no result of any image.")
     write_json(save_path / "results_310.json", found)
+    task, val_keypoints = meta.task_facts, config.dataset_config.val_keypoints
+    is_merged = task.metric == "keypoints" and val_keypoints
     scores = score(
         *(label_path, found, image_ids, names, backend),
         boxes=meta.rows,
         other_classes="leave_out",  # which preprocess.py has done or refused
-        task=meta.task_facts,
+        task=task,
         has_points=meta.has_points,
+        keypoints_path=Path(config.val_data_dir) / val_keypoints if is_merged else None,
     )
     counts = {"images": len(image_ids), "failed": bad_records.count}
     write_json(save_path / "eval_310.json", {**counts, "numbers": scores.numbers})

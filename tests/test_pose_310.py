@@ -145,6 +145,33 @@ def test_poses_are_scored_from_result_files_as_in_an_evaluation(
     assert json.loads((prepared / "acc" / "eval_310.json").read_text())["numbers"] == numbers
 
 
+def test_points_can_be_in_a_file_of_their_own(
+    prepared: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As COCO's 80 classes have theirs; the classes of both files are scored in one run."""
+    run(postprocess, monkeypatch, *of_results(prepared, "--result_path", prepared / "out"))
+    before = (prepared / "acc" / "eval_310.json").read_text()
+    meta = (prepared / "in" / "meta" / "meta.txt").read_text()
+    path = data / "annotations" / "instances_val2017.json"
+    content = json.loads(path.read_text())
+    posed = {
+        "images": content["images"],
+        "annotations": [dict(entry) for entry in content["annotations"] if "keypoints" in entry],
+        "categories": [dict(content["categories"][1])],
+    }
+    for entry in (*content["annotations"], *content["categories"]):
+        entry.pop("keypoints", None)
+    path.write_text(json.dumps(content))
+    (data / "annotations" / "points.json").write_text(json.dumps(posed))
+    points = ("--dataset_config.val_keypoints", "annotations/points.json")
+    options = ("--val_data_dir", data, "--predict_dir", prepared / "in", *points)
+    run(preprocess, monkeypatch, *OPTIONS, *options)
+    assert (prepared / "in" / "meta" / "meta.txt").read_text() == meta
+    options = of_results(prepared, "--result_path", prepared / "out", *points)
+    run(postprocess, monkeypatch, *options)
+    assert (prepared / "acc" / "eval_310.json").read_text() == before
+
+
 # Bad input ----------------------------------------------------------------------------------------
 
 

@@ -170,8 +170,8 @@ def merge(content: dict[str, Any], other: Mapping[str, Any], path: Path) -> None
             merged += 1
     if not merged:
         raise UserError(
-            f"{path}: none of its annotations has id, image and category of one in the training "
-            "annotations; give the keypoints of the same images."
+            f"{path}: none of its annotations has id, image and category of one in the annotations "
+            "without points; give the keypoints of the same images."
         )
     lists = {c["id"]: c["keypoints"] for c in _with_id(other["categories"]) if c.get("keypoints")}
     for category in _with_id(content["categories"]):

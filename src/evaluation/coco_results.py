@@ -14,6 +14,7 @@ import numpy as np
 import pycocotools.coco
 import pycocotools.cocoeval
 
+from src.data import keypoints
 from src.data.coco import (
     area_of,
     class_of_category,
@@ -175,6 +176,7 @@ def score(
     other_classes: str = "fail",
     task: Task = boxes_task.TASK,
     has_points: Sequence[bool] = (),
+    keypoints_path: Path | None = None,
 ) -> Scores:
     """COCO's numbers of results over the images of `image_ids`; results of others do not count.
 
@@ -194,13 +196,14 @@ def score(
         other_classes: as of `class_of_category`.
         task: says what is compared, and the numbers.
         has_points: of each class, whether its points are compared, if the task's metric is of them.
+        keypoints_path: the file of the points, where `annotation_path` has none.
 
     Raises:
         UserError: the file has no annotations, not those of these images, or a category that is not
             in `class_names`; a result is of an image or a category that the file does not list;
             points are compared and the file has none, or others; the backend is not installed.
     """
-    content = _read_truth(annotation_path, image_ids)
+    content = _read_truth(annotation_path, image_ids, keypoints_path)
     mapping = class_of_category(content, class_names, annotation_path, other_classes)
     content["categories"] = [entry for entry in content["categories"] if entry["id"] in mapping]
     content["annotations"] = [
@@ -247,9 +250,13 @@ def score(
     )  # fmt: skip
 
 
-def _read_truth(annotation_path: Path, image_ids: Sequence[int]) -> dict[str, Any]:
+def _read_truth(
+    annotation_path: Path, image_ids: Sequence[int], keypoints_path: Path | None
+) -> dict[str, Any]:
     """The content of an annotation file that has these images, as COCOeval can take it."""
     content = read_annotation_file(annotation_path)
+    if keypoints_path:
+        keypoints.merge(content, read_annotation_file(keypoints_path), keypoints_path)
     content.setdefault("info", {})  # pycocotools 2.0.9 and 2.0.10 cannot do without
     content["images"] = [entry for entry in content["images"] if is_id(entry.get("id"))]
     missing = set(image_ids) - {entry["id"] for entry in content["images"]}

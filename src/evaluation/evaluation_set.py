@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from src.data import keypoints
 from src.data.coco import (
     BadRecords,
     ImageRecord,
@@ -28,6 +29,7 @@ from src.model_utils.workers import map_ahead, worker_count
 class EvaluationSet:
     """The images to evaluate on, and the COCO category id of each class, None if it has none.
 
+    keypoints_path: the file of its points, where they are in another one.
     listed: number of images that the annotation file lists.
     left_out: number of images that were asked for and whose files are unusable.
     """
@@ -38,6 +40,7 @@ class EvaluationSet:
     category_ids: list[int | None]
     listed: int
     left_out: int
+    keypoints_path: Path | None = None
 
 
 def annotation_path(config: DatasetConfig, data_dir: Path, run_mode: str) -> Path:
@@ -77,6 +80,10 @@ def read_evaluation_set(
     image_dir = data_dir / (config.val_images if run_mode == "val" else config.test_images)
     notes = Notes()
     content = read_annotation_file(path, notes=notes)
+    keypoints_path = None
+    if pose and run_mode == "val" and config.val_keypoints:
+        keypoints_path = data_dir / config.val_keypoints
+        keypoints.merge(content, read_annotation_file(keypoints_path), keypoints_path)
     mapping = class_of_category(content, config.coco_classes, path, config.other_classes)
     workers = worker_count(config.num_workers)
     records = read_records(
@@ -105,6 +112,7 @@ def read_evaluation_set(
         category_ids=category_ids(mapping, config.num_classes),
         listed=len(content["images"]),
         left_out=asked_for - len(records),
+        keypoints_path=keypoints_path,
     )
 
 

@@ -153,6 +153,7 @@ class Evaluation:
                 other_classes=self._config.dataset_config.other_classes,
                 task=self._config.task_facts,
                 has_points=self._config.has_points,
+                keypoints_path=self.set.keypoints_path,
             )
 
     @telling("drawing the report")

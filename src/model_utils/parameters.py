@@ -138,6 +138,11 @@ class DatasetConfig(Section):
     val_annotation: str = says(
         "annotations/instances_val2017.json", "validation annotations, below the data set folder"
     )
+    val_keypoints: str = says(
+        "",
+        "as train_keypoints, of the validation annotations "
+        "(annotations/person_keypoints_val2017.json)",
+    )
     val_images: str = says("val2017", "validation images, below the data set folder")
     test_annotation: str = says(
         "annotations/image_info_test-dev2017.json",
