@@ -53,12 +53,19 @@ stage export "$python" "$project_dir/export.py" "${cpu[@]}" --mindir_version 1 \
     --export_load_ckpt "$checkpoint" --export_name centernet
 stage infer_310 bash "$project_dir/scripts/run_infer_310.sh" centernet.mindir data y
 
+# average_precision NAME BOXES: of eval.py and of the application, by so many boxes of an image.
 average_precision() {
-    sed -n 's/.*Average Precision.*IoU=0.50:0.95 | area=   all | .* = //p' "$1"
+    local line="s/.*Average Precision.*IoU=0.50:0.95 | area=   all | maxDets=$2 \] = //p"
+    printf '%-42s %s\n' "$1 (0.50:0.95) of eval.py" "$(sed -n "$line" eval.log)"
+    printf '%-42s %s\n' "$1 (0.50:0.95) of the C++ application" "$(sed -n "$line" acc.log)"
 }
 echo
-printf '%-42s %s\n' "AP (0.50:0.95) of eval.py" "$(average_precision eval.log)"
-printf '%-42s %s\n' "AP (0.50:0.95) of the C++ application" "$(average_precision acc.log)"
+if [[ $task == pose ]]; then
+    average_precision "keypoint AP" " 20"
+    average_precision "box AP" 100
+else
+    average_precision AP 100
+fi
 for entry in "${stages[@]}"; do
     printf '%-42s %s s\n' "seconds: ${entry% *}" "${entry#* }"
 done
