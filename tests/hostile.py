@@ -38,9 +38,10 @@ from tests import tensor_bundles
 PROJECT = Path(__file__).resolve().parents[1]
 QUICKSTART = PROJECT / "configs" / "quickstart.yaml"
 NAMES = [
-    "annotations", "keypoints", "image.jpg", "image.cmyk.jpg", "image.png", "image.bmp",
-    "image.webp", "image.tif", "image.jp2", "image.ppm", "video", "manifest", "earlier manifest",
-    "mindrecord", "synthetic", "checkpoint", "training", "safetensors", "pth", "tensorflow",
+    "annotations", "keypoints", "keypoints of truth", "image.jpg", "image.cmyk.jpg",
+    "image.png", "image.bmp", "image.webp", "image.tif", "image.jp2", "image.ppm",
+    "video", "manifest", "earlier manifest", "mindrecord",
+    "synthetic", "checkpoint", "training", "safetensors", "pth", "tensorflow",
     "tensorflow data", "facts", "mindir", "yaml", "ini",
     "rank_table", "super_pod_table", "hccn.conf", "meta.txt", "written",
     "detections", "results", "metrics", "scores", "steps", "lock",
@@ -317,7 +318,7 @@ def readers(folder: Path) -> dict[str, Reader]:
 
     from src.data import coco, conversion, images, keypoints, mindrecord, synthetic
     from src.deploy import bin_files, mindir_reader, summary
-    from src.evaluation import app_results, predict
+    from src.evaluation import app_results, coco_results, predict
     from src.model_utils import device_adapter, locks
     from src.training import metrics, resume
     from src.weights import checkpoints, files
@@ -378,6 +379,17 @@ def readers(folder: Path) -> dict[str, Reader]:
         bad, classes = coco.BadRecords("skip"), options.dataset_config
         coco.read_records(content, path, folder, classes, bad, pose=pose)
 
+    def points_of_truth(path: Path) -> None:
+        box = {"image_id": 1, "category_id": 1, "bbox": [1.5, 2, 10, 12.25], "score": 0.5}
+        results = [box | {"keypoints": [3, 4.5, 1, 6, 7, 1]}]
+        names = options.dataset_config.coco_classes
+        coco_results.score(
+            *(path, results, [1], names),
+            other_classes="leave_out",
+            task=pose.task,
+            has_points=[True] * len(names),
+        )
+
     def result_file(path: Path) -> None:
         meta = bin_files.read_meta(folder / "meta.txt")
         app_results.of_result_file(path, meta, coco.BadRecords("skip"))
@@ -403,6 +415,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     return {
         "annotations": Reader(annotations, "a.json", (changed_json, changed_json, changed_bytes)),
         "keypoints": Reader(points, "a.json", (changed_json, changed_json, changed_bytes)),
+        "keypoints of truth": Reader(points_of_truth, "a.json", (changed_json, changed_bytes)),
         **{
             name: Reader(image, name, (changed_bytes,)) for name in NAMES if name[:6] == "image."
         },
@@ -495,7 +508,7 @@ def sound(name: str) -> bytes:
                 "categories": [{"id": 1, "name": "circle"}, {"id": 2, "name": "square"}],
             }  # fmt: skip
             return json.dumps(content).encode()
-        case "keypoints":
+        case "keypoints" | "keypoints of truth":
             content = json.loads(sound("annotations"))
             for entry in [*content["categories"], *content["annotations"]]:
                 is_one = "image_id" in entry

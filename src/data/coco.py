@@ -32,6 +32,7 @@ from src.model_utils.pose_parameters import PoseConfig
 from src.model_utils.progress import telling
 
 _EXAMPLES = 5  # shown of each kind of problem
+_LARGEST_AREA = LARGEST_SIDE**2
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,10 @@ def is_marked(entry: dict[str, Any], flag: str) -> bool:
 
 
 def area_of(entry: dict[str, Any]) -> float:
-    """The area that an annotation with a well-formed box states, or else its box's."""
+    """The area that an annotation states, if it is one, or else its well-formed box's."""
     area, box = entry.get("area"), entry["bbox"]
-    return area if isinstance(area, int | float) else box[2] * box[3]
+    is_stated = isinstance(area, int | float) and 0 <= area <= _LARGEST_AREA  # nor NaN
+    return float(area) if is_stated else float(box[2]) * float(box[3])
 
 
 @telling("reading the annotation file")

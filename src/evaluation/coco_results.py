@@ -273,7 +273,8 @@ def _read_truth(
     for position, entry in enumerate(content["annotations"]):
         entry["id"] = position + 1  # COCOeval takes a match with id 0 for none
         entry["iscrowd"] = int(is_marked(entry, "iscrowd") or is_marked(entry, "ignore"))
-        entry["area"] = area_of(entry)
+        if not isinstance(entry.get("area"), int | float):
+            entry["area"] = entry["bbox"][2] * entry["bbox"][3]
     return content
 
 
@@ -281,6 +282,8 @@ def _give_points(
     content: dict[str, Any], categories: Collection[int], count: int, annotation_path: Path
 ) -> None:
     """Gives all annotations `keypoints` and `num_keypoints`, in place; those without have zeros.
+
+    Areas that are none, which OKS could not be computed of, become those of boxes.
 
     Where `categories` have points and an annotation's are no x, y and visibility of `count`, it is
     left out.
@@ -290,6 +293,7 @@ def _give_points(
         entry.get("keypoints") for entry in content["categories"] if entry["id"] in categories
     )
     for entry in content["annotations"]:
+        entry = entry | {"area": area_of(entry)}
         points = entry.get("keypoints") if entry["category_id"] in categories else None
         if not points:
             usable.append(entry | {"keypoints": none, "num_keypoints": 0})
