@@ -234,3 +234,7 @@ def test_labels_without_keypoints_are_refused(
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"instances_val2017\.json: has no keypoints, which"):
         run(postprocess, monkeypatch, *of_results(prepared, "--result_path", prepared / "out"))
+    options = ("--val_data_dir", data, "--predict_dir", prepared / "again")
+    with pytest.raises(UserError, match="'arrow' lists no keypoints, which task pose takes"):
+        run(preprocess, monkeypatch, *OPTIONS, *options)
+    assert not (prepared / "again").exists()

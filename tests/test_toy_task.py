@@ -38,6 +38,7 @@ from src.tasks import TASKS
 from src.training.counting import CountFrom, Plan
 from src.training.log import TrainingLog
 from src.training.metrics import MetricsFile, print_record, read_records
+from src.visual import pictures
 from src.weights import checkpoints
 from tests import toy_task, toy_task_cells
 from tests.helpers import config, graph_mode
@@ -211,6 +212,10 @@ def test_it_is_exported_with_its_facts(trained: Trained, mindir: Path, monkeypat
     for ends, name in zip(STICKS, NAMES, strict=True):
         found = json.loads((trained.folder / "predicted" / f"{name}.json").read_text())
         assert_points(np.array([found["boxes"][0]["points"]]), ends)
+        picture = cv2.imread(str(trained.folder / "predicted" / name))
+        scale = picture.shape[0] // SIZE
+        for x, y in np.round(np.array(found["boxes"][0]["points"])[:, :2] * scale).astype(int):
+            assert (picture[y, x] == pictures.MIDDLE).all()  # points without a name have no side
 
 
 @pytest.mark.parametrize("result", ["result_path", "result_json"])

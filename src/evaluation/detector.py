@@ -76,7 +76,8 @@ class Detector:
         """Boxes of one image.
 
         Returns:
-            float32 (n,6), best first: x1 y1 x2 y2 score class in image pixels.
+            float32 (n,6+3J), best first: x1 y1 x2 y2 score class in image pixels, then x y score of
+            each point.
 
         Raises:
             UserError: the image cannot be read, or as `finish`.
@@ -149,7 +150,7 @@ class Detector:
     def run(
         self, images: Sequence[Prepared], batch_size: int | None = None
     ) -> list[list[np.ndarray]]:
-        """For each of at most `batch_size` images and each scale, detections (K,6).
+        """For each of at most `batch_size` images and each scale, detections (K,6+3J).
 
         It is the detector's own if not given. A smaller batch is filled up with black images, as
         another shape would be another graph.
