@@ -41,6 +41,7 @@ def main() -> None:
     meta = bin_files.Meta(
         down_ratio=config.net_config.down_ratio,
         soft_nms=evaluation.SOFT_NMS,
+        clip_boxes=config.net_config.clip_boxes,
         rows=evaluation.K,
         points=config.task_facts.points,
         category_ids=found.category_ids,

@@ -620,7 +620,9 @@ def sound(name: str) -> bytes:
         case "meta.txt":
             head = b"centernet-meta 4\ndown_ratio 4\nsoft_nms 1\nrows 100\npoints 0\n"
             head += b"category_ids 1 2 -\ncolour" + b" 0.25" * 12
-            images = b"".join(b"image %d 0.5 0 1e-05 0 0.5 3 a%%25_%d\n" % (n, n) for n in range(4))
+            images = b"".join(
+                b"image %d 0.5 0 1e-05 0 0.5 3 64 48 a%%25_%d\n" % (n, n) for n in range(4)
+            )
             return (
                 head
                 + b"\nplacement corner\ntake_damaged_jpegs 0\ntask boxes\npoint_classes\nsigmas\n"

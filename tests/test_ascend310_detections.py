@@ -88,6 +88,7 @@ def meta_text(
     rows: int = K,
     points: int = 0,
     placement: str = "centred",
+    clip_boxes: bool = False,
 ) -> str:
     colour = np.eye(3, 4) if colour is None else colour
     numbers = " ".join(repr(float(number)) for number in colour.ravel())
@@ -95,6 +96,7 @@ def meta_text(
         "centernet-meta 4",
         "down_ratio 4",
         f"soft_nms {int(soft_nms)}",
+        f"clip_boxes {int(clip_boxes)}",
         f"rows {rows}",
         f"points {points}",
         f"category_ids {' '.join('-' if i is None else str(i) for i in CATEGORY_IDS)}",
@@ -108,8 +110,11 @@ def meta_text(
     return "".join(f"{line}\n" for line in [*settings, *images])
 
 
-def image_line(image_id: int, affine: np.ndarray, name: str) -> str:
-    return f"image {image_id} {' '.join(repr(float(n)) for n in affine.ravel())} {name}"
+def image_line(
+    image_id: int, affine: np.ndarray, name: str, size: tuple[int, int] = (48, 64)
+) -> str:
+    numbers = " ".join(repr(float(n)) for n in affine.ravel())
+    return f"image {image_id} {numbers} {size[1]} {size[0]} {name}"
 
 
 def random_detections(random: np.random.Generator, points: int = 0) -> np.ndarray:
@@ -128,16 +133,18 @@ def random_detections(random: np.random.Generator, points: int = 0) -> np.ndarra
 )
 def test_results_are_those_of_the_python_side(export, run, tmp_path, soft_nms, batch, points):
     random = np.random.default_rng(0)
-    post_process = PostProcessing(soft_nms, K, 4)
+    post_process = PostProcessing(soft_nms, K, 4, clip_boxes=points == 2)
     inputs, expected, lines = tmp_path / "in", [], []
     inputs.mkdir()
     for number in (3, 1, 2, 7, 5):
         detections = random_detections(random, points)
         detections.tofile(inputs / f"{number}.bin")
-        affine = fixed_resolution(tuple(random.integers(40, 900, 2)), SIZE)
-        expected.append((number, post_process([detections], [affine])))
-        lines.append(image_line(number + 2**40, affine, str(number)))
-    (tmp_path / "meta.txt").write_text(meta_text(lines, soft_nms, points=points))
+        size = tuple(random.integers(40, 900, 2))
+        affine = fixed_resolution(size, SIZE)
+        expected.append((number, post_process([detections], [affine], size)))
+        lines.append(image_line(number + 2**40, affine, str(number), size))
+    text = meta_text(lines, soft_nms, points=points, clip_boxes=points == 2)
+    (tmp_path / "meta.txt").write_text(text)
     mindir = export(Rows(points), (batch, 3, 10, 20 + 10 * points), "float32")
     flags = {"mindir_path": mindir, "input_path": inputs, "meta_path": tmp_path / "meta.txt"}
     done = run(**flags, result_json=tmp_path / "boxes.json", result_path=tmp_path / "out")

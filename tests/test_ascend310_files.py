@@ -127,7 +127,7 @@ def test_both_sides_take_the_same_jpegs(run: Run, tmp_path: Path):
             except images.ImageFault:
                 refused.add(f"{name}.jpg")
         meta = tmp_path / "meta.txt"
-        meta.write_text(meta_text(["image 1 1 0 0 0 1 0 a"], take_damaged=take_damaged))
+        meta.write_text(meta_text(["image 1 1 0 0 0 1 0 64 48 a"], take_damaged=take_damaged))
         out = tmp_path / f"out{take_damaged}"
         said = failures(run(flags={"meta_path": meta, "result_path": out}))
         assert sorted(set(said) ^ refused) == []
@@ -293,7 +293,7 @@ def test_what_is_no_file_is_not_replaced(path: str, run: Run, tmp_path: Path):
     place = tmp_path / "odd" / path
     mode = place.stat().st_mode
     np.zeros((3, 10, 20), np.uint8).tofile(tmp_path / "in" / "a.bin")
-    (tmp_path / "meta.txt").write_text(meta_text(["image 1 1 0 0 0 1 0 a"]))
+    (tmp_path / "meta.txt").write_text(meta_text(["image 1 1 0 0 0 1 0 64 48 a"]))
     given = {"input_format": "bin", "result_json": place, "meta_path": tmp_path / "meta.txt"}
     done = run(flags=given)
     assert done.returncode == 2 and place.stat().st_mode == mode

@@ -38,11 +38,12 @@ def some_meta(names: list[str]) -> Meta:
     random = np.random.default_rng(0)
     affines = random.normal(size=(len(names), 2, 3))
     affines[0] = [[0.1, 0, 1e-7], [0, 1 / 3, 1e22]]
-    images = [ImageMeta(name, 7 * i, affines[i]) for i, name in enumerate(names)]
+    images = [ImageMeta(name, 7 * i, affines[i], 640, 480 + i) for i, name in enumerate(names)]
     colour = random.normal(size=(3, 4)).astype(np.float32)
     return Meta(
-        **{"down_ratio": 4, "soft_nms": True, "rows": 100, "points": 2, "colour": colour},
+        **{"down_ratio": 4, "soft_nms": True, "clip_boxes": True, "rows": 100, "points": 2},
         **{"category_ids": [1, None, -90], "placement": "corner", "take_damaged_jpegs": True},
+        colour=colour,
         **{"task": "boxes", "point_classes": [0, 2], "sigmas": [0.25, 1e-07]},
         images=images,
     )
@@ -54,7 +55,8 @@ def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
     for path in (tmp_path / "meta", tmp_path / "meta" / "meta.txt"):
         read = bin_files.read_meta(path)
         for name in (
-            *("down_ratio", "soft_nms", "rows", "points", "placement", "take_damaged_jpegs"),
+            *("down_ratio", "soft_nms", "clip_boxes", "rows", "points", "placement"),
+            "take_damaged_jpegs",
             *("task", "point_classes", "sigmas"),
         ):
             assert getattr(read, name) == getattr(written, name)
@@ -64,6 +66,7 @@ def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
         assert [image.image_id for image in read.images] == [7 * i for i in range(8)]
         for image, other in zip(read.images, written.images, strict=True):
             assert image.affine.tobytes() == other.affine.tobytes()
+            assert (image.width, image.height) == (other.width, other.height)
 
 
 def test_only_inputs_of_earlier_runs_are_removed(tmp_path: Path):
@@ -91,12 +94,13 @@ def test_only_inputs_of_earlier_runs_are_removed(tmp_path: Path):
 
 def test_the_meta_file_is_lines_of_words(tmp_path: Path):
     colour = np.arange(12, dtype=np.float32).reshape(3, 4) / 8
-    image = ImageMeta("50% of\nit", 139, np.array([[0.5, 0, -1e-9], [0, 0.5, 12.25]]))
+    image = ImageMeta("50% of\nit", 139, np.array([[0.5, 0, -1e-9], [0, 0.5, 12.25]]), 64, 48)
     bin_files.write_meta(
         tmp_path,
         Meta(
-            **{"down_ratio": 4, "soft_nms": False, "rows": 9, "points": 3, "colour": colour},
+            **{"down_ratio": 4, "soft_nms": False, "clip_boxes": True, "rows": 9, "points": 3},
             **{"category_ids": [3], "placement": "centred", "take_damaged_jpegs": False},
+            colour=colour,
             **{"task": "pose", "point_classes": [0], "sigmas": [0.5, 1e-05, 2.0]},
             images=[image],
         ),
@@ -105,6 +109,7 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
         b"centernet-meta 4\n"
         b"down_ratio 4\n"
         b"soft_nms 0\n"
+        b"clip_boxes 1\n"
         b"rows 9\n"
         b"points 3\n"
         b"category_ids 3\n"
@@ -114,7 +119,7 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
         b"task pose\n"
         b"point_classes 0\n"
         b"sigmas 0.5 1e-05 2.0\n"
-        b"image 139 0.5 0.0 -1e-09 0.0 0.5 12.25 50%25 of%0Ait\n"
+        b"image 139 0.5 0.0 -1e-09 0.0 0.5 12.25 64 48 50%25 of%0Ait\n"
     )
 
 
@@ -124,25 +129,26 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
         (b"meta 4\n", b"meta 3\n", 1),
         (b"down_ratio 4", b"down_ratio 0", 2),
         (b"soft_nms 1", b"soft_nms true", 3),
-        (b"rows 100\n", b"", 4),
-        (b"points 2", b"points 02", 5),
-        (b"ids 1 -", b"ids 1  -", 6),
-        (b"colour ", b"colour 0.5 ", 7),
-        (b"colour ", b"color ", 7),
-        (b"placement corner", b"placement left", 8),
-        (b"jpegs 1", b"jpegs 2", 9),
-        (b"task boxes", b"task none", 10),
-        (b"point_classes 0 2", b"point_classes 0 3", 11),
-        (b"sigmas 0.25", b"sigmas 0", 12),
-        (b"image 0 0.1", b"image 0 nan", 13),
-        (b"image 0 0.1", b"image 0 0.0", 13),
-        (b"image 7 ", b"image x ", 14),
-        (b"image 7 ", b"image 0 ", 14),
-        (b" two\n", b" one\n", 14),
-        (b" two\n", b" tw%6F\n", 14),
-        (b" two\n", b" two\r\n", 14),
-        (b" two\n", b" two", 14),
-        (b" two\n", b" two\n\n", 15),
+        (b"clip_boxes 1", b"clip_boxes", 4),
+        (b"rows 100\n", b"", 5),
+        (b"points 2", b"points 02", 6),
+        (b"ids 1 -", b"ids 1  -", 7),
+        (b"colour ", b"colour 0.5 ", 8),
+        (b"colour ", b"color ", 8),
+        (b"placement corner", b"placement left", 9),
+        (b"jpegs 1", b"jpegs 2", 10),
+        (b"task boxes", b"task none", 11),
+        (b"point_classes 0 2", b"point_classes 0 3", 12),
+        (b"sigmas 0.25", b"sigmas 0", 13),
+        (b"image 0 0.1", b"image 0 nan", 14),
+        (b"image 0 0.1", b"image 0 0.0", 14),
+        (b"image 7 ", b"image x ", 15),
+        (b"image 7 ", b"image 0 ", 15),
+        (b" two\n", b" one\n", 15),
+        (b" two\n", b" tw%6F\n", 15),
+        (b" two\n", b" two\r\n", 15),
+        (b" two\n", b" two", 15),
+        (b" two\n", b" two\n\n", 16),
     ],
 )
 def test_another_meta_file_is_refused_by_its_line(
@@ -161,7 +167,7 @@ def test_a_meta_file_without_images_is_refused(tmp_path: Path):
     bin_files.write_meta(tmp_path, some_meta(["one"]))
     path = tmp_path / "meta" / "meta.txt"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
-    with pytest.raises(UserError, match="line 13 "):
+    with pytest.raises(UserError, match="line 14 "):
         bin_files.read_meta(path)
 
 

@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from src.evaluation.postprocess import PostProcessing
 from src.model_utils.networks import ResNetConfig
 from src.models.network import WithDecode
 from src.models.peaks import Largest3x3, TopPeaks
@@ -169,10 +170,19 @@ def test_boxes_as_tensorflow_decodes_them(case):
     for b in range(3):
         scores = stored[f"{case}/det/detection_scores"][b]
         np.testing.assert_allclose(found[b, :, 4], scores, rtol=0, atol=1e-6)
-        boxes = stored[f"{case}/det/detection_boxes_strided"][b][:, [1, 0, 3, 2]]
+        height, width, _ = stored["true_shapes"][b]
+        on_grid = stored[f"{case}/det/detection_boxes_strided"][b][:, [1, 0, 3, 2]]
+        in_image = stored[f"{case}/det/detection_boxes"][b][:, [1, 0, 3, 2]]
         labels = stored[f"{case}/det/detection_classes"][b]
+        # Of the image, as if it had been placed in the corner without a resize.
+        post_process = PostProcessing(False, rows, 4, clip_boxes=True)
+        pixels = post_process([found[b]], [np.eye(2, 3)], (height, width))
         # Of equal scores TensorFlow takes the first cell first, here it is the first class.
-        for score, box, label in zip(scores, boxes, labels, strict=True):
-            same = found[b][np.abs(found[b, :, 4] - score) < 1e-6]
-            same = same[same[:, 5] == label]
-            assert np.abs(same[:, :4] - box).max(axis=1).min() * 4 < 1e-4
+        for i, (score, label) in enumerate(zip(scores, labels, strict=True)):
+            same = np.flatnonzero(
+                (np.abs(found[b, :, 4] - score) < 1e-6) & (found[b, :, 5] == label)
+            )
+            far = np.abs(found[b, same, :4] - on_grid[i]).max(axis=1)
+            assert far.min() * 4 < 1e-4
+            far = np.abs(pixels[same, :4] - in_image[i] * np.array([width, height] * 2)).max(axis=1)
+            assert far.min() < 1e-4

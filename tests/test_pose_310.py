@@ -108,7 +108,9 @@ def of_python(folder: Path, meta: Meta) -> list[dict]:
     post_process, results = PostProcessing(False, K, 4), []
     for image in meta.images:
         content = np.fromfile(folder / "out" / f"{image.name}_0.bin", np.float32)
-        boxes = post_process([content.reshape(K, 6 + 3 * J)], [image.affine])
+        boxes = post_process(
+            [content.reshape(K, 6 + 3 * J)], [image.affine], (image.height, image.width)
+        )
         results += to_results(image.image_id, boxes, meta.category_ids, [False, True])
     return results
 

@@ -82,6 +82,7 @@ def test_boxes_come_back_to_the_image_that_was_warped(keep_res, scale):
 
 
 # Two scales of one image: input pixel = image pixel, and half of it plus 8.
+SIZE = (230, 300)
 AFFINES = [np.array([[1.0, 0, 0], [0, 1.0, 0]]), np.array([[0.5, 0, 8], [0, 0.5, 8]])]
 
 
@@ -89,12 +90,15 @@ def test_scales_are_merged_on_the_image_and_the_best_k_kept():
     # Both see the box 40 40 80 80; each sees one more.
     first = np.array([[0, 0, 5, 5, 0.3, 1], [10, 10, 20, 20, 0.9, 0]], np.float32)
     second = np.array([[7, 7, 12, 12, 0.8, 0], [27, 27, 32, 32, 0.5, 1]], np.float32)
-    merged = PostProcessing(soft_nms=False, kept=3, down_ratio=4)([first, second], AFFINES)
+    merged = PostProcessing(soft_nms=False, kept=3, down_ratio=4)([first, second], AFFINES, SIZE)
     # 4 * 27 is 108, minus 8, doubled: 200; 4 * 7 is 28: 40. The repeated box is rescored to 0.108.
     expected = [[40, 40, 80, 80, 0.9, 0], [200, 200, 240, 240, 0.5, 1], [0, 0, 20, 20, 0.3, 1]]
     np.testing.assert_allclose(merged, expected, rtol=1e-6)
     assert merged.dtype == np.float32
-    four = PostProcessing(soft_nms=False, kept=9, down_ratio=4)([first, second], AFFINES)
+    clips = PostProcessing(soft_nms=False, kept=3, down_ratio=4, clip_boxes=True)
+    (clipped,) = clips([second], AFFINES[1:], SIZE)[1:]
+    np.testing.assert_allclose(clipped, [200, 200, 240, 230, 0.5, 1], rtol=1e-6)
+    four = PostProcessing(soft_nms=False, kept=9, down_ratio=4)([first, second], AFFINES, SIZE)
     np.testing.assert_allclose(four[3], [40, 40, 80, 80, 0.8 * np.exp(-2), 0], rtol=1e-5)
 
 
@@ -114,7 +118,7 @@ def test_points_go_with_their_boxes_through_scales_and_soft_nms():
         for x in (0, 2, 6, 9, 12):
             on_grid[:, x : x + 2] = (rows[:, x : x + 2] @ affine[:, :2].T + affine[:, 2]) / 4
         detections.append(on_grid.astype(np.float32))
-    merged = PostProcessing(soft_nms=False, kept=10, down_ratio=4)(detections, AFFINES)
+    merged = PostProcessing(soft_nms=False, kept=10, down_ratio=4)(detections, AFFINES, SIZE)
     expected = reference.soft_nms(image[:, :5].astype(np.float32))
     assert merged.shape == (10, 15)
     for row in merged:
@@ -128,6 +132,6 @@ def test_points_go_with_their_boxes_through_scales_and_soft_nms():
 @pytest.mark.parametrize(("on", "second_score"), [(False, 0.8), (True, 0.8 * np.exp(-2))])
 def test_soft_nms_of_a_single_scale_is_optional(on, second_score):
     detections = np.array([[0, 0, 5, 5, 0.8, 1], [0, 0, 5, 5, 0.9, 1]], np.float32)
-    found = PostProcessing(soft_nms=on, kept=5, down_ratio=4)([detections], AFFINES[:1])
+    found = PostProcessing(soft_nms=on, kept=5, down_ratio=4)([detections], AFFINES[:1], SIZE)
     np.testing.assert_allclose(found[:, 4], [0.9, second_score], rtol=1e-6)
     np.testing.assert_allclose(found[:, :4], [[0, 0, 20, 20]] * 2)

@@ -15,6 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   centernet::Meta meta{};
   meta.down_ratio = 4;
   meta.soft_nms = data[sizeof(affine)] % 2 == 1;
+  meta.clip_boxes = data[sizeof(affine)] / 8 % 2 == 1;
   meta.category_ids = {1, std::nullopt, -90};
   meta.has_points = {true, true, false};
   meta.points = data[sizeof(affine)] / 2 % 3;
@@ -22,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       std::vector<char>(data + sizeof(affine) + 1, data + size), meta.points);
   const size_t given = detections.size();
   centernet::Result<std::vector<centernet::Detection>> found =
-      centernet::PostProcess(std::move(detections), affine, meta);
+      centernet::PostProcess(std::move(detections), {0, affine, 640, 480}, meta);
   if (!found.ok()) {
     return 0;
   }

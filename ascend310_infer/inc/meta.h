@@ -17,6 +17,7 @@ namespace centernet {
 struct ImageMeta {
   int64_t id;     // COCO's.
   Affine affine;  // That warped it.
+  int width, height;
 };
 
 // What preprocess.py knows about images and post-processing, its meta.txt; src/deploy/bin_files.py
@@ -24,6 +25,7 @@ struct ImageMeta {
 struct Meta {
   double down_ratio;  // Input pixels of an output pixel.
   bool soft_nms;
+  bool clip_boxes;  // At the border of the image.
   bool take_damaged_jpegs;
   size_t rows;    // Detections of an image that the model gives.
   size_t points;  // Of a detection, each x, y and score; 0 of boxes alone.

@@ -23,12 +23,12 @@ struct Detection {
 // What a model gives for an image: float32 (rows, 6 + 3 points).
 std::vector<Detection> ParseDetections(const std::vector<char>& bytes, size_t points);
 
-// Brings detections on the output grid back to the pixels of the image, applies soft-NMS if meta
-// says so, and sorts them, best first. The same as PostProcessing in src/evaluation/postprocess.py,
-// exp aside, which may differ in its last bit. Fails if a number is not finite or a label is not
-// one of meta.category_ids: the detections are another model's.
-Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections, const Affine& affine,
-                                           const Meta& meta);
+// Brings detections on the output grid back to the pixels of the image, clips them to it and
+// applies soft-NMS if meta says so, and sorts them, best first. The same as PostProcessing in
+// src/evaluation/postprocess.py, exp aside, which may differ in its last bit. Fails if a number is
+// not finite or a label is not one of meta.category_ids: the detections are another model's.
+Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections,
+                                           const ImageMeta& image, const Meta& meta);
 
 // Appends entries of a COCO result file, each behind a comma and a new line. Those of classes that
 // the data set lacks are left out. Points have no score there: in its place COCO asks for 1, a

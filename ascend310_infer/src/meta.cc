@@ -129,22 +129,29 @@ bool ParseCategories(std::string_view text, std::vector<std::optional<int64_t>>*
   return ForEachWord(text, take) && !ids->empty();
 }
 
-bool ParseImage(std::string_view text, Meta* meta, std::unordered_set<int64_t>* ids) {
-  const std::optional<int64_t> id = ParseInteger(Take(&text, ' '));
-  ImageMeta image{};
-  if (!id || !TakeNumbers(&text, &image.affine) || text.empty() || !HasInverse(image.affine)) {
-    return false;
-  }
-  image.id = *id;
-  const std::optional<std::string> name = Unescaped(text);
-  return name && ids->insert(*id).second && meta->images.emplace(*name, image).second;
-}
-
 // [1-9][0-9]{0,8}
 std::optional<int64_t> ParseCount(std::string_view text) {
   constexpr size_t kMostDigits = 9;
   const bool begins = !text.empty() && text.front() >= '1' && text.front() <= '9';
   return begins && text.size() <= kMostDigits ? ParseInteger(text) : std::nullopt;
+}
+
+bool ParseImage(std::string_view text, Meta* meta, std::unordered_set<int64_t>* ids) {
+  const std::optional<int64_t> id = ParseInteger(Take(&text, ' '));
+  ImageMeta image{};
+  if (!id || !TakeNumbers(&text, &image.affine) || !HasInverse(image.affine)) {
+    return false;
+  }
+  const std::optional<int64_t> width = ParseCount(Take(&text, ' '));
+  const std::optional<int64_t> height = ParseCount(Take(&text, ' '));
+  if (!width || !height || text.empty()) {
+    return false;
+  }
+  image.id = *id;
+  image.width = static_cast<int>(*width);
+  image.height = static_cast<int>(*height);
+  const std::optional<std::string> name = Unescaped(text);
+  return name && ids->insert(*id).second && meta->images.emplace(*name, image).second;
 }
 
 // 0|[1-9][0-9]{0,8}
@@ -185,8 +192,11 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
     return rest.find_last_not_of(' ') + 1 == rest.size() && TakeNumbers(&rest, &meta->colour) &&
            rest.empty();
   }
-  if (keyword == "soft_nms" || keyword == "take_damaged_jpegs") {
-    (keyword == "soft_nms" ? meta->soft_nms : meta->take_damaged_jpegs) = rest == "1";
+  if (keyword == "soft_nms" || keyword == "clip_boxes" || keyword == "take_damaged_jpegs") {
+    bool& is_set = keyword == "soft_nms"     ? meta->soft_nms
+                   : keyword == "clip_boxes" ? meta->clip_boxes
+                                             : meta->take_damaged_jpegs;
+    is_set = rest == "1";
     return rest == "0" || rest == "1";
   }
   if (keyword == "task") {  // Of postprocess.py.
@@ -233,8 +243,8 @@ Result<Meta> ReadMeta(const std::string& file) {
 Result<Meta> ParseMeta(const std::string& text, const std::string& file) {
   // The lines stand in this order, images after them.
   const std::vector<std::string_view> settings = {
-      "down_ratio", "soft_nms",           "rows", "points",        "category_ids", "colour",
-      "placement",  "take_damaged_jpegs", "task", "point_classes", "sigmas"};
+      "down_ratio", "soft_nms",  "clip_boxes",         "rows", "points",        "category_ids",
+      "colour",     "placement", "take_damaged_jpegs", "task", "point_classes", "sigmas"};
   Meta meta{};
   std::unordered_set<int64_t> ids;
   size_t number = 0;

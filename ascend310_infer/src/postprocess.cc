@@ -30,6 +30,15 @@ void Move(const Affine& back, double ratio, float* x, float* y) {
   *y = static_cast<float>(grid_x * back[3] + grid_y * back[4] + back[5]);
 }
 
+void Clip(const ImageMeta& image, Detection* box) {
+  for (float* x : {&box->x1, &box->x2}) {
+    *x = std::clamp(*x, 0.0F, static_cast<float>(image.width));
+  }
+  for (float* y : {&box->y1, &box->y2}) {
+    *y = std::clamp(*y, 0.0F, static_cast<float>(image.height));
+  }
+}
+
 double Area(const Detection& box) {
   return (static_cast<double>(box.x2) - box.x1 + 1) * (static_cast<double>(box.y2) - box.y1 + 1);
 }
@@ -111,9 +120,9 @@ std::vector<Detection> ParseDetections(const std::vector<char>& bytes, size_t po
   return detections;
 }
 
-Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections, const Affine& affine,
-                                           const Meta& meta) {
-  const Affine back = Inverted(affine);
+Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections,
+                                           const ImageMeta& image, const Meta& meta) {
+  const Affine back = Inverted(image.affine);
   for (Detection& box : detections) {
     Move(back, meta.down_ratio, &box.x1, &box.y1);
     Move(back, meta.down_ratio, &box.x2, &box.y2);
@@ -124,6 +133,9 @@ Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections, co
       return Status::Error(
           "the model found a box that is not finite or of no known class; run preprocess.py with "
           "this model");
+    }
+    if (meta.clip_boxes) {
+      Clip(image, &box);
     }
   }
   if (meta.soft_nms) {

@@ -19,8 +19,10 @@ Status ResultWriter::ToJson(const Input& input, const std::optional<Affine>& aff
     return Status::Error(Shown(input.path) + ": --meta_path does not name " + Shown(input.stem) +
                          "; run preprocess.py on the same images");
   }
-  Result<std::vector<Detection>> found = PostProcess(ParseDetections(detections, meta_->points),
-                                                     affine.value_or(image->second.affine), *meta_);
+  ImageMeta warped = image->second;
+  warped.affine = affine.value_or(warped.affine);
+  Result<std::vector<Detection>> found =
+      PostProcess(ParseDetections(detections, meta_->points), warped, *meta_);
   if (!found.ok()) {
     return Status::Error(Shown(input.path) + ": " + found.status().message());
   }

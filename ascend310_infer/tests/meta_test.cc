@@ -9,9 +9,10 @@
 namespace centernet {
 namespace {
 
-constexpr char kAffine[] = "1.0 0.0 0.0 0.0 1.0 0.0";
+constexpr char kAffine[] = "1.0 0.0 0.0 0.0 1.0 0.0 640 480";
 const std::string kGood =
-    "centernet-meta 4\ndown_ratio 4\nsoft_nms 1\nrows 100\npoints 2\ncategory_ids 1 -2 - 44\n"
+    "centernet-meta 4\ndown_ratio 4\nsoft_nms 1\nclip_boxes 1\nrows 100\npoints 2\ncategory_ids 1 "
+    "-2 - 44\n"
     "colour 1 0 0 0 0 1 0 0 0 0 1 0.5\nplacement corner\ntake_damaged_jpegs 0\ntask pose\n"
     "point_classes 0 2\nsigmas 0.25 1e-05\nimage 7 " +
     std::string(kAffine) + " a b\n";
@@ -29,12 +30,15 @@ void TestWhatStandsThere() {
   CHECK_EQ(meta.down_ratio, 4.0);
   CHECK_EQ(meta.rows, 100U);
   CHECK_EQ(meta.points, 2U);
-  CHECK(meta.soft_nms && !meta.take_damaged_jpegs && meta.placement == Placement::kCorner);
+  CHECK(meta.soft_nms && meta.clip_boxes && !meta.take_damaged_jpegs &&
+        meta.placement == Placement::kCorner);
   CHECK(meta.category_ids == (std::vector<std::optional<int64_t>>{1, -2, std::nullopt, 44}));
   CHECK(meta.has_points == (std::vector<bool>{true, false, true, false}));
   CHECK_EQ(meta.colour[11], 0.5F);
   CHECK_EQ(meta.images.at("a b").id, 7);
   CHECK_EQ(meta.images.at("a b").affine[4], 1.0);
+  CHECK_EQ(meta.images.at("a b").width, 640);
+  CHECK_EQ(meta.images.at("a b").height, 480);
   Result<Meta> of_boxes = ParseMeta(Changed("points 2", "points 0"), "meta.txt");
   CHECK(of_boxes.ok() && of_boxes.value().points == 0);
 }
@@ -43,14 +47,14 @@ void TestAnotherFileIsRefusedByItsLine() {
   const std::string image = "image 8 " + std::string(kAffine);
   const std::pair<std::string, std::string> refused[] = {
       {"", "ends after line 0"},
-      {kGood.substr(0, kGood.find("colour")), "ends after line 6"},
-      {kGood.substr(0, kGood.size() - 1), "line 13 is not"},
+      {kGood.substr(0, kGood.find("colour")), "ends after line 7"},
+      {kGood.substr(0, kGood.size() - 1), "line 14 is not"},
       {Changed("meta 4", "meta 3"), "line 1 is not"},
-      {Changed("rows 100\n", ""), "line 4 is not"},
-      {Changed("colour", "color"), "line 7 is not"},
-      {kGood + "image 1", "line 14 is not"},
-      {kGood + image + " a b\n", "line 14 is not"},
-      {kGood + image + " b%0\n", "line 14 is not"},
+      {Changed("rows 100\n", ""), "line 5 is not"},
+      {Changed("colour", "color"), "line 8 is not"},
+      {kGood + "image 1", "line 15 is not"},
+      {kGood + image + " a b\n", "line 15 is not"},
+      {kGood + image + " b%0\n", "line 15 is not"},
   };
   for (const auto& [text, words] : refused) {
     Result<Meta> meta = ParseMeta(text, "meta.txt");

@@ -30,7 +30,7 @@ Meta MetaOf(bool soft_nms, size_t points) {
   return meta;
 }
 
-constexpr Affine kIdentity = {1, 0, 0, 0, 1, 0};
+constexpr ImageMeta kIdentity = {7, {1, 0, 0, 0, 1, 0}, 640, 480};
 
 // A box on itself has IoU 1: exp(-1 / 0.5) = 0.1353. The distant one and the other class stay.
 void TestSoftNmsByHand() {
@@ -63,11 +63,22 @@ void TestSidesCountBothBorders() {
 void TestBoxesAndPointsComeBackToTheImage() {
   Meta meta = MetaOf(false, 2);
   meta.down_ratio = 4;
-  Result<std::vector<Detection>> found = PostProcess(
-      Parsed({{1, 2, 3, 4, 0.25F, 0, 5, 6, 0.5F, 7, 8, 0.75F}}, 2), {2, 0, 8, 0, 2, -4}, meta);
+  Result<std::vector<Detection>> found =
+      PostProcess(Parsed({{1, 2, 3, 4, 0.25F, 0, 5, 6, 0.5F, 7, 8, 0.75F}}, 2),
+                  ImageMeta{7, {2, 0, 8, 0, 2, -4}, 640, 480}, meta);
   const Detection& box = found.value()[0];
   CHECK(box.x1 == -2 && box.y1 == 6 && box.x2 == 2 && box.y2 == 10);
   CHECK(box.points == (std::vector<float>{6, 14, 0.5F, 10, 18, 0.75F}));
+}
+
+void TestBoxesEndAtTheImagesBorderIfThatIsSaid() {
+  Meta meta = MetaOf(false, 1);
+  meta.clip_boxes = true;
+  Result<std::vector<Detection>> found =
+      PostProcess(Parsed({{-3, 5, 641, 480.5F, 0.5F, 0, -3, 500, 0.5F}}, 1), kIdentity, meta);
+  const Detection& box = found.value()[0];
+  CHECK(box.x1 == 0 && box.y1 == 5 && box.x2 == 640 && box.y2 == 480);
+  CHECK(box.points == (std::vector<float>{-3, 500, 0.5F}));
 }
 
 void TestEqualScoresKeepTheirOrder() {
@@ -123,6 +134,7 @@ int main() {
   centernet::TestSoftNmsByHand();
   centernet::TestSidesCountBothBorders();
   centernet::TestBoxesAndPointsComeBackToTheImage();
+  centernet::TestBoxesEndAtTheImagesBorderIfThatIsSaid();
   centernet::TestEqualScoresKeepTheirOrder();
   centernet::TestDetectionsOfAnotherModelAreRefused();
   centernet::TestCocoEntries();

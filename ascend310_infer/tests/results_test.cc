@@ -15,7 +15,7 @@ void TestResultFile() {
   meta.rows = 1;
   meta.category_ids = {3};
   meta.has_points = {false};
-  meta.images = {{"a", {1, {1, 0, 0, 0, 1, 0}}}, {"b", {2, {1, 0, 0, 0, 1, 0}}}};
+  meta.images = {{"a", {1, {1, 0, 0, 0, 1, 0}, 9, 9}}, {"b", {2, {1, 0, 0, 0, 1, 0}, 9, 9}}};
   const float row[] = {0, 0, 4, 4, 0.5F, 0};
   std::vector<char> bytes(sizeof(row));
   std::memcpy(bytes.data(), row, sizeof(row));

@@ -37,6 +37,7 @@ _SETTINGS = [
         rb"centernet-meta 4",
         rb"down_ratio ([1-9][0-9]{0,8})",
         rb"soft_nms ([01])",
+        rb"clip_boxes ([01])",
         rb"rows ([1-9][0-9]{0,8})",
         rb"points (0|[1-9][0-9]{0,8})",
         rb"category_ids((?: (?:%b|-))+)" % _INTEGER,
@@ -48,7 +49,10 @@ _SETTINGS = [
         rb"sigmas((?: %b)*)" % _FLOAT,
     )
 ]
-_IMAGE = re.compile(rb"image (%b)((?: %b){6}) ((?:[^%%\r]|%%25|%%0A|%%0D)+)" % (_INTEGER, _FLOAT))
+_IMAGE = re.compile(
+    rb"image (%b)((?: %b){6}) ([1-9][0-9]{0,8}) ([1-9][0-9]{0,8}) ((?:[^%%\r]|%%25|%%0A|%%0D)+)"
+    % (_INTEGER, _FLOAT)
+)
 _INT64 = range(-(2**63), 2**63)
 _SMALLEST_DETERMINANT = 2.0**-1024  # 1 by a smaller one is infinite
 _ESCAPES = (("%", "%25"), ("\n", "%0A"), ("\r", "%0D"))  # in this order
@@ -58,19 +62,21 @@ _ESCAPES = (("%", "%25"), ("\n", "%0A"), ("\r", "%0D"))  # in this order
 class ImageMeta:
     """One image: the `name` of its files, its COCO id and the affine to network input.
 
-    affine: float64 (2,3), invertible.
+    affine: float64 (2,3), invertible. width, height: of the image, in pixels.
     """
 
     name: str
     image_id: int
     affine: np.ndarray
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, eq=False)
 class Meta:
     """What meta.txt holds.
 
-    down_ratio, soft_nms, rows: net_config.down_ratio, eval_config.SOFT_NMS and eval_config.K.
+    down_ratio, clip_boxes: of net_config. soft_nms, rows: eval_config.SOFT_NMS and eval_config.K.
     points: J of the task, a name of `TASKS`.
     point_classes: the classes whose objects have points.
     sigmas: of the points, for their evaluation; none if the task compares boxes alone.
@@ -83,6 +89,7 @@ class Meta:
 
     down_ratio: int
     soft_nms: bool
+    clip_boxes: bool
     rows: int
     points: int
     category_ids: list[int | None]
@@ -189,6 +196,7 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
         centernet-meta 4
         down_ratio 4
         soft_nms 1
+        clip_boxes 0
         rows 100
         points 0
         category_ids ID ...
@@ -198,12 +206,13 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
         task boxes
         point_classes CLASS ...
         sigmas S0 ...
-        image IMAGE_ID A00 A01 A02 A10 A11 A12 NAME
+        image IMAGE_ID A00 A01 A02 A10 A11 A12 WIDTH HEIGHT NAME
     """
     lines = [
         "centernet-meta 4",
         f"down_ratio {meta.down_ratio}",
         f"soft_nms {int(meta.soft_nms)}",
+        f"clip_boxes {int(meta.clip_boxes)}",
         f"rows {meta.rows}",
         f"points {meta.points}",
         f"category_ids {' '.join('-' if i is None else str(i) for i in meta.category_ids)}",
@@ -218,7 +227,8 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
         name = image.name
         for character, escape in _ESCAPES:
             name = name.replace(character, escape)
-        lines.append(f"image {image.image_id} {_numbers(image.affine)} {name}")
+        size = f"{image.width} {image.height}"
+        lines.append(f"image {image.image_id} {_numbers(image.affine)} {size} {name}")
     with whole_file(predict_dir / "meta" / META_NAME) as partial:
         partial.write_bytes(os.fsencode("".join(f"{line}\n" for line in lines)))
 
@@ -253,7 +263,7 @@ def read_meta(meta_path: Path) -> Meta:
             wanted = pattern.pattern.split(b"(")[0].decode()
             raise problem(number + 1, f"is not what preprocess.py writes there, {wanted!r}")
         settings += found.groups()
-    down_ratio, soft_nms, rows, points, category_ids, colour_words, *names = settings
+    down_ratio, soft_nms, clip_boxes, rows, points, category_ids, colour_words, *names = settings
     placement, damaged, task, point_classes, sigma_words = names
     colour = _array(colour_words, 3, np.float32)
     if not np.isfinite(colour).all():
@@ -277,7 +287,11 @@ def read_meta(meta_path: Path) -> Meta:
         found = _IMAGE.fullmatch(line)
         if found is None:
             raise problem(number, "is no image line of preprocess.py")
-        image = ImageMeta(_unescaped(found[3]), int(found[1]), _array(found[2], 2, np.float64))
+        image_id, affine, width, height, name = found.groups()
+        image = ImageMeta(
+            *(_unescaped(name), int(image_id), _array(affine, 2, np.float64)),
+            *(int(width), int(height)),
+        )
         if image.image_id not in _INT64:
             raise problem(number, "has an id of more than 64 bits")
         (a, b, _), (c, d, _) = image.affine.tolist()
@@ -294,6 +308,7 @@ def read_meta(meta_path: Path) -> Meta:
     return Meta(
         down_ratio=int(down_ratio),
         soft_nms=soft_nms == b"1",
+        clip_boxes=clip_boxes == b"1",
         rows=int(rows),
         points=int(points),
         category_ids=ids_of_classes,

@@ -59,12 +59,12 @@ def write_inputs(
             return error
         if config.input_format == "image" or not bad_records.acceptable:
             affine = fixed_resolution(pixels.shape[:2], input_size, evaluation.placement)
-            return ImageMeta(name, record.image_id, affine)
+            return ImageMeta(name, record.image_id, affine, record.width, record.height)
         image, affine = warp(pixels)
         if config.export_config.input_dtype == "float32":
             image = normalise(image, colour)
         bin_files.write_input(predict_dir, name, image)
-        return ImageMeta(name, record.image_id, affine)
+        return ImageMeta(name, record.image_id, affine, record.width, record.height)
 
     bin_files.start(predict_dir, names if config.input_format == "bin" else ())
     cv2.setNumThreads(1)  # the threads below take the cores

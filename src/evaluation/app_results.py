@@ -56,8 +56,10 @@ class _Boxes:
         except UserError as error:
             return error
         meta = self.meta
-        post_process = PostProcessing(meta.soft_nms, meta.rows, meta.down_ratio)
-        return post_process([detections], [image.affine])
+        post_process = PostProcessing(
+            meta.soft_nms, meta.rows, meta.down_ratio, clip_boxes=meta.clip_boxes
+        )
+        return post_process([detections], [image.affine], (image.height, image.width))
 
 
 def of_bin_files(

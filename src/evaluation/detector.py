@@ -32,10 +32,14 @@ _GROUPS_AHEAD = 2  # batches that are read while one is in the network
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image as network input: for each scale uint8 (3,H,W), and the affine (2,3) to it."""
+    """An image as network input: for each scale uint8 (3,H,W), and the affine (2,3) to it.
+
+    size: its height and width before.
+    """
 
     inputs: list[np.ndarray]
     affines: list[np.ndarray]
+    size: tuple[int, int]
 
 
 class Detector:
@@ -145,7 +149,8 @@ class Detector:
         if unfit:
             raise UserError(unfit)
         warped = [self._input_geometry(pixels, scale) for scale in self._scales]
-        return Prepared([image for image, _ in warped], [affine for _, affine in warped])
+        inputs, affines = map(list, zip(*warped, strict=True))
+        return Prepared(inputs, affines, pixels.shape[:2])
 
     def run(
         self, images: Sequence[Prepared], batch_size: int | None = None
@@ -172,7 +177,7 @@ class Detector:
         """
         check_finite(detections)  # before post-processing, which drops what has no score
         with np.errstate(over="ignore"):  # of boxes of 1e38 pixels
-            boxes = self._post_processing(detections, image.affines)
+            boxes = self._post_processing(detections, image.affines, image.size)
         check_finite([boxes])
         return boxes
 
@@ -240,7 +245,10 @@ def detector_of(
         model,
         InputGeometry(keep_res, evaluation.pad, fixed_size, evaluation.placement),
         evaluation.multi_scales,
-        PostProcessing(evaluation.SOFT_NMS, evaluation.K, config.net_config.down_ratio),
+        PostProcessing(
+            *(evaluation.SOFT_NMS, evaluation.K, config.net_config.down_ratio),
+            clip_boxes=config.net_config.clip_boxes,
+        ),
         num_classes=dataset.num_classes,
         decode=decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs),
         batch_size=1 if keep_res else batch_size or evaluation.batch_size,

@@ -15,20 +15,28 @@ _SOFT_NMS_THRESHOLD = 0.001
 
 @dataclass(frozen=True)
 class PostProcessing:
-    """How detections of one image become its result: `soft_nms`, at most `kept` boxes."""
+    """How detections of one image become its result: `soft_nms`, at most `kept` boxes.
+
+    With `clip_boxes` they end at the border of the image.
+    """
 
     soft_nms: bool
     kept: int
     down_ratio: int
+    clip_boxes: bool = False
 
     def __call__(
-        self, detections: Sequence[np.ndarray], affines: Sequence[np.ndarray]
+        self,
+        detections: Sequence[np.ndarray],
+        affines: Sequence[np.ndarray],
+        size: Sequence[int],
     ) -> np.ndarray:
         """Brings detections back to the image, merges scales and keeps the best `kept`.
 
         Args:
             detections: for each scale float32 (K,6+3J) on the output grid.
             affines: for each scale the affine (2,3) from image to network input.
+            size: height and width of the image.
 
         Returns:
             float32 (n,6+3J), n ≤ kept, best first: x1 y1 x2 y2 score class, then x y score of each
@@ -40,6 +48,8 @@ class PostProcessing:
                 for found, affine in zip(detections, affines, strict=True)
             ]
         )
+        if self.clip_boxes:
+            merged[:, :4] = np.clip(merged[:, :4], 0, [size[1], size[0]] * 2)
         if self.soft_nms or len(detections) > 1:
             merged = soft_nms(merged)
         best_first = np.argsort(-merged[:, 4], kind="stable")

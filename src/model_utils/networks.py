@@ -70,7 +70,8 @@ class NetConfig(Section, ABC):
     )
     clip_boxes: bool = says(
         False,
-        "sizes below 0 are 0 and boxes end at the border of the network input (TensorFlow)",
+        "sizes below 0 are 0 and boxes end at the border of the network input and of the image "
+        "(TensorFlow)",
         fact="fixed",
     )
 
