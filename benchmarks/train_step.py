@@ -67,7 +67,7 @@ class Measurement:
 
 
 def random_batch(config: Config, images: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Image, colour and objects as the loader makes them: noise and boxes of all sizes, seeded."""
+    """Image, colour and objects as the loader makes them, seeded: noise, any boxes and points."""
     random, dataset = np.random.default_rng(config.seed), config.dataset_config
     image = random.integers(0, 256, (images, *dataset.input_res_train, 3), np.uint8)
     colour = np.tile(normalisation(colour_statistics(dataset)), (images, 1, 1))
@@ -75,10 +75,12 @@ def random_batch(config: Config, images: int) -> tuple[np.ndarray, np.ndarray, n
     height, width = dataset.output_res
     corners = random.uniform(0, [width, height], (2, count, 2))
     boxes = np.concatenate([corners.min(axis=0), corners.max(axis=0)], axis=1)
+    points = random.uniform(0, [width, height, 1.5], (count, config.task_facts.points, 3)).round()
     objects = object_tables(
         boxes.astype(np.float32), random.integers(0, dataset.num_classes, count),
         np.repeat(np.arange(images), OBJECTS_PER_IMAGE),
         images=images, grid_size=(height, width), max_objs=dataset.max_objs,
+        points=points,
     )  # fmt: skip
     return image, colour, objects
 

@@ -36,7 +36,8 @@ class NetConfig(Section, ABC):
         fact="fixed",
     )
     dense_hp: bool = says(
-        True, "weighted keypoint regression near the centre; read by keypoint models only"
+        True,
+        "regress points around the centre too, weighted by the heat map; read by task pose alone",
     )
     dense_wh: bool = says(
         False, "regress width and height around the centre too, weighted by the heat map"
@@ -112,6 +113,7 @@ class NetConfig(Section, ABC):
             raise ValueError(
                 "divide_by objects is for losses at centres; set dense_wh and mse_loss to false"
             )
+        self._check_pose()
         found = derived(
             self.down_ratio,
             self.own_down_ratio(),
@@ -120,6 +122,19 @@ class NetConfig(Section, ABC):
         )
         object.__setattr__(self, "down_ratio", found)  # frozen for everybody else
         return self
+
+    def _check_pose(self) -> None:
+        if self.pose.peak_radius and self.dense_hp:
+            raise ValueError(
+                f"pose.peak_radius {self.pose.peak_radius} and dense_hp are two ways to regress "
+                "points around the centre; set one of them to 0 or false"
+            )
+        if self.pose.mask_unlabelled and self.mse_loss:
+            raise ValueError("pose.mask_unlabelled is for focal loss; set mse_loss to false")
+        if self.dense_wh and not self.pose.boxes_without_points:
+            raise ValueError(
+                "pose.boxes_without_points false is for sizes at centres; set dense_wh to false"
+            )
 
 
 _STAGES = Field(min_length=1, max_length=8)

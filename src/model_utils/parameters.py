@@ -577,6 +577,8 @@ class Config(Section):
                 "are others; leave out one of them"
             )
         dataset, net, evaluation = self.dataset_config, self.net_config, self.eval_config
+        if self.task == "pose" and dataset.coco_classes:  # else the model's, of which more is known
+            net.pose.find_classes(dataset.coco_classes)
         at = f"input_res_train {dataset.input_res_train}"
         found = derived(
             dataset.output_res,

@@ -1,9 +1,10 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """The section net_config.pose: points, targets, losses and decode of task pose."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from src.model_utils.parameter_types import Count, Index, NonNegative, Positive, Section, says
 from src.tasks import pose
@@ -16,6 +17,8 @@ _Pair = Annotated[list[Count], Field(min_length=2, max_length=2)]
 
 class PoseConfig(Section):
     """The section net_config.pose, read by task pose alone."""
+
+    _class_indices: tuple[int, ...] = PrivateAttr(default=())
 
     keypoints: Annotated[list[str], Field(min_length=1, max_length=_MOST_POINTS)] = says(
         list(pose.NAMES),
@@ -54,6 +57,11 @@ class PoseConfig(Section):
         False,
         "no loss on a point's heat map inside of boxes of objects without that point (TensorFlow)",
     )
+    boxes_without_points: bool = says(
+        True,
+        "size and offset of objects without a labelled point are learned too, else they are centres"
+        " alone (original)",
+    )
     candidates: Count = says(
         100, "peaks of each point's heat map that regressed points can move to", fact="fixed"
     )
@@ -66,6 +74,25 @@ class PoseConfig(Section):
     search_range: Positive = says(
         0.3, "and at most this part of that box's longer side away", fact="fixed"
     )
+
+    @property
+    def class_indices(self) -> tuple[int, ...]:
+        """The classes that have points, as numbers; none for all."""
+        return self._class_indices
+
+    def find_classes(self, names: Sequence[str]) -> None:
+        """Makes numbers of `classes`, which are among the data set's.
+
+        Raises:
+            ValueError: one is not.
+        """
+        unknown = [name for name in self.classes if name not in names]
+        if unknown:
+            raise ValueError(
+                f"net_config.pose.classes names {unknown[0]!r}, which dataset_config.coco_classes "
+                "does not; give classes of the data set, or [] for all"
+            )
+        self._class_indices = tuple(names.index(name) for name in self.classes)
 
     @property
     def task(self) -> Task:

@@ -118,6 +118,25 @@ class RowsAt(nn.Cell):
         return self.reshape(self.gather(rows, self.reshape(cell, (-1,)), 0), (batch, count, length))
 
 
+class Outer(nn.Cell):
+    """Products of columns (B,M,h) and rows (B,M,w), all with all: (B,M,h,w).
+
+    On a CPU by a matrix product, with the same bits: MindSpore's multiplication keeps lists of
+    indices there, three times the size of what comes out. Elsewhere matrix units might round.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_matrix_product = ms.get_context("device_target") == "CPU"
+        self.matmul, self.expand = ops.BatchMatMul(), ops.ExpandDims()
+
+    def construct(self, columns: Tensor, rows: Tensor) -> Tensor:
+        columns, rows = self.expand(columns, 3), self.expand(rows, 2)
+        if self.is_matrix_product:
+            return self.matmul(columns, rows)
+        return columns * rows
+
+
 class ApplyColour(nn.Cell):
     """Normalises images by an affine of their channels: BGR (B,3,H,W) in 0..255, any number type.
 

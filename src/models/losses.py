@@ -10,7 +10,8 @@ class FocalLoss(nn.Cell):
 
     Logits and target, both (B,C,h,w), to a scalar: the sum over cells divided by the number of
     objects N, the cells where the target is 1 or, where it is given, `count`; undivided if there
-    are none. Probabilities are clipped to 1e-4 .. 1 - 1e-4.
+    are none. A `weight` of that shape, where it is given, says how much each cell counts in the
+    sum. Probabilities are clipped to 1e-4 .. 1 - 1e-4.
     """
 
     def __init__(self) -> None:
@@ -21,12 +22,21 @@ class FocalLoss(nn.Cell):
         self.low, self.high = Tensor(1e-4, ms.float32), Tensor(1 - 1e-4, ms.float32)
         self.one = Tensor(1.0, ms.float32)
 
-    def construct(self, logits: Tensor, target: Tensor, count: Tensor | None = None) -> Tensor:
+    def construct(
+        self,
+        logits: Tensor,
+        target: Tensor,
+        count: Tensor | None = None,
+        weight: Tensor | None = None,
+    ) -> Tensor:
         p = ops.clip_by_value(self.sigmoid(logits), self.low, self.high)
         is_centre = self.cast(target >= 1.0, ms.float32)
         away = self.square(self.square(1.0 - target))  # (1 - Y)^4, which is 0 at centres
-        at_centres = (self.log(p) * self.square(1.0 - p) * is_centre).sum()
-        elsewhere = (self.log(1.0 - p) * self.square(p) * away).sum()
+        at_centres = self.log(p) * self.square(1.0 - p) * is_centre
+        elsewhere = self.log(1.0 - p) * self.square(p) * away
+        if weight is not None:
+            at_centres, elsewhere = at_centres * weight, elsewhere * weight
+        at_centres, elsewhere = at_centres.sum(), elsewhere.sum()
         if count is None:
             count = is_centre.sum()
         return -(at_centres + elsewhere) / ops.maximum(count, self.one)

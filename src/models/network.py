@@ -21,7 +21,7 @@ from src.models.features.resnet import ResNetFeatures, ResNetV1FPNFeatures
 from src.models.features.resnet_v2 import ResNetV2Features
 from src.models.heads import PYTORCH, Heads
 from src.models.layers import ApplyColour
-from src.models.tasks import boxes
+from src.models.tasks import boxes, pose
 
 # Cells of net_config.network: made of net_config, with the `channels` of their maps and the number
 # of their `stacks`; images to a map a stack.
@@ -43,7 +43,7 @@ HEAD_INITS: dict[str, tuple[Initializer, Initializer]] = {
     "resnet_v2": (XavierUniform(), XavierUniform()),
 }
 # Modules of a task's cells: `heads`, `Loss` and `Decode`.
-TASK_CELLS: dict[str, ModuleType] = {"boxes": boxes}
+TASK_CELLS: dict[str, ModuleType] = {"boxes": boxes, "pose": pose}
 
 
 class Network(nn.Cell):

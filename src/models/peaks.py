@@ -6,7 +6,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 # A 310's TopK has no AI Core kernel for a smaller K on rows of more than 32,768 values.
-_SMALLEST_K = 8
+SMALLEST_K = 8
 
 
 class Largest3x3(nn.Cell):
@@ -62,7 +62,7 @@ class TopPeaks(nn.Cell):
 
     def construct(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         batch, classes, height, width = maps.shape
-        kept = min(max(self.k, _SMALLEST_K), height * width)
+        kept = min(max(self.k, SMALLEST_K), height * width)
         best, cells = self.topk(self.reshape(maps, (batch, classes, height * width)), kept)
         score, place = self.topk(self.reshape(best, (batch, classes * kept)), self.k)
         row = place

@@ -43,7 +43,10 @@ class Loss(nn.Cell):
         self.zero, self.one = Tensor(0.0, ms.float32), Tensor(1.0, ms.float32)
         self.divides_by_objects = net.divide_by == "objects"
 
-    def construct(self, maps: tuple[Tensor, ...], objects: Tensor) -> Tensor:
+    def construct(
+        self, maps: tuple[Tensor, ...], objects: Tensor, regressed: Tensor | None = None
+    ) -> Tensor:
+        """`regressed`, float32 (B,N,1), is 0 for objects without losses of wh and reg, else 1."""
         hm, cell, mask, reg, wh, wh_weight = self.targets(objects)
         count = None
         if self.divides_by_objects:
@@ -51,6 +54,8 @@ class Loss(nn.Cell):
             hm_loss = self.hm_loss(maps[0], hm, count)
         else:
             hm_loss = self.hm_loss(maps[0], hm)
+        if regressed is not None:
+            mask, wh_weight = mask * regressed, wh_weight * regressed
         predicted = maps[1] if self.dense_wh else self.rows_at(maps[1], cell)
         wh_loss = self.regression_loss(predicted, wh, wh_weight, count)
         off_loss = self.zero
@@ -161,7 +166,7 @@ class Decode(nn.Cell):
         pools: bool = False,
     ) -> None:
         super().__init__()
-        self.k, self.hm_is_logit, self.flip_test = k, not net.mse_loss, flip_test
+        self.hm_is_logit, self.flip_test = not net.mse_loss, flip_test
         self.split, self.mirror = ops.Split(0, 2), ops.ReverseV2([3])
         self.largest = MaxPool3x3() if pools else Largest3x3()
         self.top_peaks = TopPeaks(k)
@@ -175,27 +180,31 @@ class Decode(nn.Cell):
         self.one = Tensor(1.0, ms.float32)
 
     def construct(self, *maps: Tensor) -> Tensor:
+        low, high, score, class_index, _ = self.best(maps)
+        return self.concat((low, high, score, self.column(class_index)))
+
+    def best(self, maps: tuple[Tensor, ...], others: tuple[Tensor, ...] = ()) -> tuple[Tensor, ...]:
+        """The best objects: corners (B,K,2) twice, score (B,K,1), class and cell, int32 (B,K).
+
+        Args:
+            maps: hm, wh and reg or nothing.
+            others: more maps whose numbers have to be finite.
+        """
         hm, wh = self.cast(maps[0], ms.float32), self.cast(maps[1], ms.float32)
         reg = self.cast(maps[2], ms.float32) if len(maps) == 3 else None
         odd = self._zero_if_finite(hm) + self._zero_if_finite(wh)
         odd = odd if reg is None else odd + self._zero_if_finite(reg)
-        if self.hm_is_logit:
-            hm = self.sigmoid(hm)
-        else:
-            hm = self.minimum(self.maximum(hm, self.zero), self.one)
+        for other in others:
+            odd = odd + self._zero_if_finite(self.cast(other, ms.float32))
+        hm = self.heat(hm)
         if self.flip_test:
-            hm, wh = self._mean_of_both(hm), self._mean_of_both(wh)
+            hm, wh = self.mean_of_both(hm), self.mean_of_both(wh)
             reg = None if reg is None else self.split(reg)[0]
             plain, mirrored = self.split(odd)
             odd = plain + mirrored
-        peaks = hm * self.cast(self.equal(self.largest(hm), hm), ms.float32)
-        score, class_index, cell = self.top_peaks(peaks)
+        score, class_index, cell = self.top_peaks(self.peaks(hm))
         score = score + odd
-        row_length = Tensor(hm.shape[3], ms.int32)
-        y = cell // row_length
-        x = cell - y * row_length
-
-        centre = self.concat((self._column(x), self._column(y)))
+        centre = self.corner(cell, hm.shape[3])
         centre = centre + (self.half if reg is None else self.reg_at(reg, cell))
         half_size = self.wh_at(wh, cell, class_index) * self.half
         if self.clip_boxes:
@@ -205,15 +214,34 @@ class Decode(nn.Cell):
             border = Tensor(np.array([hm.shape[3], hm.shape[2]], np.float32))
             low = self.minimum(self.maximum(low, self.zero), border)
             high = self.minimum(self.maximum(high, self.zero), border)
-        return self.concat((low, high, self._column(score), self._column(class_index)))
+        return low, high, self.column(score), class_index, cell
+
+    def heat(self, hm: Tensor) -> Tensor:
+        """A heat map of what its head gives, both float32."""
+        if self.hm_is_logit:
+            return self.sigmoid(hm)
+        return self.minimum(self.maximum(hm, self.zero), self.one)
+
+    def peaks(self, hm: Tensor) -> Tensor:
+        """A heat map with zeros wherever there is no peak."""
+        return hm * self.cast(self.equal(self.largest(hm), hm), ms.float32)
+
+    def corner(self, cell: Tensor, width: int) -> Tensor:
+        """x and y, float32 (B,·,2), of cells (B,·) of a map so wide."""
+        row_length = Tensor(width, ms.int32)
+        y = cell // row_length
+        x = cell - y * row_length
+        return self.concat((self.column(x), self.column(y)))
+
+    def mean_of_both(self, values: Tensor) -> Tensor:
+        """Of a batch and its mirrored images, as `flip_test` has it."""
+        plain, mirrored = self.split(values)
+        return (plain + self.mirror(mirrored)) * self.half
+
+    def column(self, values: Tensor) -> Tensor:
+        """Any numbers (B,·) as float32 (B,·,1)."""
+        return self.reshape(self.cast(values, ms.float32), (*values.shape, 1))
 
     def _zero_if_finite(self, values: Tensor) -> Tensor:
         """Zero for each image, (B,1), or NaN if a number is not finite; it cannot overflow."""
         return self.reshape(self.sum(values - values, (1, 2, 3)), (values.shape[0], 1))
-
-    def _mean_of_both(self, values: Tensor) -> Tensor:
-        plain, mirrored = self.split(values)
-        return (plain + self.mirror(mirrored)) * self.half
-
-    def _column(self, values: Tensor) -> Tensor:
-        return self.reshape(self.cast(values, ms.float32), (values.shape[0], self.k, 1))
