@@ -79,7 +79,8 @@ def changed(used: Config, classes: int = 0, **net: object) -> Config:
     values = {name: value for name, value in leaves(used.model_dump()) if name in used.origins}
     values |= {f"net_config.{name}": value for name, value in net.items()}
     if classes:
-        values["dataset_config.coco_classes"] = [f"class {i}" for i in range(classes)]
+        names = [*used.net_config.pose.classes, *(f"class {i}" for i in range(classes))]
+        values["dataset_config.coco_classes"] = names[:classes]
         values.pop("dataset_config.num_classes", None)
     return validated(values, used.origins)
 
