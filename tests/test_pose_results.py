@@ -233,8 +233,14 @@ def test_without_results_and_without_objects(backend: str, write_truth: Callable
     path = write_truth(one_person())
     nothing = score(path, [], [1], ["person"], backend, task=ARROW, has_points=[True])
     assert nothing.numbers["AP"] == nothing.numbers["bbox_AP"] == 0
-    other = score(path, [], [2], ["person"], task=ARROW, has_points=[True])
+    other = score(path, [], [2], ["person"], backend, task=ARROW, has_points=[True])
     assert set(other.numbers.values()) == {-1.0}
+    content = one_person(keypoints=None)
+    content["categories"][0]["name"] = "stone"  # a class without points, and no other
+    names = ["person", "stone"]
+    path = write_truth(content)
+    of_boxes = score(path, [], [1], names, backend, task=ARROW, has_points=[True, False])
+    assert (of_boxes.numbers["AP"], of_boxes.numbers["bbox_AP"]) == (-1, 0)
 
 
 @pytest.mark.parametrize("keypoints", [[0] * 15, None])

@@ -247,7 +247,7 @@ def score(
             )
         },
         of_points.precision,
-    )  # fmt: skip
+    )
 
 
 def _read_truth(

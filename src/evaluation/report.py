@@ -157,7 +157,6 @@ def write_report(
             for n, value in numbers.items()
             if n.startswith(_OF_BOXES)
         },
-        measure=measure,
         legend_of_points=pictures.LEGEND if task.points else "",
         curves=_svg(curves.precision_recall_curves(precision, class_names, measure)),
         histogram=_svg(histogram),
