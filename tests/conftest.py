@@ -20,6 +20,9 @@ from src.model_utils.device_adapter import disarm_onednn_trap
 PROJECT = Path(__file__).resolve().parents[1]
 QUICKSTART = PROJECT / "configs" / "quickstart.yaml"
 COCO128 = Path(os.environ.get("COCO128_DIR", PROJECT.parent / "shared" / "data" / "coco128"))
+KEYPOINTS4 = Path(
+    os.environ.get("KEYPOINTS4_DIR", PROJECT.parent / "shared" / "data" / "coco_keypoints4")
+)
 FAMILY = Path(os.environ.get("FAMILY_DIR", PROJECT.parent / "shared" / "family" / "oracles"))
 BUILD_SCRIPT = PROJECT / "ascend310_infer" / "build.sh"
 
