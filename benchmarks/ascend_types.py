@@ -1,13 +1,13 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Which operators of this project's graphs the AI Core of each Ascend chip has, in which types.
 
-Two sources: for the chips the operator lists of CANN 8.1.RC1, in
-an installed CANN `aic-CHIP-ops-info.json` below `opp/built-in/op_impl/`; for the last column the
-package mindspore-ascend 1.10.0, which states the kernels of 910A and 310 in
-`mindspore/ops/_op_impl/tbe/`, and against which a test holds it. Where CANN leaves the types to the
-kernel, Conv2D of 910A and 310 is as the package says; GridSampler2D of 910B and 310P is after
-CANN's open source. Names are MindSpore's, as it chooses kernels by them: Muls, EqScalar and others
-are forms of CANN's Muls, Equal and so on with a number. No MindSpore is needed.
+Two sources: for the chips the operator lists of CANN 8.1.RC1, in an installed CANN
+`aic-CHIP-ops-info.json` below `opp/built-in/op_impl/`; for the last column the package
+mindspore-ascend 1.10.0, which states the kernels of 910A and 310 in `mindspore/ops/_op_impl/tbe/`,
+and against which a test holds it. Where CANN leaves the types to the kernel, Conv2D of 910A and 310
+is as the package says; GridSampler2D of 910B and 310P and bool of Tile are after CANN's open
+source. Names are MindSpore's, as it chooses kernels by them: Muls, EqScalar and others are forms of
+CANN's Muls, Equal and so on with a number. No MindSpore is needed.
 """
 
 from collections.abc import Mapping
@@ -93,7 +93,7 @@ OPERATORS = (
         {
             YES: "Abs AddN Assign AssignAdd BNInfer BatchNorm BroadcastTo Div Equal Floor Gather "
             "Greater GreaterEqual Less LessEqual Log Maximum Minimum Neg Pow ReLU ReLU6 ReduceMean "
-            "ReduceSum ResizeNearestNeighbor Sigmoid Sign Sqrt Square TensorMove Tile",
+            "ReduceSum ResizeNearestNeighbor Sigmoid Sign Sqrt Square TensorMove",
             KERNEL: "ReverseV2",
             NONE: "Divs EqScalar FillV2 LessScalar Muls PowTensorScalar Reshape SplitWithSize "
             "SumExt ZerosLikeExt",
@@ -110,6 +110,7 @@ OPERATORS = (
     *_alike("float32", (KERNEL, KERNEL, KERNEL, YES), {YES: "BNTrainingUpdate RealDiv Slice"}),
     *_alike("float32, int32", (YES, YES, YES, YES), {YES: "Sub"}),
     *_alike("float32, int32", (KERNEL, KERNEL, KERNEL, KERNEL), {YES: "Add", KERNEL: "Mul"}),
+    *_alike("float32, bool", (KERNEL, KERNEL, KERNEL, KERNEL), {KERNEL: "Tile"}),
     *_alike("float32, uint8", (YES, YES, YES, YES), {YES: "Cast StridedSlice Transpose"}),
     *_alike("bool", (YES, YES, YES, YES), {YES: "LogicalAnd LogicalNot LogicalOr ReduceAll"}),
 )
@@ -128,6 +129,8 @@ def float16_operators(chip: str) -> frozenset[str]:
 # What else there is to know of an operator, for the table.
 _REMARKS = {
     "AllReduce": "HCCL's: several devices",
+    "ArgMaxWithValue": "poses: squared distances, to 11 bits on 310 and below 255 cells",
+    "BatchMatMul": "training of poses: boxes over each cell, whole numbers",
     "Conv2D": "910B and 910C: HF32 unless it is switched off",
     "DeformableOffsets": "MindSpore gives NCHW, which no AI Core kernel takes: the form `operator`",
     "DeformableOffsetsGrad": "as DeformableOffsets",
@@ -143,6 +146,7 @@ _REMARKS = {
     "ReLU6Grad": "MobileNetV2",
     "ResizeNearestNeighbor": "hourglass and feature pyramids; CANN's ResizeNearestNeighborV2",
     "ResizeNearestNeighborGrad": "no float16 on any chip: stays in float32 at each `amp_level`",
+    "Tile": "float32 everywhere; bool, in the decode of poses, by kernel",
     "TopK": "two stages; scores keep 11 bits on 910A and 310",
 }
 

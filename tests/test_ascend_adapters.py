@@ -78,12 +78,19 @@ def test_every_operator_of_exported_models_has_an_adapter(variant: str, dtype: s
     assert set(operators(graph)) - TYPES_KNOWN == set()
 
 
-@pytest.mark.parametrize("network", ["hourglass", "mobilenet_v2_fpn"])
-def test_every_operator_of_other_networks_has_an_adapter(network: str):
-    used = load_config("", arguments_of(f"export_{network}", ()))
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("hourglass", "ResizeNearestNeighbor"),
+        ("mobilenet_v2_fpn", "ResizeNearestNeighbor"),
+        ("pose", "ArgMaxWithValue"),
+    ],
+)
+def test_every_operator_of_other_networks_and_tasks_has_an_adapter(name: str, own: str):
+    used = load_config("", arguments_of(f"export_{name}", ()))
     model = with_decode(create_network(used), used, np.eye(3, 4, dtype=np.float32))
     graph = exported(model, Tensor(np.zeros((1, 3, 128, 128), np.uint8)))
-    assert {"ResizeNearestNeighbor"} <= set(operators(graph))
+    assert own in operators(graph)
     assert without_adapter(graph) == []
     assert set(operators(graph)) - TYPES_KNOWN == set()
 

@@ -39,6 +39,7 @@ _FORMS = tuple(f"train_{form}_O0" for form in ("gather", "grid_sample", "operato
 _CHOSEN = (*_FORMS, "train_O0", "train_grid_sample_O2", "train_dynamic")
 # mobilenet_v2 has nothing that the others have not.
 _NETWORKS = ("mobilenet_v2_fpn", "resnet_v1_fpn", "resnet_v2", "hourglass")
+_POSE = ("train_pose", "train_pose_like_tensorflow", "evaluate_pose_flip", "export_pose")
 
 
 def of_networks(kind: str) -> tuple[str, ...]:
@@ -58,6 +59,7 @@ PROCESSES = {
     ("910A", "inference"): (("evaluate_flip",), ("export_uint8",)),
     ("910B", "training of other networks"): (of_networks("train"),),
     ("310P", "evaluation of other networks"): (of_networks("evaluate"),),
+    ("910B", "poses"): (_POSE,),
 }
 SMALL_DATA = ("--config_path", str(QUICKSTART), "--device_target", "Ascend")
 DEFORMABLE = ("--net_config.deformable", "auto")
@@ -121,10 +123,12 @@ def test_every_operator_gets_a_kernel_of_the_chip_and_none_other_than_before(
     [
         ("910B", (*of_networks("evaluate"), *of_networks("export"))),
         ("310P", (*of_networks("train"), *of_networks("export"))),
+        ("310P", _POSE),
         *(("910A", (name,)) for kind in ("train", "evaluate") for name in of_networks(kind)),
+        *(("910A", (name,)) for name in _POSE),
     ],
 )
-def test_every_network_gets_kernels_of_every_chip(chip: str, names: tuple[str, ...]):
+def test_every_network_and_task_gets_kernels_of_every_chip(chip: str, names: tuple[str, ...]):
     found = compile_variants(chip, names, ())
     assert (found.error, found.without_kernel) == ("", [])
     known = {operator.name for operator in OPERATORS}

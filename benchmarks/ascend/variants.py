@@ -31,6 +31,18 @@ _LIKE_TENSORFLOW = (
     *("--net_config.cut_gaussians", "false", "--net_config.divide_by", "objects"),
     *("--net_config.clip_boxes", "true"),
 )
+# Three points, two of them a pair, of one of the classes or of all.
+_POINTS = (
+    "--task pose --net_config.pose.keypoints [left_hand,right_hand,head] "
+    "--net_config.pose.skeleton [[1,3]] --net_config.pose.sigmas [0.1,0.1,0.1]"
+)
+_POINTS_LIKE_TENSORFLOW = (
+    f"{_POINTS} --net_config.pose.classes [person] --net_config.dense_hp false "
+    "--net_config.pose.peak_radius 1 --net_config.pose.offset_per_point true "
+    "--net_config.pose.gaussian_scales [0.5,0.5,1] --net_config.pose.mask_unlabelled true "
+    "--net_config.pose.box_scale 1.2 --net_config.cut_gaussians false "
+    "--net_config.divide_by objects --net_config.clip_boxes true"
+)
 _STAGES = ("--net_config.block_class", "[1, 1]", "--net_config.stage_channels", "[32, 64]")
 SMALL = {
     "resnet": (
@@ -106,6 +118,15 @@ VARIANTS = {
     "evaluate_flip": Variant("evaluate", "--eval_config.flip_test true"),
     "export_uint8": Variant("export", "--export_config.input_dtype uint8"),
     "export_float32": Variant("export", "--export_config.input_dtype float32"),
+    **{
+        name: Variant(kind, options, network="resnet")
+        for name, kind, options in (
+            ("train_pose", "train", f"{_POINTS} --net_config.pose.boxes_without_points false"),
+            ("train_pose_like_tensorflow", "train", _POINTS_LIKE_TENSORFLOW),
+            ("evaluate_pose_flip", "evaluate", f"{_POINTS} --eval_config.flip_test true"),
+            ("export_pose", "export", _POINTS_LIKE_TENSORFLOW),
+        )
+    },
     **{
         f"{kind}_{network}": Variant(kind, network=network)
         for network in SMALL
