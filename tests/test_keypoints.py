@@ -218,39 +218,36 @@ def unlabelled(data: CocoSet) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "options", "sentence"),
+    ("fault", "sentence"),
     [
-        (of_category(keypoints=[]), (), "category 'person' lists no keypoints, which task pose"),
+        (of_category(keypoints=[]), "category 'person' lists no keypoints, which task pose"),
         (
             of_category(keypoints=NAMES[:2]),
-            (),
             "category 'person' lists 2 keypoints, but net_config.pose.keypoints has 3 (nose, left",
         ),
-        (of_category(keypoints="nose"), (), "category 'person' lists 'nose' keypoints, but"),
+        (of_category(keypoints="nose"), "category 'person' lists 'nose' keypoints, but"),
         (
             of_category(keypoints=["nose", "right_hand", "left_hand"]),
-            (),
             "category 'person' has 'right_hand' as keypoint 2, where net_config.pose.keypoints has "
             "'left_hand'",
         ),
-        (unlabelled, (), "none of its 3 annotations of classes with points has a labelled point"),
-        (
-            of_category(),
-            ("--net_config.pose.classes", "[man]"),
-            "'man' is none of dataset_config.coco_classes",
-        ),
+        (unlabelled, "none of its 3 annotations of classes with points has a labelled point"),
     ],
 )
 def test_a_set_without_these_points_is_refused(
-    fault: Callable, options: tuple, sentence: str, persons: CocoSet, tmp_path: Path
+    fault: Callable, sentence: str, persons: CocoSet, tmp_path: Path
 ):
     fault(persons)
     with pytest.raises(UserError) as error:
-        convert(persons, tmp_path / "out", "--on_bad_record", "skip", *options)
-    place = "net_config.pose.classes" if options else persons.annotation_path
-    assert str(error.value).startswith(f"{place}: {sentence}")
+        convert(persons, tmp_path / "out", "--on_bad_record", "skip")
+    assert str(error.value).startswith(f"{persons.annotation_path}: {sentence}")
     assert "\n" not in str(error.value) and str(error.value).endswith(".")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_class_with_points_is_one_of_the_set(persons: CocoSet, tmp_path: Path):
+    with pytest.raises(UserError, match=r"pose\.classes names 'man', which dataset"):
+        convert(persons, tmp_path / "out", "--net_config.pose.classes", "[man]")
 
 
 def test_categories_without_points_need_none_where_classes_with_points_are_named(

@@ -192,12 +192,15 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
     return rest.find_last_not_of(' ') + 1 == rest.size() && TakeNumbers(&rest, &meta->colour) &&
            rest.empty();
   }
-  if (keyword == "soft_nms" || keyword == "clip_boxes" || keyword == "take_damaged_jpegs") {
-    bool& is_set = keyword == "soft_nms"     ? meta->soft_nms
-                   : keyword == "clip_boxes" ? meta->clip_boxes
-                                             : meta->take_damaged_jpegs;
-    is_set = rest == "1";
-    return rest == "0" || rest == "1";
+  const std::pair<std::string_view, bool*> switches[] = {
+      {"soft_nms", &meta->soft_nms},
+      {"clip_boxes", &meta->clip_boxes},
+      {"take_damaged_jpegs", &meta->take_damaged_jpegs}};
+  for (const auto& [name, is_set] : switches) {
+    if (keyword == name) {
+      *is_set = rest == "1";
+      return rest == "0" || rest == "1";
+    }
   }
   if (keyword == "task") {  // Of postprocess.py.
     return !rest.empty() && rest.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") ==

@@ -102,15 +102,8 @@ def points_of(
         path: the file.
 
     Raises:
-        UserError: a class of `pose` is none, or the category of one that annotations use lists no
-            points or others.
+        UserError: the category of a class of `pose` that annotations use lists no points or others.
     """
-    for name in pose.classes:
-        if name not in class_names:
-            raise UserError(
-                f"net_config.pose.classes: {name!r} is none of dataset_config.coco_classes; name "
-                "classes of theirs."
-            )
     entries = (entry for entry in content.get("annotations", []) if isinstance(entry, dict))
     used = {entry["category_id"] for entry in entries if type(entry["category_id"]) is int}
     found = set()
