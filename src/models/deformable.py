@@ -47,7 +47,7 @@ def chosen_form(configured: str) -> str:
 
 
 class DeformableConv(nn.Cell):
-    """3×3 modulated deformable convolution, stride 1, padding 1 (DCNv2, equation 1).
+    """3×3 modulated deformable convolution, padding 1 (DCNv2, equation 1).
 
     Each of the nine taps is moved by a learned offset, sampled bilinearly with zero outside the
     map, and weighted by a learned mask in 0..1. `conv_offset` gives nine x offsets, nine y offsets
@@ -56,16 +56,23 @@ class DeformableConv(nn.Cell):
     Args:
         in_channels, out_channels: channels.
         form: one of FORMS.
+        stride: of the taps; the map becomes 1/`stride` as large, rounded up.
+        has_bias: whether a bias is added.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, form: str) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, form: str, stride: int = 1, has_bias: bool = True
+    ) -> None:
         super().__init__()
         self.out_channels = out_channels
-        self.form = form
-        self.conv_offset = conv(in_channels, 27, 3, has_bias=True, weight_init="zeros")
+        self.form, self.stride = form, stride
+        self.conv_offset = conv(in_channels, 27, 3, stride, has_bias=True, weight_init="zeros")
         shape = (out_channels, in_channels, 3, 3)
         self.weight = Parameter(initializer(HeUniform(5**0.5), shape), name="weight")
-        self.bias = Parameter(initializer("zeros", (out_channels,)), name="bias")
+        self.has_bias = has_bias
+        self.bias = (
+            Parameter(initializer("zeros", (out_channels,)), name="bias") if has_bias else None
+        )
         self.sigmoid = ops.Sigmoid()
         self.concat = ops.Concat(1)
         self.floor, self.cast, self.equal = ops.Floor(), ops.Cast(), ops.Equal()
@@ -85,14 +92,15 @@ class DeformableConv(nn.Cell):
                 self.weight,
                 self.concat((offsets[:, :18], mask)),
                 kernel_size=(3, 3),
-                strides=(1, 1, 1, 1),
+                strides=(1, 1, self.stride, self.stride),
                 padding=(1, 1, 1, 1),
                 bias=self.bias,
             )
-        height, width = x.shape[2:]
+        height, width = offsets.shape[2:]
         tap_y, tap_x = np.mgrid[-1:2, -1:2].reshape(2, 1, 9, 1, 1)
-        grid_y = Tensor((tap_y + np.arange(height).reshape(1, 1, height, 1)).astype(np.float32))
-        grid_x = Tensor((tap_x + np.arange(width).reshape(1, 1, 1, width)).astype(np.float32))
+        centre_y, centre_x = np.arange(height) * self.stride, np.arange(width) * self.stride
+        grid_y = Tensor((tap_y + centre_y.reshape(1, 1, height, 1)).astype(np.float32))
+        grid_x = Tensor((tap_x + centre_x.reshape(1, 1, 1, width)).astype(np.float32))
         row, column = offsets[:, 9:18] + grid_y, offsets[:, :9] + grid_x
         if self.form == "grid_sample":
             return self._grid_sample_form(x, row, column, mask)
@@ -101,22 +109,27 @@ class DeformableConv(nn.Cell):
     def _grid_sample_form(self, x: Tensor, row: Tensor, column: Tensor, mask: Tensor) -> Tensor:
         """One bilinear sampling at rows and columns (B,9,h,w): nine maps, one below the other."""
         batch, channels, height, width = x.shape
+        out_height, out_width = row.shape[2:]
         # In `grid_sample`'s coordinates the map reaches from -1 to 1, edge to edge. Ascend's kernel
         # takes float32 alone.
-        lines, columns = (Tensor(np.full(width, side / 2, np.float32)) for side in (height, width))
+        lines = Tensor(np.full(out_width, height / 2, np.float32))
+        columns = Tensor(np.full(out_width, width / 2, np.float32))
         grid_y = (row + self.half) / lines - self.one
         grid_x = (column + self.half) / columns - self.one
-        grid = self.reshape(self.stack((grid_x, grid_y)), (batch, 9 * height, width, 2))
+        grid = self.reshape(self.stack((grid_x, grid_y)), (batch, 9 * out_height, out_width, 2))
         x, grid = self.cast(x, ms.float32), self.cast(grid, ms.float32)
         taps = ops.grid_sample(x, grid, "bilinear", "zeros", False)
-        taps = self.cast(taps, mask.dtype) * self.reshape(mask, (batch, 1, 9 * height, width))
-        taps = self.reshape(taps, (batch, channels * 9, height, width))
+        taps = self.cast(taps, mask.dtype) * self.reshape(
+            mask, (batch, 1, 9 * out_height, out_width)
+        )
+        taps = self.reshape(taps, (batch, channels * 9, out_height, out_width))
         kernel = self.reshape(self.weight, (self.out_channels, channels * 9, 1, 1))
-        return self.bias_add(self.sum_taps(taps, kernel), self.bias)
+        return self._with_bias(self.sum_taps(taps, kernel))
 
     def _gather_form(self, x: Tensor, row: Tensor, column: Tensor, mask: Tensor) -> Tensor:
         """The four neighbours of each tap gathered from a table of cells, then a matrix product."""
         batch, channels, height, width = x.shape
+        out_height, out_width = row.shape[2:]
         cells = self.reshape(self.transpose(x, (0, 2, 3, 1)), (batch * height * width, channels))
         top, left = self.floor(row), self.floor(column)
         down, right = row - top, column - left
@@ -134,14 +147,17 @@ class DeformableConv(nn.Cell):
             + self._taps(cells, row_1 + column_0, weight_1 * weight_left, height * width)
             + self._taps(cells, row_1 + column_1, weight_1 * weight_right, height * width)
         )
-        columns = self.reshape(taps, (batch, 9, height * width, channels))
+        columns = self.reshape(taps, (batch, 9, out_height * out_width, channels))
         columns = self.transpose(columns, (0, 2, 1, 3))
-        columns = self.reshape(columns, (batch * height * width, 9 * channels))
+        columns = self.reshape(columns, (batch * out_height * out_width, 9 * channels))
         kernel = self.transpose(self.weight, (2, 3, 1, 0))
         kernel = self.reshape(kernel, (9 * channels, self.out_channels))
-        out = self.bias_add(self.matmul(columns, kernel), self.bias)
-        out = self.reshape(out, (batch, height, width, self.out_channels))
+        out = self._with_bias(self.matmul(columns, kernel))
+        out = self.reshape(out, (batch, out_height, out_width, self.out_channels))
         return self.transpose(out, (0, 3, 1, 2))
+
+    def _with_bias(self, out: Tensor) -> Tensor:
+        return self.bias_add(out, self.bias) if self.has_bias else out
 
     def _line(self, position: Tensor, weight: Tensor, last: Tensor) -> tuple[Tensor, Tensor]:
         """An integer position clipped to the map, int32, and its weight, 0 where it was outside."""
