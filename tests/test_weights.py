@@ -583,7 +583,7 @@ def test_another_network_is_named(stored: State, tmp_path: Path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"base.base_layer.0.weight": (16, 3, 7, 7), "conv1.weight": None}, "of no layout that is"),
+        ({"patch_embed.weight": (16, 3, 7, 7), "conv1.weight": None}, "of no layout that is"),
         (
             {"layer1.0.se.conv_reduce.weight": (8, 64, 1, 1)},
             r"holds 1 tensors \(layer1\.0\.se\.conv",

@@ -70,6 +70,14 @@ SMALL = {
         *("--net_config.dims", "[32, 48]", "--net_config.blocks", "[2, 1]"),
         *(*_SIZES, *_LIKE_TENSORFLOW),
     ),
+    "dla": (
+        *("--net_config.network", "dla", "--net_config.level_depths", "[1, 1, 1, 2, 1]"),
+        *("--net_config.level_channels", "[16, 16, 32, 32, 48]", *_SIZES),
+    ),
+    "resnet_vd": (
+        *("--net_config.network", "resnet_vd", "--net_config.block_class", "[1, 1, 1, 1]"),
+        *("--net_config.stage_channels", "[16, 16, 32, 32]", *_SIZES),
+    ),
 }
 
 

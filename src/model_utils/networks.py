@@ -141,6 +141,12 @@ _STAGES = Field(min_length=1, max_length=8)
 _BlockClass = Annotated[list[Annotated[int, Field(ge=1, le=200)]], _STAGES]
 _StageChannels = Annotated[list[Channels], _STAGES]
 _UpChannels = Annotated[list[Channels], Field(max_length=8)]
+_LEVELS = Field(min_length=2, max_length=8)
+_FORMS = (
+    "by MindSpore's operator, one grid_sample or gathers, or plain ones (none); auto takes "
+    "grid_sample on Ascend 910B and 910C, gather on other Ascends, operator elsewhere "
+    "(docs/ascend.md)"
+)
 _NORM_MOMENTUM = "share of the old value when BatchNorm moves its statistics"
 
 
@@ -329,6 +335,110 @@ class HourglassConfig(NetConfig):
         return 4
 
 
+class DLAConfig(NetConfig):
+    """DLA (Yu et al., 2018) with CenterNet's neck of iterative aggregation."""
+
+    network: Literal["dla"] = says("dla", "network that makes the features", fact="fixed")
+    num_stacks: Literal[1] = says(1, "number of stacked networks; DLA has one")
+    level_depths: Annotated[list[Annotated[int, Field(ge=1, le=5)]], _LEVELS] = says(
+        [1, 1, 1, 2, 2, 1],
+        "convolutions in the first two levels, depth of the tree in the others; this is DLA-34",
+        fact="fixed",
+    )
+    level_channels: Annotated[list[Channels], _LEVELS] = says(
+        [16, 32, 64, 128, 256, 512],
+        "channels of each level, which halves the size but for the first",
+        fact="fixed",
+    )
+    first_level: Annotated[int, Field(ge=0, le=6)] = says(
+        2, "first level, counted from 0, that the neck takes; the output has its size", fact="fixed"
+    )
+    last_level: Annotated[int, Field(ge=1, le=8)] = says(
+        5,
+        "level before which the aggregated maps end that are joined into the output; the neck "
+        "takes all levels",
+        fact="fixed",
+    )
+    deformable: Literal["auto", "operator", "gather", "grid_sample", "none"] = says(
+        "auto", "3×3 modulated deformable convolutions in the neck; " + _FORMS, fact="usual"
+    )
+    has_skips: ClassVar[bool] = True
+
+    @property
+    def stride(self) -> int:
+        return 2 ** (len(self.level_channels) - 1)
+
+    def own_down_ratio(self) -> int:
+        levels = len(self.level_channels)
+        if len(self.level_depths) != levels:
+            raise ValueError(
+                f"level_depths has {len(self.level_depths)} levels but level_channels {levels}; "
+                "give both one number a level"
+            )
+        _check_joined(self.first_level, self.last_level, levels)
+        return 2**self.first_level
+
+
+class ResNetVDConfig(NetConfig):
+    """ResNet of variant d with deformable convolutions and DLA's neck of plain ones."""
+
+    network: Literal["resnet_vd"] = says(
+        "resnet_vd", "network that makes the features", fact="fixed"
+    )
+    num_stacks: Literal[1] = says(1, "number of stacked networks; ResNets have one")
+    block_class: _BlockClass = says(
+        [3, 4, 6, 3],
+        "number of bottleneck blocks in each ResNet stage; [3, 4, 6, 3] is ResNet-50",
+        fact="fixed",
+    )
+    stage_channels: _StageChannels = says(
+        [64, 128, 256, 512],
+        "width of each ResNet stage, which puts out four times as much",
+        fact="fixed",
+    )
+    deformable_stages: Annotated[int, Field(ge=0, le=8)] = says(
+        1, "so many of the last stages have deformable 3×3 convolutions", fact="fixed"
+    )
+    first_level: Annotated[int, Field(ge=0, le=6)] = says(
+        0, "first stage, counted from 0, that the neck takes; the output has its size", fact="fixed"
+    )
+    last_level: Annotated[int, Field(ge=1, le=8)] = says(
+        4,
+        "stage before which the aggregated maps end that are joined into the output; the neck "
+        "takes all stages",
+        fact="fixed",
+    )
+    deformable: Literal["auto", "operator", "gather", "grid_sample", "none"] = says(
+        "auto", "3×3 modulated deformable convolutions in these stages; " + _FORMS, fact="usual"
+    )
+    has_skips: ClassVar[bool] = True
+    block: ClassVar[str] = "bottleneck"
+    stem_pool: ClassVar[str] = "symmetric"
+
+    @property
+    def stride(self) -> int:
+        return 2 ** (len(self.block_class) + 1)
+
+    def own_down_ratio(self) -> int:
+        stages = len(self.block_class)
+        if stages != len(self.stage_channels):
+            raise ValueError(
+                f"block_class has {stages} stages but stage_channels {len(self.stage_channels)}; "
+                "give both one number a stage"
+            )
+        _check_joined(self.first_level, self.last_level, stages)
+        return 2 ** (2 + self.first_level)
+
+
+def _check_joined(first: int, last: int, levels: int) -> None:
+    if not first < last <= levels or first > levels - 2:
+        raise ValueError(
+            f"the neck joins levels from first_level {first} to before last_level {last}, of "
+            f"{levels}; first_level has to be below last_level and have a level behind it, and "
+            f"last_level is at most {levels}"
+        )
+
+
 NETWORKS: dict[str, type[NetConfig]] = {
     "resnet": ResNetConfig,
     "mobilenet_v2": MobileNetV2Config,
@@ -336,6 +446,8 @@ NETWORKS: dict[str, type[NetConfig]] = {
     "resnet_v1_fpn": ResNetV1FPNConfig,
     "resnet_v2": ResNetV2Config,
     "hourglass": HourglassConfig,
+    "dla": DLAConfig,
+    "resnet_vd": ResNetVDConfig,
 }
 Network = Annotated[
     Union[tuple(NETWORKS.values())],  # noqa: UP007 (made of the dictionary)

@@ -15,10 +15,12 @@ from mindspore.common.initializer import Initializer, Normal, XavierUniform
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.deformable import chosen_form
+from src.models.features.dla import DLAFeatures
 from src.models.features.hourglass import HourglassFeatures
 from src.models.features.mobilenet_v2 import MobileNetV2Features, MobileNetV2FPNFeatures
 from src.models.features.resnet import ResNetFeatures, ResNetV1FPNFeatures
 from src.models.features.resnet_v2 import ResNetV2Features
+from src.models.features.resnet_vd import ResNetVDFeatures
 from src.models.heads import PYTORCH, Heads
 from src.models.layers import ApplyColour
 from src.models.tasks import boxes, pose
@@ -32,6 +34,8 @@ FEATURES: dict[str, type[nn.Cell]] = {
     "resnet_v1_fpn": ResNetV1FPNFeatures,
     "resnet_v2": ResNetV2Features,
     "hourglass": HourglassFeatures,
+    "dla": DLAFeatures,
+    "resnet_vd": ResNetVDFeatures,
 }
 # First weights of the heads, of heat maps and of the others, where they are not PyTorch's default:
 # the original's for ResNets, and Keras's. Weights as small as the original's all grow alike where

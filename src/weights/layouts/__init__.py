@@ -7,6 +7,7 @@ from src.weights.layouts import (
     modelzoo_imagenet,
     original,
     ours,
+    paddle,
     tensorflow,
     torchvision,
 )
@@ -20,4 +21,5 @@ LAYOUTS = (
     mindcv.MINDCV,
     *modelzoo_imagenet.MODELZOO_IMAGENET,
     *tensorflow.TENSORFLOW,
+    *paddle.PADDLES,
 )

@@ -1,9 +1,10 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""CenterNet's own project, github.com/xingyizhou/CenterNet: ResNets and Hourglass-104."""
+"""CenterNet's own project, github.com/xingyizhou/CenterNet: ResNets, Hourglass-104, DLA-34."""
 
 from src.weights.layouts.changes import TAPS_FROM_YX, TAPS_TO_YX
 from src.weights.layouts.layout import Layout, Rule
 from src.weights.layouts.parts import (
+    CLASSIFIER,
     MINDSPORE,
     PYTORCH,
     PYTORCH_COUNTERS,
@@ -108,4 +109,69 @@ ORIGINAL_HOURGLASS = Layout(
     ),
 )
 
-ORIGINALS = (ORIGINAL, ORIGINAL_HOURGLASS)
+# Trees of the levels of DLA-34 behind the first two.
+_TREES = r"level[2-5]"
+_NECK = r"(?:dla_up\.)?(ida_\w+\.(?:proj|node)_\d)"
+
+ORIGINAL_DLA = Layout(
+    name="CenterNet's DLA-34, original PyTorch",
+    mark=r"base\.base_layer\.0\.weight",
+    prefix=r"(?:module\.)?",
+    rules=(
+        PYTORCH_COUNTERS,
+        Rule(
+            r"base\.level[34]\.project\..+", ignored="of a tree of two levels, which never uses it"
+        ),
+        Rule(r"base\.fc\.(?:weight|bias)", ignored=CLASSIFIER),
+        Rule(r"base\.((?:base_layer|level[01])\.0\.weight)", r"features.backbone.\1"),
+        *batch_norm(r"base\.((?:base_layer|level[01])\.1)", r"features.backbone.\1", PYTORCH),
+        Rule(
+            rf"base\.({_TREES})\.(.*(?:conv\d?|project\.0)\.weight)",
+            r"features.backbone.\1.tree.\2",
+        ),
+        *batch_norm(
+            rf"base\.({_TREES})\.(.*(?:bn\d?|project\.1))",
+            r"features.backbone.\1.tree.\2",
+            PYTORCH,
+        ),
+        Rule(rf"{_NECK}\.conv\.(weight|bias)", r"features.neck.\1.conv.\2"),
+        Rule(
+            rf"{_NECK}\.conv\.conv_offset_mask\.(weight|bias)",
+            r"features.neck.\1.conv.conv_offset.\2",
+            change=TAPS_FROM_YX,
+        ),
+        *batch_norm(rf"{_NECK}\.actf\.0", r"features.neck.\1.bn", PYTORCH),
+        Rule(r"(?:dla_up\.)?(ida_\w+\.up_\d\.weight)", r"features.neck.\1"),
+        Rule(r"(\w+\.[02]\.(?:weight|bias))", r"heads.\1"),
+    ),
+    facts={"net_config.network": "dla", "net_config.head_conv": 256},
+    back=(
+        *(
+            rule
+            for our, their in zip(MINDSPORE, PYTORCH, strict=True)
+            for rule in (
+                Rule(rf"features\.backbone\.(level\d)\.tree\.(.+)\.{our}", rf"base.\1.\2.{their}"),
+                Rule(rf"features\.backbone\.(.+)\.{our}", rf"base.\1.{their}"),
+                Rule(rf"features\.neck\.(ida_up\..+)\.bn\.{our}", rf"\1.actf.0.{their}"),
+                Rule(rf"features\.neck\.(.+)\.bn\.{our}", rf"dla_up.\1.actf.0.{their}"),
+            )
+        ),
+        Rule(r"features\.backbone\.(level\d)\.tree\.(.+)", r"base.\1.\2"),
+        Rule(r"features\.backbone\.(.+)", r"base.\1"),
+        *(
+            rule
+            for ours, theirs in ((r"(ida_up\..+)", r"\1"), (r"(.+)", r"dla_up.\1"))
+            for rule in (
+                Rule(
+                    rf"features\.neck\.{ours}\.conv_offset\.(\w+)",
+                    rf"{theirs}.conv_offset_mask.\2",
+                    change=TAPS_TO_YX,
+                ),
+                Rule(rf"features\.neck\.{ours}", theirs),
+            )
+        ),
+        Rule(r"heads\.(.+)", r"\1"),
+    ),
+)
+
+ORIGINALS = (ORIGINAL, ORIGINAL_HOURGLASS, ORIGINAL_DLA)

@@ -9,6 +9,7 @@ from src.weights.layouts.layout import Rule
 # BatchNorm's tensors. Ours have MindSpore's names.
 MINDSPORE = ("gamma", "beta", "moving_mean", "moving_variance")
 PYTORCH = ("weight", "bias", "running_mean", "running_var")
+PADDLE = ("weight", "bias", "_mean", "_variance")
 
 CLASSIFIER = "ImageNet's classifier"
 PYTORCH_COUNTERS = Rule(r".+\.num_batches_tracked", ignored="a counter of PyTorch's BatchNorm")
