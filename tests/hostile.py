@@ -10,8 +10,11 @@ import binascii
 import contextlib
 import hashlib
 import io
+import itertools
 import json
 import math
+import pickle
+import pickletools
 import resource
 import sys
 import tempfile
@@ -41,8 +44,8 @@ NAMES = [
     "annotations", "keypoints", "keypoints of truth", "image.jpg", "image.cmyk.jpg",
     "image.png", "image.bmp", "image.webp", "image.tif", "image.jp2", "image.ppm",
     "video", "manifest", "earlier manifest", "mindrecord",
-    "synthetic", "checkpoint", "training", "safetensors", "pth", "tensorflow",
-    "tensorflow data", "facts", "mindir", "yaml", "ini",
+    "synthetic", "checkpoint", "training", "safetensors", "pth", "pdparams",
+    "tensorflow", "tensorflow data", "facts", "mindir", "yaml", "ini",
     "rank_table", "super_pod_table", "hccn.conf", "meta.txt", "written",
     "detections", "results", "metrics", "scores", "steps", "lock",
 ]  # fmt: skip
@@ -292,6 +295,32 @@ def of_entries(change: Change) -> Change:
     return of_all
 
 
+def changed_pickle(random: np.random.Generator, content: bytes) -> bytes:
+    """Operations of a pickle left out, repeated, exchanged, others put in."""
+    places = [place for _, _, place in pickletools.genops(content)] + [len(content)]
+    operations = [content[start:end] for start, end in itertools.pairwise(places)]
+    codes = [operation.code.encode("latin1") for operation in pickletools.opcodes]
+    for _ in range(random.integers(1, 5)):
+        at = int(random.integers(0, len(operations)))
+        other = operations[int(random.integers(0, len(operations)))]
+        match int(random.integers(0, 6)):
+            case 0:
+                del operations[at]
+            case 1:
+                operations[at] = other
+            case 2:
+                operations[at:at] = [other] * int(2 ** random.integers(0, 12))
+            case 3:
+                operations.insert(at, codes[random.integers(0, len(codes))] + random.bytes(4))
+            case 4:
+                operations[at] = codes[random.integers(0, len(codes))] + operations[at][1:]
+            case _:
+                operations[at] = changed_bytes(random, operations[at])
+        if not operations:
+            break
+    return b"".join(operations)
+
+
 def changed_lines(random: np.random.Generator, content: bytes) -> bytes:
     """One of the lines, each of which is a json, changed."""
     lines = content.splitlines()
@@ -452,6 +481,9 @@ def readers(folder: Path) -> dict[str, Reader]:
             (changed_bytes, of_header(changed_json), of_header(changed_bytes)),
         ),
         "pth": Reader(files.read, "a.pth", (changed_bytes,)),
+        "pdparams": Reader(
+            files.read, "a.pdparams", (changed_pickle, changed_pickle, changed_bytes)
+        ),
         "facts": Reader(
             model_facts, "a.json", (changed_json, changed_json, changed_text, changed_bytes)
         ),
@@ -580,6 +612,16 @@ def sound(name: str) -> bytes:
             content = io.BytesIO()
             torch.save({"state_dict": {"a.weight": torch.ones(3, 4)}}, content)
             return content.getvalue()
+        case "pdparams":
+            state = {
+                "a.weight": np.ones((3, 4), np.float32), "a.bias": np.ones(3, np.float16),
+                "b@@.0": np.ones(2, np.float32), "b@@.1": np.ones(4, np.float32),
+                "StructuredToParameterName@@": {"a.weight": "conv2d_0.w_0"},
+                "UnpackBigParamInfor@@": {
+                    "b": {"OriginShape": (2, 3), "slices": ["b@@.0", "b@@.1"]}
+                },
+            }  # fmt: skip
+            return pickle.dumps(state, 2)
         case "facts":
             used = load_config("tests", ["--config_path", str(QUICKSTART)])
             made = {"format": "centernet-model 1", "settings": facts.facts_of(used)}

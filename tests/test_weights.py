@@ -710,11 +710,9 @@ def test_a_file_that_asks_for_a_call_does_not_get_it(kind: str, tmp_path: Path):
         torch.save({"state_dict": Caller(mark)}, path)
     else:
         path.write_bytes(pickle.dumps({"state_dict": Caller(mark)}, protocol=2))
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=r"damaged|asks for .* to be called"):
         files.read(path)
     assert not mark.exists()
-    expected = "damaged|asks for .* to be called" if has_torch else "pip install torch"
-    assert re.search(expected, str(caught.value))
 
 
 def test_without_pytorch_one_sentence_says_how_to_convert_elsewhere(tmp_path: Path, monkeypatch):

@@ -1,10 +1,10 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Files of weights: .ckpt of MindSpore, .safetensors, and what PyTorch and TensorFlow 2 save.
+"""Files of weights: .ckpt of MindSpore, .safetensors, what PyTorch, TensorFlow 2, Paddle save.
 
 What a file is follows from its first bytes, not from its name, but for TensorFlow's: a checkpoint
 of it is several files. Nothing in it is executed: .ckpt is
-protobuf, .safetensors json and numbers, and PyTorch reads with weights_only=True, which refuses
-pickles that call anything.
+protobuf, .safetensors json and numbers, PyTorch reads with weights_only=True, which refuses
+pickles that call anything, and `paddle_pickle` knows arrays alone.
 """
 
 import io
@@ -27,14 +27,18 @@ from safetensors.numpy import save
 from src.model_utils.errors import UserError
 from src.model_utils.files import open_regular, read_regular, whole_file
 from src.model_utils.progress import telling
-from src.weights import checkpoints, tensor_bundle
+from src.weights import checkpoints, paddle_pickle, tensor_bundle
 
+# A zip archive, and the pickle of a number that PyTorch's files before 1.6 begin with.
+_ZIP, _PYTORCH = b"PK\x03\x04", bytes.fromhex("80028a0a6cfc9c46f9206aa85019")
+_PICKLE = b"\x80"
 _LARGEST_HEADER = 100_000_000  # bytes; the safetensors library takes no longer ones
 _NUMPY_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2",
     "I8": "i1", "U8": "u1", "BOOL": "?",
 }  # fmt: skip
 _OTHER_FLOATS = {"F16": "float16", "BF16": "bfloat16", "F64": "float64"}
+_OF_PADDLES_OPTIMIZER = {"LR_Scheduler", "last_epoch"}
 _SAFE_PYTORCH = (2, 10)  # before it weights_only=True has known holes
 _TO_SAFETENSORS = (
     "import torch, safetensors.torch as s; d = torch.load('{name}', 'cpu', weights_only=True); "
@@ -72,10 +76,12 @@ def read(path: Path) -> Stored:
     if index:
         return _read_tensorflow(path)
     with os.fdopen(open_regular(path), "rb") as file:
-        start = file.read(9)
-    if start.startswith((b"PK\x03\x04", b"\x80")):  # a zip archive, a pickle
-        return _read_pytorch(path, start.startswith(b"PK"))
-    if start[8:] == b"{" and int.from_bytes(start[:8], "little") <= _LARGEST_HEADER:
+        start = file.read(len(_PYTORCH))
+    if start.startswith((_ZIP, _PYTORCH)):
+        return _read_pytorch(path, start.startswith(_ZIP))
+    if start.startswith(_PICKLE):
+        return _read_paddle(path)
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _LARGEST_HEADER:
         return _read_safetensors(path)
     return _read_mindspore(path)
 
@@ -199,10 +205,7 @@ def _read_pytorch(path: Path, is_archive: bool) -> Stored:
         called = re.search(r"GLOBAL ([\w.]+)", str(error))
         if not called:
             raise _damaged(path) from None
-        raise UserError(
-            f"{path}: asks for {called[1]} to be called, so it was not read; save its state dict "
-            "alone, tensors by name, where you trust the file."
-        ) from None
+        raise _asks_for_a_call(path, called[1]) from None
     except Exception:  # of a damaged file PyTorch's readers raise whatever they stumble over
         raise _damaged(path) from None
     tensors = _state_dict(path, content, torch.Tensor)
@@ -229,8 +232,38 @@ def _state_dict(path: Path, content: Any, tensor_type: type) -> dict[str, Any]:
     if isinstance(content, dict):
         tensors = {n: value for n, value in content.items() if isinstance(value, tensor_type)}
     if not tensors:
-        raise UserError(f"{path}: holds no tensors by name; give a file with a state dict.")
+        raise _no_tensors(path)
     return tensors
+
+
+def _read_paddle(path: Path) -> Stored:
+    try:
+        saved = paddle_pickle.read(read_regular(path))
+    except paddle_pickle.CallRefusedError as error:
+        raise _asks_for_a_call(path, str(error)) from None
+    except ValueError as error:
+        raise UserError(
+            f"{path}: is not a file of PaddlePaddle that can be read here ({error}); fetch it "
+            "again, or save the state dict alone."
+        ) from None
+    if _OF_PADDLES_OPTIMIZER & set(saved.left_out):
+        raise UserError(
+            f"{path}: is the state of an optimizer; give the .pdparams file that was saved with it."
+        )
+    if not saved.tensors:
+        raise _no_tensors(path)
+    remarks = list(_type_remarks(Counter(saved.kinds)))
+    remarks += [_tied_remark(name, first) for name, first in saved.tied.items()]
+    if saved.left_out:
+        count, first = len(saved.left_out), saved.left_out[0]
+        remarks.append(f"What is no array ({first}; {count} in the file) is left out.")
+    raw = path.with_suffix(".pdema")  # PaddleDetection saves the averages as .pdparams
+    if path.suffix == ".pdparams" and raw.is_file():
+        remarks.append(
+            f"It holds averages over the training, as {raw.name} beside it shows, which has the "
+            "weights themselves."
+        )
+    return Stored(path, saved.tensors, remarks)
 
 
 def _as_float32(values: np.ndarray) -> np.ndarray:
@@ -249,6 +282,17 @@ def _tied_remark(name: str, other: str) -> str:
 
 def _unknown_type(path: Path, name: str, kind: object) -> UserError:
     return UserError(f"{path}: {name} is of type {kind}; save it as float32.")
+
+
+def _asks_for_a_call(path: Path, name: str) -> UserError:
+    return UserError(
+        f"{path}: asks for {name} to be called, so it was not read; save its state dict alone, "
+        "tensors by name, where you trust the file."
+    )
+
+
+def _no_tensors(path: Path) -> UserError:
+    return UserError(f"{path}: holds no tensors by name; give a file with a state dict.")
 
 
 def _damaged(path: Path) -> UserError:
