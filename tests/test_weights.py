@@ -265,7 +265,8 @@ def test_a_backbones_first_layer_stays_and_its_colours_are_told(
     found = normalise(image, normalisation(colour_statistics(used.dataset_config)))
     np.testing.assert_allclose(found, expected, atol=1e-5)
     own = config(*RESNET18, "--dataset_config.mean", "[0.5, 0.5, 0.5]")
-    assert configured_to_train(own, weights.facts, path).dataset_config.mean == [0.5, 0.5, 0.5]
+    own = configured_to_train(own, weights.facts, path).dataset_config
+    assert (own.mean, own.channel_order) == ([0.5, 0.5, 0.5], "BGR")  # of B, G, R
 
     network = network_of(used)
     load_for_fine_tuning(network, weights)

@@ -54,13 +54,14 @@ def configured(config: Config, found: Translated) -> Config:
 def configured_to_train(config: Config, facts: Facts, path: Path) -> Config:
     """The configuration of a training that starts from weights, by their network and colours.
 
-    What `config` gives is taken, whatever the weights were made with.
+    What `config` gives is taken, whatever the weights were made with; if it gives one of the
+    colours' parameters, all of them are its own, as a mean is that of an order of channels.
 
     Args:
         config: as it was loaded.
         facts: of the weights, which are in the file `path`.
     """
-    names = set(_COLOURS)
+    names = set() if config.origins.keys() & set(_COLOURS) else set(_COLOURS)
     configured_network = config.net_config.network
     if facts.get("net_config.network", configured_network) == configured_network:
         names |= {name for name in facts if name.startswith("net_config.")}
