@@ -8,6 +8,7 @@ from src.weights.layouts import (
     original,
     ours,
     paddle,
+    paddle_imagenet,
     tensorflow,
     torchvision,
 )
@@ -15,6 +16,7 @@ from src.weights.layouts import (
 LAYOUTS = (
     ours.OURS,
     *original.ORIGINALS,
+    original.DLA_IMAGENET,
     modelzoo.MODELZOO,
     torchvision.TORCHVISION,
     torchvision.TORCHVISION_MOBILENET_V2,
@@ -22,4 +24,5 @@ LAYOUTS = (
     *modelzoo_imagenet.MODELZOO_IMAGENET,
     *tensorflow.TENSORFLOW,
     *paddle.PADDLES,
+    *paddle_imagenet.PADDLE_IMAGENET,
 )

@@ -4,6 +4,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 
@@ -91,10 +92,16 @@ class Layout:
         return min(found, key=len, default=None)
 
 
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    """As `re` keeps them, but all: there it is 512, and a layout may have more."""
+    return re.compile(pattern)
+
+
 def renamed(rules: Iterable[Rule], name: str) -> tuple[Rule, str] | None:
     """The rule that holds for a name, and the new name; None if there is no rule."""
     for rule in rules:
-        match = re.fullmatch(rule.pattern, name)
+        match = _compiled(rule.pattern).fullmatch(name)
         if match:
             return rule, match.expand(rule.name)
     return None

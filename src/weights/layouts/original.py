@@ -9,11 +9,13 @@ from src.weights.layouts.parts import (
     PYTORCH,
     PYTORCH_COUNTERS,
     batch_norm,
+    below,
     resnet_blocks,
     resnet_shortcuts,
     resnet_stem,
     up_sampling,
 )
+from src.weights.layouts.torchvision import IMAGENET
 
 ORIGINAL = Layout(
     name="CenterNet, original PyTorch",
@@ -112,6 +114,23 @@ ORIGINAL_HOURGLASS = Layout(
 # Trees of the levels of DLA-34 behind the first two.
 _TREES = r"level[2-5]"
 _NECK = r"(?:dla_up\.)?(ida_\w+\.(?:proj|node)_\d)"
+_BASE = (
+    Rule(r"level[34]\.project\..+", ignored="of a tree of two levels, which never uses it"),
+    Rule(r"fc\.(?:weight|bias)", ignored=CLASSIFIER),
+    Rule(r"((?:base_layer|level[01])\.0\.weight)", r"features.backbone.\1"),
+    *batch_norm(r"((?:base_layer|level[01])\.1)", r"features.backbone.\1", PYTORCH),
+    Rule(rf"({_TREES})\.(.*(?:conv\d?|project\.0)\.weight)", r"features.backbone.\1.tree.\2"),
+    *batch_norm(rf"({_TREES})\.(.*(?:bn\d?|project\.1))", r"features.backbone.\1.tree.\2", PYTORCH),
+)
+
+DLA_IMAGENET = Layout(
+    name="ImageNet's DLA-34, original PyTorch",
+    mark=r"base_layer\.0\.weight",
+    prefix=r"(?:module\.)?",
+    rules=(PYTORCH_COUNTERS, *_BASE),
+    facts={"net_config.network": "dla"},
+    colours=IMAGENET,
+)
 
 ORIGINAL_DLA = Layout(
     name="CenterNet's DLA-34, original PyTorch",
@@ -119,21 +138,7 @@ ORIGINAL_DLA = Layout(
     prefix=r"(?:module\.)?",
     rules=(
         PYTORCH_COUNTERS,
-        Rule(
-            r"base\.level[34]\.project\..+", ignored="of a tree of two levels, which never uses it"
-        ),
-        Rule(r"base\.fc\.(?:weight|bias)", ignored=CLASSIFIER),
-        Rule(r"base\.((?:base_layer|level[01])\.0\.weight)", r"features.backbone.\1"),
-        *batch_norm(r"base\.((?:base_layer|level[01])\.1)", r"features.backbone.\1", PYTORCH),
-        Rule(
-            rf"base\.({_TREES})\.(.*(?:conv\d?|project\.0)\.weight)",
-            r"features.backbone.\1.tree.\2",
-        ),
-        *batch_norm(
-            rf"base\.({_TREES})\.(.*(?:bn\d?|project\.1))",
-            r"features.backbone.\1.tree.\2",
-            PYTORCH,
-        ),
+        *below("base", _BASE),
         Rule(rf"{_NECK}\.conv\.(weight|bias)", r"features.neck.\1.conv.\2"),
         Rule(
             rf"{_NECK}\.conv\.conv_offset_mask\.(weight|bias)",
