@@ -521,6 +521,16 @@ def test_half_precision_checkpoints_are_widened_too(
         )
 
 
+def test_a_safetensors_file_whose_length_begins_as_a_pickle_is_one(tmp_path: Path):
+    path = tmp_path / "m.safetensors"
+    for width in range(0, 256, 8):
+        save_file({"w": np.ones(3, np.float32)}, path, metadata={"note": "x" * width})
+        if path.read_bytes()[0] == 0x80:
+            break
+    assert path.read_bytes()[0] == 0x80
+    assert files.read(path).tensors["w"].tolist() == [1, 1, 1]
+
+
 def test_a_type_that_no_one_trains_in_is_refused(tmp_path: Path):
     source = raw_safetensors(tmp_path / "f.safetensors", {"conv1.weight": ("F8_E4M3", (2,), b"ab")})
     with pytest.raises(UserError, match=r"conv1\.weight is of type F8_E4M3; save it as float32\.$"):

@@ -77,12 +77,13 @@ def read(path: Path) -> Stored:
         return _read_tensorflow(path)
     with os.fdopen(open_regular(path), "rb") as file:
         start = file.read(len(_PYTORCH))
+    # First, as its length may begin with the bytes of the others; theirs are no such length.
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _LARGEST_HEADER:
+        return _read_safetensors(path)
     if start.startswith((_ZIP, _PYTORCH)):
         return _read_pytorch(path, start.startswith(_ZIP))
     if start.startswith(_PICKLE):
         return _read_paddle(path)
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= _LARGEST_HEADER:
-        return _read_safetensors(path)
     return _read_mindspore(path)
 
 
