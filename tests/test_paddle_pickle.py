@@ -165,7 +165,7 @@ def test_one_array_of_two_names_is_told(tmp_path: Path):
     assert found.remarks == [
         "b and a are one tensor in the file; here each has its own copy of it."
     ]
-    np.testing.assert_array_equal(found.tensors["b"], array)
+    assert found.tensors["b"] is found.tensors["a"]  # however many names there are
 
 
 # --- files beside it ---------------------------------------------------------------------------
@@ -321,7 +321,10 @@ def test_such_a_file_that_is_sound_is_read_and_one_of_python_2():
         assert paddle_pickle.read(content).tensors["w"].tolist() == [1, -2]
 
 
-@pytest.mark.parametrize("content", [{}, [1], None, "x", {"a": 1, "b": {"c": "d"}}, np.ones(3)])
+@pytest.mark.parametrize(
+    "content",
+    [{}, [1], None, "x", {"a": 1, "b": {"c": "d"}}, np.ones(3), {"pickle": pickle.dumps(STATE)}],
+)
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_what_has_no_arrays_by_name_is_refused(content: object, protocol: int, tmp_path: Path):
     with pytest.raises(UserError, match="holds no tensors by name; give a file with a state dict"):
