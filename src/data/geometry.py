@@ -214,12 +214,15 @@ class InputGeometry:
     keep_res: feed it at its own resolution, padded by `pad`; else in `fixed_size` (H, W), placed
         there by `placement`: centred, corner or corner_half_pixel. See `fixed_resolution` and
         `resized_in_corner`.
+    exact_padding: with keep_res the way back takes off what each side was padded by, else half of
+        the padding, as PaddleDetection does: half a pixel less where the image's side is odd.
     """
 
     keep_res: bool
     pad: int
     fixed_size: tuple[int, int]
     placement: str = "centred"
+    exact_padding: bool = True
 
     def input_size(self, size: tuple[int, int], scale: float = 1.0) -> tuple[int, int]:
         """Height and width of the network input of an image of `size`."""
@@ -231,7 +234,8 @@ class InputGeometry:
         """Warps a uint8 (height, width, 3) BGR image.
 
         Returns:
-            uint8 (3,H,W) and the affine (2,3) from image to network input.
+            uint8 (3,H,W) and the affine (2,3) from image to network input, by whose inverse
+            detections come back.
         """
         size = image.shape[:2]
         input_size = self.input_size(size, scale)
@@ -244,4 +248,6 @@ class InputGeometry:
         else:
             half_pixel = self.placement == "corner_half_pixel"
             warped = resized_in_corner(image, affine, input_size, half_pixel)
+        if self.keep_res and not self.exact_padding:
+            affine[:, 2] = [(input_size[axis] - int(size[axis] * scale)) / 2 for axis in (1, 0)]
         return np.ascontiguousarray(warped.transpose(2, 0, 1)), affine

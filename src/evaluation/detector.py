@@ -243,7 +243,10 @@ def detector_of(
     fixed_size = (dataset.input_res_test[0], dataset.input_res_test[1])
     return Detector(
         model,
-        InputGeometry(keep_res, evaluation.pad, fixed_size, evaluation.placement),
+        InputGeometry(
+            *(keep_res, evaluation.pad, fixed_size, evaluation.placement),
+            exact_padding=evaluation.exact_padding,
+        ),
         evaluation.multi_scales,
         PostProcessing(
             *(evaluation.SOFT_NMS, evaluation.K, config.net_config.down_ratio),

@@ -339,6 +339,12 @@ class EvalConfig(Section):
     score_thresh: Probability = says(
         0.3, "smallest score drawn in pictures; --score_thresh is the same", fact="usual"
     )
+    exact_padding: bool = says(
+        True,
+        "take the padding of keep_res off as it was put on, else half of it on each side, so that "
+        "boxes of images with an odd side lie half a pixel to the right or below (PaddleDetection)",
+        fact="usual",
+    )
     num_images: CountOrAll = says(-1, "evaluate only the first so many images; -1 is all")
     coco_backend: Literal["pycocotools", "faster-coco-eval"] = says(
         "pycocotools",
