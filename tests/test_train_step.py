@@ -367,6 +367,56 @@ def test_averages_follow_weights_and_statistics_at_good_updates_only():
     assert {name for name, _ in step.ema_weights(network.norm)} == {n[5:] for n in names}
 
 
+class PaddlesAverage:
+    """PaddleDetection's ModelEMA of the kind "threshold" in plain NumPy."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay, self.last, self.step = decay, 0.0, 0
+        self.sums: dict[str, np.ndarray | float] = {}
+
+    def update(self, network: nn.Cell) -> None:
+        self.last = min(self.decay, (1 + self.step) / (10 + self.step))
+        for name, p in network.parameters_and_names():
+            old = self.last * self.sums.get(name, 0.0)
+            self.sums[name] = old + (1 - self.last) * p.asnumpy().astype(np.float64)
+        self.step += 1
+
+    def check(self, step: TrainStep, network: nn.Cell) -> None:
+        found = dict(step.ema_weights(network))
+        assert list(found) == [name for name, _ in network.parameters_and_names()]
+        for name, average in found.items():
+            expected = self.sums[name] / (1 - self.last**self.step)
+            np.testing.assert_allclose(average.asnumpy(), expected, rtol=1e-6, err_msg=name)
+
+
+def test_averages_with_a_threshold_are_paddles_also_behind_a_resume():
+    options = StepOptions(1024.0, True, ema_decay=0.8, ema_kind="threshold")  # from update 36 on
+    expected = PaddlesAverage(options.ema_decay)
+    random = np.random.default_rng(0)
+    network = WithNorm()
+    step = TrainStep(network, SteepestDescent(network), options).set_train()
+    for (name, weight), (_, average) in zip(
+        network.parameters_and_names(), step.ema_weights(network), strict=True
+    ):  # before the first update
+        np.testing.assert_array_equal(average.asnumpy(), weight.asnumpy(), err_msg=name)
+    for count in range(52):
+        if count == 20:
+            stored = state(step)
+            network = WithNorm()
+            step = TrainStep(network, SteepestDescent(network), options).set_train()
+            for name, parameter in step.parameters_and_names():
+                parameter.set_data(Tensor(stored[name]))
+        image = random.normal(1.0, 2.0, (2, 2, 3, 3)).astype(np.float32)
+        colour = np.array(np.inf if count in (7, 30) else 1.0, np.float32)
+        if not run(step, image, colour, NO_OBJECTS)[1]:
+            expected.update(network)
+        if count in (0, 1, 20, 30):
+            expected.check(step, network)
+    assert expected.step == 50 and expected.last == 0.8
+    expected.check(step, network)
+    assert len(set(expected.sums)) == 4  # statistics too
+
+
 # --- the whole state ---------------------------------------------------------------------------
 
 FULL = {"is_dynamic": True, "accumulate_steps": 2, "clip_norm": 3.0, "ema_decay": 0.9}
@@ -404,8 +454,8 @@ def test_options_come_from_the_configuration():
     assert step_options(config()) == StepOptions(1024.0, True)
     unscaled = config("--enable_lossscale", "false", "--train_config.loss_scale", "dynamic")
     assert step_options(unscaled) == StepOptions()
-    names = ("loss_scale", "scale_window", "accumulate_steps", "clip_norm", "ema_decay")
-    values = ("dynamic", "7", "8", "35.5", "0.99")
+    names = ("loss_scale", "scale_window", "accumulate_steps", "clip_norm", "ema_decay", "ema_kind")
+    values = ("dynamic", "7", "8", "35.5", "0.99", "threshold")
     pairs = [f"--train_config.{name}" for name in names]
     found = step_options(config(*(x for pair in zip(pairs, values, strict=True) for x in pair)))
-    assert found == StepOptions(1024.0, True, True, 7, 8, 35.5, 0.99)
+    assert found == StepOptions(1024.0, True, True, 7, 8, 35.5, 0.99, "threshold")

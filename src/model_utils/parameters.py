@@ -273,6 +273,17 @@ class TrainConfig(Section):
         "decay of an exponential moving average of the weights, written as centernet_ema-"
         "EPOCH_STEP.ckpt beside each checkpoint and evaluated by eval_interval; 0 keeps none",
     )
+    ema_kind: Literal["plain", "threshold"] = says(
+        "plain",
+        "averages begin as the first weights (plain), or as zeros, with a decay of at most (1 + t) "
+        "/ (10 + t) behind t updates, and are divided by 1 - decay^t where they are read "
+        "(threshold, PaddleDetection)",
+    )
+    fixed_parameters: list[str] = says(
+        [],
+        "shell patterns of the names of parameters that are not trained, such as features.backbone"
+        ".*.gamma; BatchNorm's statistics move all the same",
+    )
     max_bad_steps: Index = says(
         100,
         "stop after so many batches in a row whose loss is not finite, or that overflow at a "
@@ -328,6 +339,12 @@ class EvalConfig(Section):
         "keep_res pads each side to (side | pad) + 1; 127 as ModelZoo, 31 as the original",
         fact="usual",
     )
+    exact_padding: bool = says(
+        True,
+        "take the padding of keep_res off as it was put on, else half of it on each side, so that "
+        "boxes of images with an odd side lie half a pixel to the right or below (PaddleDetection)",
+        fact="usual",
+    )
     multi_scales: Annotated[list[Scale], Field(min_length=1, max_length=100)] = says(
         [1.0], "scales at which each image is detected"
     )
@@ -338,12 +355,6 @@ class EvalConfig(Section):
     K: Count = says(100, "number of boxes kept from one image")
     score_thresh: Probability = says(
         0.3, "smallest score drawn in pictures; --score_thresh is the same", fact="usual"
-    )
-    exact_padding: bool = says(
-        True,
-        "take the padding of keep_res off as it was put on, else half of it on each side, so that "
-        "boxes of images with an odd side lie half a pixel to the right or below (PaddleDetection)",
-        fact="usual",
     )
     num_images: CountOrAll = says(-1, "evaluate only the first so many images; -1 is all")
     coco_backend: Literal["pycocotools", "faster-coco-eval"] = says(

@@ -2,11 +2,13 @@
 """Learning rate schedules and the optimizer."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 
 import numpy as np
 from mindspore import Tensor, nn
 
 from src.model_utils.errors import UserError
+from src.model_utils.messages import say
 from src.model_utils.parameters import TrainConfig
 
 
@@ -123,6 +125,44 @@ def learning_rates(
             "finite; change learning_rate or factor."
         )
     return rates
+
+
+def fix_parameters(network: nn.Cell, patterns: Sequence[str], is_first: bool) -> None:
+    """Takes the parameters whose names fit one of these shell patterns out of the training.
+
+    BatchNorm's statistics are not trained in any case, and move all the same.
+
+    Args:
+        network: whose structural names they are, as in checkpoints.
+        patterns: train_config.fixed_parameters.
+        is_first: whether this process says so.
+
+    Raises:
+        UserError: a pattern fits no parameter that is trained, or nothing is left to train.
+    """
+    trained = {name: p for name, p in network.parameters_and_names() if p.requires_grad}
+    fixed = set()
+    for pattern in patterns:
+        found = {name for name in trained if fnmatchcase(name, pattern)}
+        if not found:
+            raise UserError(
+                f"train_config.fixed_parameters: {pattern!r} fits none of the {len(trained)} "
+                f"parameters that are trained, {next(iter(trained))} to {next(reversed(trained))}; "
+                "change it or leave it out."
+            )
+        fixed |= found
+    if len(fixed) == len(trained):
+        raise UserError(
+            f"train_config.fixed_parameters: {', '.join(patterns)} leaves nothing to train; take a "
+            "pattern out."
+        )
+    for name in fixed:
+        trained[name].requires_grad = False
+    if fixed and is_first:
+        values, of_all = (sum(trained[n].size for n in names) for names in (fixed, trained))
+        say(
+            f"fixed: {len(fixed)} of {len(trained)} parameters with {values:,} of {of_all:,} values"
+        )
 
 
 def create_optimizer(config: TrainConfig, network: nn.Cell, rates: np.ndarray) -> nn.Adam:

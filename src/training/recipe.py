@@ -33,7 +33,7 @@ from src.training.metrics import (
     read_records,
 )
 from src.training.mixed_precision import set_precision
-from src.training.optimizer import create_optimizer, learning_rates
+from src.training.optimizer import create_optimizer, fix_parameters, learning_rates
 from src.training.profiling import profiled
 from src.training.saving import CheckpointKeeper, EndTogether, Saver
 from src.training.schedule_check import schedule_problems
@@ -111,6 +111,7 @@ def train(
         load_for_fine_tuning(network, weights)
     if stopped := beginning.stopped:
         checkpoints.fill(network, stopped.parameters, stopped.path)
+    fix_parameters(network, recipe.fixed_parameters, is_first)
     loss = with_loss(network, config)
 
     # A learning rate for every update; batches at the end that fill none are not trained on.

@@ -24,6 +24,7 @@ class StepOptions:
     accumulate_steps: calls, of a batch each, to one update.
     clip_norm: largest norm of all gradients together; 0 for any.
     ema_decay: decay of the averaged weights; 0 for none.
+    ema_kind: of the averages, see `WeightAverage`.
     """
 
     loss_scale: float = 1.0
@@ -33,6 +34,7 @@ class StepOptions:
     accumulate_steps: int = 1
     clip_norm: float = 0.0
     ema_decay: float = 0.0
+    ema_kind: str = "plain"
 
 
 def step_options(config: Config) -> StepOptions:
@@ -46,6 +48,7 @@ def step_options(config: Config) -> StepOptions:
         accumulate_steps=recipe.accumulate_steps,
         clip_norm=recipe.clip_norm,
         ema_decay=recipe.ema_decay,
+        ema_kind=recipe.ema_kind,
     )
 
 
@@ -54,18 +57,47 @@ class WeightAverage(nn.Cell):
 
     A call moves each average to decay · average + (1 - decay) · parameter. They start as the
     parameters are.
+
+    Those of the kind "threshold" start from zeros, with a decay of at most (1 + t) / (10 + t) in
+    the call behind t others, as PaddleDetection has it; `read` divides them by 1 - dⁿ after n calls
+    with d in the last one.
     """
 
-    def __init__(self, network: nn.Cell, decay: float) -> None:
+    def __init__(self, network: nn.Cell, decay: float, kind: str = "plain") -> None:
         super().__init__(auto_prefix=False)  # as nn.Optimizer: the weights keep their names
         self.weights = ParameterTuple(network.get_parameters())
-        self.averages = self.weights.clone(prefix="ema", init="same")
+        self.decay, self.part = decay, 1.0 - decay
+        self.has_threshold = kind == "threshold"
+        # By their names a training does not go on with averages of the other kind.
+        prefix, init = ("ema_sum", "zeros") if self.has_threshold else ("ema", "same")
+        self.averages = self.weights.clone(prefix=prefix, init=init)
         for average in self.averages:
             average.requires_grad = False
-        self.hyper_map, self.part = ops.HyperMap(), 1.0 - decay
+        if self.has_threshold:
+            self.calls = _state("ema_calls", 0, ms.int32)
+            self.least_part = Tensor(self.part, ms.float32)
+        self.hyper_map = ops.HyperMap()
 
     def construct(self) -> bool:
-        return self.hyper_map(ops.partial(_move, self.part), self.averages, self.weights)
+        part = self.part
+        if self.has_threshold:  # 1 - (1 + t) / (10 + t)
+            part = ops.maximum(self.least_part, 9.0 / (ops.cast(self.calls, ms.float32) + 10.0))
+        self.hyper_map(ops.partial(_move, part), self.averages, self.weights)
+        if self.has_threshold:
+            ops.assign_add(self.calls, Tensor(1, ms.int32))
+        return True
+
+    def read(self, network: nn.Cell) -> Iterator[tuple[str, Parameter]]:
+        """The averages of `network`, the cell or one in it, by its structural names."""
+        averages = {id(w): a for w, a in zip(self.weights, self.averages, strict=True)}
+        calls = int(self.calls.asnumpy()) if self.has_threshold else 0
+        decay = min(self.decay, calls / (calls + 9))
+        for name, weight in network.parameters_and_names():
+            average = averages[id(weight)]
+            if self.has_threshold:  # before the first call there is nothing but the weight
+                value = average.asnumpy() / (1.0 - decay**calls) if calls else weight.asnumpy()
+                average = Parameter(value.astype(weight.asnumpy().dtype), name=average.name)
+            yield name, average
 
 
 def _move(part: float, average: Parameter, weight: Parameter) -> bool:
@@ -139,7 +171,7 @@ class TrainStep(nn.Cell):
             if self.saturates:
                 self.overflowed_batches = _state("overflowed_batches", 0, ms.int32)
         if self.averages_weights:
-            self.ema = WeightAverage(network, options.ema_decay)
+            self.ema = WeightAverage(network, options.ema_decay, options.ema_kind)
         if self.is_distributed:
             self.average = nn.DistributedGradReducer(optimizer.parameters, True, rank_size)
             self.sum_over_devices = ops.AllReduce(ops.ReduceOp.SUM)
@@ -171,9 +203,7 @@ class TrainStep(nn.Cell):
 
     def ema_weights(self, network: nn.Cell) -> Iterator[tuple[str, Parameter]]:
         """The averaged parameters of `network`, a cell of this step, by its structural names."""
-        averages = {id(w): a for w, a in zip(self.ema.weights, self.ema.averages, strict=True)}
-        for name, parameter in network.parameters_and_names():
-            yield name, averages[id(parameter)]
+        return self.ema.read(network)
 
     def _scaled_loss(
         self, image: Tensor, colour: Tensor, objects: Tensor, scale: Tensor
