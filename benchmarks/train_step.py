@@ -91,12 +91,16 @@ def create_step(config: Config, device: Device, steps: int) -> "TrainStep":
 
     from src.models.network import create_network, with_loss
     from src.training.mixed_precision import set_precision
-    from src.training.optimizer import create_optimizer, learning_rates
+    from src.training.optimizer import create_optimizer, fix_parameters, learning_rates
     from src.training.step import TrainStep, step_options
+    from src.training.sync_norm import synchronise
 
     ms.set_seed(config.seed)
     network = create_network(config)
     set_precision(network, config.train_config.amp_level, device.target)
+    if config.train_config.sync_norm and device.rank_size > 1:
+        synchronise(network, device.rank_size)
+    fix_parameters(network, config.train_config.fixed_parameters, is_first=False)
     loss = with_loss(network, config)
     rates = learning_rates(config.train_config, steps, steps, device.rank_size)
     optimizer = create_optimizer(config.train_config, loss, rates)

@@ -24,6 +24,8 @@ def main() -> None:
     if not sys.argv[1].startswith("--"):
         weights = train_on_halves([device.rank], device.rank_size)
         np.savez(Path(sys.argv[1]) / f"{device.rank}.npz", **weights)
+        weights = normalise_halves([device.rank], device.rank_size)
+        np.savez(Path(sys.argv[1]) / f"normalised_{device.rank}.npz", **weights)
 
 
 def take_two_steps(device: Device) -> None:
@@ -91,6 +93,45 @@ def train_on_halves(halves: list[int], rank_size: int) -> dict[str, np.ndarray]:
         for half in halves:
             rows = [object_rows([(1, *place, 3.0, 4.0)], 2) for place in places[half]]
             step(Tensor(images[half]), Tensor(colour), Tensor(np.stack(rows)))
+    return {name: parameter.asnumpy() for name, parameter in network.parameters_and_names()}
+
+
+def normalise_halves(halves: list[int], rank_size: int) -> dict[str, np.ndarray]:
+    """Weights and statistics, by name, of a network with synchronised BatchNorms after 3 updates.
+
+    Each update has a batch in two halves; this process takes the given ones at once.
+    """
+    import mindspore as ms
+    from mindspore import Tensor, nn, ops
+
+    from src.training.step import StepOptions, TrainStep
+    from src.training.sync_norm import synchronise
+
+    class Normalised(nn.Cell):
+        """Two branches, so that AllReduces do not follow from one another."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+            self.branches = nn.CellList([nn.Conv2d(4, 4, 3), nn.Conv2d(4, 4, 1)])
+            self.norms = nn.CellList([nn.BatchNorm2d(4), nn.BatchNorm2d(4)])
+
+        def construct(self, image, colour, objects):
+            x = ops.relu(self.norm(self.conv(image)))
+            x = self.norms[0](self.branches[0](x)) + self.norms[1](self.branches[1](x))
+            return ops.stack([(x * x * colour).mean(), objects.sum()])
+
+    ms.set_seed(0)
+    network = Normalised()
+    if rank_size > 1:
+        synchronise(network, rank_size)
+    optimizer = nn.Momentum(network.trainable_params(), 0.1, 0.9)
+    step = TrainStep(network, optimizer, StepOptions(1024.0, True), rank_size).set_train()
+    random = np.random.default_rng(0)
+    for _ in range(3):
+        image = random.normal(3.0, 2.0, (2, 2, 3, 6, 6)).astype(np.float32)
+        colour = random.normal(size=(2, 2, 4, 6, 6)).astype(np.float32)
+        step(*(Tensor(np.concatenate(part[halves])) for part in (image, colour)), Tensor(0.0))
     return {name: parameter.asnumpy() for name, parameter in network.parameters_and_names()}
 
 

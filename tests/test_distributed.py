@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.distributed_worker import train_on_halves
+from tests.distributed_worker import normalise_halves, train_on_halves
 from tests.helpers import graph_mode
 
 
@@ -69,3 +69,15 @@ def test_two_processes_end_in_the_weights_of_one_that_accumulates_their_batches(
         )
         differences.append(np.abs(single_half[name] - expected).max())
     assert max(differences) > 1e-3  # the other half mattered: that is one step of Adam
+
+
+def test_two_processes_normalise_by_the_statistics_of_both(folder: Path):
+    ranks = [dict(np.load(folder / f"normalised_{rank}.npz")) for rank in range(2)]
+    with graph_mode():
+        alone = normalise_halves([0, 1], rank_size=1)
+        single_half = normalise_halves([0], rank_size=1)
+    assert list(ranks[0]) == list(ranks[1]) == list(alone)
+    for name, expected in alone.items():
+        np.testing.assert_array_equal(ranks[0][name], ranks[1][name], err_msg=name)
+        np.testing.assert_allclose(ranks[0][name], expected, rtol=0, atol=2e-6, err_msg=name)
+        assert np.abs(single_half[name] - expected).max() > 1e-3, name

@@ -109,10 +109,11 @@ VARIANTS = {
     "train_dynamic": Variant(
         "train",
         "--train_config.loss_scale dynamic --train_config.accumulate_steps 2 "
-        "--train_config.clip_norm 1.0 --train_config.ema_decay 0.99",
+        "--train_config.clip_norm 1.0 --train_config.ema_decay 0.99 "
+        "--train_config.ema_kind threshold",
     ),
     "train_unscaled": Variant("train", "--enable_lossscale false"),
-    "train_8_ranks": Variant("train", "--distribute true", _RANKS),
+    "train_8_ranks": Variant("train", "--distribute true --train_config.sync_norm true", _RANKS),
     "train_losses": Variant(
         "train",
         "--net_config.mse_loss true --net_config.dense_wh true --net_config.reg_loss sl1 "

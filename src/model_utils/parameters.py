@@ -284,6 +284,11 @@ class TrainConfig(Section):
         "shell patterns of the names of parameters that are not trained, such as features.backbone"
         ".*.gamma; BatchNorm's statistics move all the same",
     )
+    sync_norm: bool = says(
+        False,
+        "normalise by the statistics of a step's images on all devices together, else by those of "
+        "each device",
+    )
     max_bad_steps: Index = says(
         100,
         "stop after so many batches in a row whose loss is not finite, or that overflow at a "

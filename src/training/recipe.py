@@ -39,6 +39,7 @@ from src.training.saving import CheckpointKeeper, EndTogether, Saver
 from src.training.schedule_check import schedule_problems
 from src.training.step import TrainStep, step_options
 from src.training.stopping import StopAt, StopAtBadSteps, StopOnSignal
+from src.training.sync_norm import synchronise
 from src.weights import checkpoints
 from src.weights.load import configured_to_train, load_for_fine_tuning, read_weights
 
@@ -107,6 +108,8 @@ def train(
     # around it afterwards, in float32.
     network = create_network(config)
     set_precision(network, recipe.amp_level, device.target)
+    if recipe.sync_norm and device.rank_size > 1:
+        synchronise(network, device.rank_size)
     if weights:
         load_for_fine_tuning(network, weights)
     if stopped := beginning.stopped:
