@@ -204,8 +204,8 @@ def test_averages_are_evaluated_where_they_are_kept(
     done = program(
         "train.py",
         *(*CPU, *data, "--mindrecord_dir", mindrecord, "--train_steps", 4, "--eval_interval", 1),
-        *("--train_config.ema_decay", 0.5, "--save_checkpoint_steps", 2),
-        *("--save_checkpoint_num", 2),
+        *("--train_config.ema_decay", 0.5, "--train_config.ema_kind", "threshold"),
+        *("--save_checkpoint_steps", 2, "--save_checkpoint_num", 2),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr

@@ -6,6 +6,7 @@ Rules and values are those of `test_family_networks`; the networks are in `test_
 
 import json
 import zlib
+from pathlib import Path
 
 import mindspore as ms
 import numpy as np
@@ -16,12 +17,14 @@ from src.data.objects import object_tables
 from src.evaluation.detector import detector_of
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError
+from src.model_utils.facts import facts_of
 from src.model_utils.parameters import Config
 from src.models.network import create_network, with_loss
 from src.models.tasks.boxes import Decode, Loss, Targets
 from src.training.optimizer import create_optimizer, fix_parameters
 from src.training.step import StepOptions, TrainStep
-from tests.conftest import FAMILY, PROJECT
+from src.weights import checkpoints
+from tests.conftest import FAMILY, PROJECT, Program
 from tests.helpers import object_rows, run, run_with_gradients
 from tests.test_dla import NARROW
 from tests.test_family_networks import needs_oracles, rule
@@ -221,3 +224,35 @@ def test_patterns_that_cannot_be_meant_are_refused_in_a_sentence(patterns, sente
     with pytest.raises(UserError, match=sentence):
         fix_parameters(network, patterns, is_first=True)
     assert all(p.requires_grad for n, p in network.parameters_and_names() if "moving" not in n)
+
+
+@pytest.mark.slow
+def test_the_fine_tuning_goes_on_from_a_checkpoint(shapes: Path, program: Program, tmp_path: Path):
+    used = paddle("centernet_r50_140e", *SMALL)
+    network = create_network(used)
+    published = tmp_path / "published.ckpt"
+    facts = {checkpoints.MODEL: json.dumps(facts_of(used))}
+    checkpoints.save(network.parameters_and_names(), published, facts)
+    options = (
+        *("--config_path", PROJECT / "configs/paddle/centernet_r50_140e_finetune.yaml", *SMALL),
+        *("--dataset_config.coco_classes", "[circle, square, triangle, star, ring]"),
+        *("--device_target", "CPU", "--train_config.batch_size", 4),
+        *("--train_config.scale_learning_rate", "true"),
+    )
+    made = ("--mindrecord_dir", tmp_path / "set")
+    for script, more in (
+        ("src/dataset.py", ("--coco_data_dir", shapes)),
+        ("train.py", ("--load_checkpoint_path", published)),
+    ):
+        done = program(script, *options, *made, *more, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    count = len(list(network.get_parameters()))
+    assert f"fine-tuning: {count - 2} of {count} parameters are from {published}" in done.stdout
+    assert "heads.hm.2.weight, heads.hm.2.bias\nfixed: 30 of 94 parameters" in done.stdout
+    assert "lr: 1.562e-06" in done.stdout  # 5e-5 · 4 / 128
+    found = checkpoints.read(tmp_path / "ckpt_0" / "centernet-3_24.ckpt")
+    averages = checkpoints.read(tmp_path / "ckpt_0" / "centernet_ema-3_24.ckpt")
+    for name, parameter in network.parameters_and_names():
+        if name.startswith("features.backbone.") and name.endswith((".gamma", ".beta")):
+            np.testing.assert_array_equal(found[name].asnumpy(), parameter.asnumpy())
+            np.testing.assert_allclose(averages[name].asnumpy(), parameter.asnumpy(), rtol=1e-2)

@@ -39,7 +39,8 @@ OPTIONS = (
     *("--config_path", QUICKSTART, "--device_target", "CPU", "--train_config.batch_size", 4),
     *("--train_steps", STEPS, "--train_config.accumulate_steps", 2, "--train_config.ema_decay"),
     *(0.9, "--train_config.loss_scale", "dynamic", "--train_config.scale_window", 3),
-    *("--data_sink_steps", 1),
+    *("--train_config.ema_kind", "threshold", "--data_sink_steps", 1),
+    *("--train_config.fixed_parameters", "[features.backbone.*.gamma, features.backbone.*.beta]"),
 )
 EVERY_STEP = ("--save_checkpoint_steps", 1, "--save_checkpoint_num", 100)
 
@@ -74,6 +75,23 @@ def test_a_resumed_training_ends_in_the_same_bits(
     assert_same(at(tmp_path / "ckpt_0", STEPS), at(unbroken, STEPS))
     steps = [record["step"] for record in read_records(tmp_path / "ckpt_0" / "metrics.jsonl")]
     assert steps == list(range(step + 1, STEPS + 1))
+
+
+def test_the_file_of_averages_holds_what_they_are_read_as(unbroken: Path):
+    stored = checkpoints.read(at(unbroken, STEPS))
+    calls = int(stored["training.ema.calls"].asnumpy())
+    assert calls == STEPS // 2  # updates
+    divisor = 1 - min(0.9, calls / (calls + 9)) ** calls
+    averages = checkpoints.read(unbroken / "centernet_ema-3_20.ckpt")
+    weights = [name for name, value in averages.items() if not isinstance(value, str)]
+    assert {name for name in weights if name.endswith((".moving_mean", ".gamma"))}
+    for name in weights:
+        (found,) = (
+            value for key, value in stored.items()
+            if key.startswith("training.ema.ema_sum.") and key.endswith(f".{name}")
+        )  # fmt: skip
+        expected = found.asnumpy() / divisor
+        np.testing.assert_allclose(averages[name].asnumpy(), expected, rtol=1e-6, err_msg=name)
 
 
 def damage(path: Path, how: str) -> None:
