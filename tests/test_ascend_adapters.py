@@ -83,6 +83,7 @@ def test_every_operator_of_exported_models_has_an_adapter(variant: str, dtype: s
     [
         ("hourglass", "ResizeNearestNeighbor"),
         ("mobilenet_v2_fpn", "ResizeNearestNeighbor"),
+        ("mobilenet_v3", "ReLU6"),
         ("pose", "ArgMaxWithValue"),
     ],
 )

@@ -37,7 +37,7 @@ _LAUNCHED = tuple(name for name in _TRAINING if VARIANTS[name].environment)
 _INFERENCE = tuple(name for name, variant in _OF_RESNETS.items() if variant.kind != "train")
 _FORMS = tuple(f"train_{form}_O0" for form in ("gather", "grid_sample", "operator"))
 _CHOSEN = (*_FORMS, "train_O0", "train_grid_sample_O2", "train_dynamic")
-# mobilenet_v2 has nothing that the others have not.
+# mobilenet_v1 to v3 and shufflenet_v2 have nothing that the others have not.
 _NETWORKS = ("mobilenet_v2_fpn", "resnet_v1_fpn", "resnet_v2", "hourglass")
 _POSE = ("train_pose", "train_pose_like_tensorflow", "evaluate_pose_flip", "export_pose")
 

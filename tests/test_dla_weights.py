@@ -97,6 +97,34 @@ def test_every_name_of_a_backbone_has_its_place(names: str):
     assert len(found.arrays) + len(found.ignored) == len(stored.tensors)
 
 
+@pytest.mark.parametrize(
+    ("names", "classifier"),
+    [
+        ("paddle_mbv1", {"fc.weight"}),
+        ("paddle_mbv3_large", {"last_second_conv.bn._mean", "last_conv.weight", "out.bias"}),
+        ("paddle_mbv3_small", {"last_second_conv.conv.weight", "last_conv.weight", "out.weight"}),
+        ("paddle_shufflenetv2", {"_last_conv._conv.weight", "_fc.weight"}),
+    ],
+)
+def test_every_name_of_a_small_backbone_has_its_place(names: str, classifier: set[str]):
+    whole = stored_names(FAMILY / f"names_{names}.txt")
+    tensors = {
+        name.removeprefix("backbone."): value
+        for name, value in whole.tensors.items()
+        if name.startswith("backbone.")
+    }
+    tensors |= {name: np.ones(3, np.float32) for name in classifier}
+    found, detector = translate(Stored(Path("m"), tensors, [])), translate(whole)
+    assert set(found.ignored) == classifier
+    assert found.sources == {
+        name: source.removeprefix("backbone.")
+        for name, source in detector.sources.items()
+        if name.startswith("features.backbone.")
+    }
+    assert found.facts["net_config.network"] == detector.facts["net_config.network"]
+    assert found.facts.get("net_config.variant") == detector.facts.get("net_config.variant")
+
+
 @pytest.mark.parametrize("names", BACKBONES)
 def test_a_training_starts_from_a_backbone(
     names: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

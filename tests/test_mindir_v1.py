@@ -388,6 +388,10 @@ def test_a_whole_detector_gives_the_same_in_both_runtimes(infer_app, tmp_path, b
             pytest.param(name, 1, marks=pytest.mark.slow)
             for name in ("mobilenet_v2", "resnet_v1_fpn", "resnet_v2")
         ),
+        *(
+            pytest.param(name, 1, marks=pytest.mark.slow)
+            for name in ("mobilenet_v1", "mobilenet_v3", "shufflenet_v2")
+        ),
     ],
 )
 def test_every_network_gives_the_same_in_all_three_runtimes(infer_app, tmp_path, network, size):

@@ -78,6 +78,17 @@ SMALL = {
         *("--net_config.network", "resnet_vd", "--net_config.block_class", "[1, 1, 1, 1]"),
         *("--net_config.stage_channels", "[16, 16, 32, 32]", *_SIZES),
     ),
+    "mobilenet_v1": (
+        *("--net_config.network", "mobilenet_v1", "--net_config.width_multiplier", "0.1", *_SIZES),
+    ),
+    "mobilenet_v3": (
+        *("--net_config.network", "mobilenet_v3", "--net_config.variant", "small"),
+        *("--net_config.width_multiplier", "0.1", *_SIZES),
+    ),
+    "shufflenet_v2": (
+        *("--net_config.network", "shufflenet_v2", "--net_config.stage_units", "[1, 2, 1]"),
+        *("--net_config.stage_channels", "[16, 32, 48]", *_SIZES),
+    ),
 }
 
 

@@ -141,6 +141,7 @@ _STAGES = Field(min_length=1, max_length=8)
 _BlockClass = Annotated[list[Annotated[int, Field(ge=1, le=200)]], _STAGES]
 _StageChannels = Annotated[list[Channels], _STAGES]
 _UpChannels = Annotated[list[Channels], Field(max_length=8)]
+_THREE = Field(min_length=3, max_length=3)
 _LEVELS = Field(min_length=2, max_length=8)
 _FORMS = (
     "by MindSpore's operator, one grid_sample or gathers, or plain ones (none); auto takes "
@@ -430,6 +431,60 @@ class ResNetVDConfig(NetConfig):
         return 2 ** (2 + self.first_level)
 
 
+class AggregatedConfig(NetConfig):
+    """Backbones with DLA's neck of plain convolutions, which joins all of their maps."""
+
+    stride: ClassVar[int] = 32
+    has_skips: ClassVar[bool] = True
+
+    def own_down_ratio(self) -> int:
+        return 4
+
+
+class MobileNetV1Config(AggregatedConfig):
+    """MobileNetV1 (Howard et al., 2017) with DLA's neck of plain convolutions."""
+
+    network: Literal["mobilenet_v1"] = says(
+        "mobilenet_v1", "network that makes the features", fact="fixed"
+    )
+    width_multiplier: Annotated[float, Field(ge=0.1, le=4)] = says(
+        1.0, "factor on the channels of MobileNetV1, rounded to multiples of 8", fact="fixed"
+    )
+
+
+class MobileNetV3Config(AggregatedConfig):
+    """MobileNetV3 (Howard et al., 2019) with DLA's neck of plain convolutions."""
+
+    network: Literal["mobilenet_v3"] = says(
+        "mobilenet_v3", "network that makes the features", fact="fixed"
+    )
+    variant: Literal["large", "small"] = says(
+        "large",
+        "of the two MobileNetV3; the neck of the small one starts from maps of stride 8, and its "
+        "output is enlarged",
+        fact="fixed",
+    )
+    width_multiplier: Annotated[float, Field(ge=0.1, le=4)] = says(
+        1.0, "factor on the channels of MobileNetV3, rounded to multiples of 8", fact="fixed"
+    )
+
+
+class ShuffleNetV2Config(AggregatedConfig):
+    """ShuffleNetV2 (Ma et al., 2018) with DLA's neck of plain convolutions."""
+
+    network: Literal["shufflenet_v2"] = says(
+        "shufflenet_v2", "network that makes the features", fact="fixed"
+    )
+    stage_units: Annotated[list[Annotated[int, Field(ge=1, le=200)]], _THREE] = says(
+        [4, 8, 4], "number of units in each of the three stages", fact="fixed"
+    )
+    stage_channels: Annotated[list[Annotated[Channels, Field(multiple_of=2)]], _THREE] = says(
+        [116, 232, 464],
+        "channels of each stage, even numbers; these are of width 1, [48, 96, 192] of 0.5",
+        fact="fixed",
+    )
+
+
 def _check_joined(first: int, last: int, levels: int) -> None:
     if not first < last <= levels or first > levels - 2:
         raise ValueError(
@@ -448,6 +503,9 @@ NETWORKS: dict[str, type[NetConfig]] = {
     "hourglass": HourglassConfig,
     "dla": DLAConfig,
     "resnet_vd": ResNetVDConfig,
+    "mobilenet_v1": MobileNetV1Config,
+    "mobilenet_v3": MobileNetV3Config,
+    "shufflenet_v2": ShuffleNetV2Config,
 }
 Network = Annotated[
     Union[tuple(NETWORKS.values())],  # noqa: UP007 (made of the dictionary)

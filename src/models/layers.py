@@ -7,6 +7,8 @@ A one-element constant made inside `construct` is shared by value across types i
 hence the `batch > 1` conditions.
 """
 
+from collections.abc import Sequence
+
 import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
@@ -60,12 +62,51 @@ class SeparableConv(nn.Cell):
         return self.pointwise(self.depthwise(x))
 
 
+class Tapped(nn.Cell):
+    """Cells one behind another: (B,C,h,w) to a tuple of what those at the places `taps` put out."""
+
+    def __init__(self, cells: list[nn.Cell], taps: Sequence[int]) -> None:
+        super().__init__()
+        self.layers, self.taps = nn.CellList(cells), tuple(taps)
+
+    def construct(self, x: Tensor) -> tuple[Tensor, ...]:
+        maps = ()
+        for place, layer in enumerate(self.layers):
+            x = layer(x)
+            if place in self.taps:
+                maps += (x,)
+        return maps
+
+
 class Twice(nn.Cell):
     """Twice the height and width, each value four times: (B,C,h,w) to (B,C,2h,2w)."""
 
     def construct(self, x: Tensor) -> Tensor:
         height, width = x.shape[2:]
         return ops.ResizeNearestNeighbor((2 * height, 2 * width))(x)
+
+
+class AlignedTwice(nn.Cell):
+    """Twice the height and width, bilinear, corners on corners: (B,C,h,w) to (B,C,2h,2w).
+
+    By a matrix product along each axis, which every Ascend has, and old runtimes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.transpose, self.reshape, self.matmul = ops.Transpose(), ops.Reshape(), ops.MatMul()
+
+    def construct(self, x: Tensor) -> Tensor:
+        for _ in range(2):
+            # Before the product: Lite 2.0 takes no convolution right behind this transposition.
+            x = self.transpose(x, (0, 1, 3, 2))
+            batch, channels, height, width = x.shape
+            places = np.arange(2 * width) * (width - 1) / (2 * width - 1)
+            shares = np.maximum(0, 1 - np.abs(np.arange(width).reshape(width, 1) - places))
+            rows = self.reshape(x, (-1, width))
+            rows = self.matmul(rows, Tensor(shares.astype(np.float32), x.dtype))
+            x = self.reshape(rows, (batch, channels, height, 2 * width))
+        return x
 
 
 class DepthwiseUpSampling(nn.Cell):
@@ -120,18 +161,22 @@ class StemPool(nn.Cell):
     Of input that is not negative, as behind a ReLU, this is PyTorch's pooling with padding 1 too.
     Padded by concatenation: on a CPU `ops.Pad` takes nine times as long as all of this (57 ms
     against 6 ms for 16×32×64×64 floats).
+
+    Args:
+        border: instead of zero; the lowest number of float16 for PyTorch's pooling of any input.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, border: float = 0.0) -> None:
         super().__init__()
+        self.border = border
         self.concat_rows, self.concat_columns = ops.Concat(2), ops.Concat(3)
         self.pool = ops.MaxPool(3, 2, "valid")
 
     def construct(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
         # Of one type with x, which may be float16: MindSpore 2.7 joins no others.
-        row = Tensor(np.zeros((batch, channels, 1, width), np.float32), x.dtype)
-        column = Tensor(np.zeros((batch, channels, height + 2, 1), np.float32), x.dtype)
+        row = Tensor(np.full((batch, channels, 1, width), self.border, np.float32), x.dtype)
+        column = Tensor(np.full((batch, channels, height + 2, 1), self.border, np.float32), x.dtype)
         x = self.concat_rows((row, x, row))
         return self.pool(self.concat_columns((column, x, column)))
 

@@ -17,10 +17,13 @@ from src.model_utils.parameters import Config
 from src.models.deformable import chosen_form
 from src.models.features.dla import DLAFeatures
 from src.models.features.hourglass import HourglassFeatures
+from src.models.features.mobilenet_v1 import MobileNetV1Features
 from src.models.features.mobilenet_v2 import MobileNetV2Features, MobileNetV2FPNFeatures
+from src.models.features.mobilenet_v3 import MobileNetV3Features
 from src.models.features.resnet import ResNetFeatures, ResNetV1FPNFeatures
 from src.models.features.resnet_v2 import ResNetV2Features
 from src.models.features.resnet_vd import ResNetVDFeatures
+from src.models.features.shufflenet_v2 import ShuffleNetV2Features
 from src.models.heads import PYTORCH, Heads
 from src.models.layers import ApplyColour
 from src.models.tasks import boxes, pose
@@ -36,6 +39,9 @@ FEATURES: dict[str, type[nn.Cell]] = {
     "hourglass": HourglassFeatures,
     "dla": DLAFeatures,
     "resnet_vd": ResNetVDFeatures,
+    "mobilenet_v1": MobileNetV1Features,
+    "mobilenet_v3": MobileNetV3Features,
+    "shufflenet_v2": ShuffleNetV2Features,
 }
 # First weights of the heads, of heat maps and of the others, where they are not PyTorch's default:
 # the original's for ResNets, and Keras's. Weights as small as the original's all grow alike where

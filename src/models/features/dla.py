@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from src.model_utils.networks import DLAConfig
 from src.models.deformable import DeformableConv
 from src.models.heads import PYTORCH
-from src.models.layers import DepthwiseUpSampling, conv
+from src.models.layers import AlignedTwice, DepthwiseUpSampling, conv
 
 
 def _conv_norm(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Cell:
@@ -231,6 +231,28 @@ class DLANeck(nn.Cell):
             coarse = aggregation((maps[len(maps) - 2 - step], *coarse))
             kept = (coarse[-1], *kept)
         return self.ida_up(kept[: self.joined])[-1]
+
+
+class AggregatedFeatures(nn.Cell):
+    """Any backbone with DLA's neck of plain convolutions: float32 (B,3,H,W) to one map, as below.
+
+    Args:
+        backbone: images to maps of strides s, 2s, 4s..., all of which the neck joins; it has their
+            `channels`.
+        enlarges: whether the map is brought to stride s/2 at the end.
+    """
+
+    stacks = 1
+
+    def __init__(self, backbone: nn.Cell, enlarges: bool = False) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.neck = DLANeck(backbone.channels, len(backbone.channels), "none")
+        self.enlarge = AlignedTwice() if enlarges else nn.Identity()
+        self.channels = self.neck.channels
+
+    def construct(self, image: Tensor) -> tuple[Tensor, ...]:
+        return (self.enlarge(self.neck(self.backbone(image))),)
 
 
 class DLAFeatures(nn.Cell):

@@ -14,6 +14,7 @@ from mindspore.common.initializer import HeNormal, Initializer, TruncatedNormal
 from src.model_utils.networks import MobileNetV2Config, MobileNetV2FPNConfig
 from src.models.features.fpn import FeaturePyramid
 from src.models.features.up_sampling import UpSampling
+from src.models.layers import Tapped
 
 # The bottlenecks of table 2: expansion factor, channels, number of blocks, stride of the first one.
 _TABLE = (
@@ -62,7 +63,7 @@ PYTORCH = Style(partial(HeNormal, mode="fan_out", nonlinearity="relu"))
 TENSORFLOW = Style(partial(TruncatedNormal, 0.09), "same", epsilon=1e-3)
 
 
-def _width(channels: float) -> int:
+def width(channels: float) -> int:
     """The multiple of 8 nearest to a number of channels, not below 90 % of it."""
     nearest = max(8, int(channels + 4) // 8 * 8)
     return nearest + 8 if nearest < 0.9 * channels else nearest
@@ -93,7 +94,7 @@ class InvertedResidual(nn.Cell):
         return out + x if self.adds else out
 
 
-class MobileNetV2(nn.Cell):
+class MobileNetV2(Tapped):
     """Images float32 (B,3,H,W) to the maps after each row of table 2, tuple of (B,·,H/s,W/s).
 
     Eight, the last one behind the 1×1 convolution: s is 2, 4, 8, 16, 16, 32, 32 and 32.
@@ -106,29 +107,19 @@ class MobileNetV2(nn.Cell):
     """
 
     def __init__(self, width_multiplier: float, style: Style) -> None:
-        super().__init__()
-        channels = _width(32 * width_multiplier)
+        channels = width(32 * width_multiplier)
         cells = [nn.SequentialCell(*style.conv_norm(3, channels, 3, 2), nn.ReLU6())]
-        self.ends, self.channels = [], []
+        ends, all_channels = [], []
         for expansion, plain_channels, blocks, first_stride in _TABLE:
             for stride in (first_stride, *[1] * (blocks - 1)):
-                in_channels, channels = channels, _width(plain_channels * width_multiplier)
+                in_channels, channels = channels, width(plain_channels * width_multiplier)
                 cells.append(InvertedResidual(in_channels, channels, stride, expansion, style))
-            self.ends.append(len(cells) - 1)
-            self.channels.append(channels)
-        last = _width(1280 * max(1.0, width_multiplier))
+            ends.append(len(cells) - 1)
+            all_channels.append(channels)
+        last = width(1280 * max(1.0, width_multiplier))
         cells.append(nn.SequentialCell(*style.conv_norm(channels, last, 1), nn.ReLU6()))
-        self.ends.append(len(cells) - 1)
-        self.channels.append(last)
-        self.layers = nn.CellList(cells)
-
-    def construct(self, x: Tensor) -> tuple[Tensor, ...]:
-        maps = ()
-        for place, layer in enumerate(self.layers):
-            x = layer(x)
-            if place in self.ends:
-                maps += (x,)
-        return maps
+        super().__init__(cells, (*ends, len(cells) - 1))
+        self.channels = [*all_channels, last]
 
 
 class MobileNetV2Features(nn.Cell):

@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""PaddleDetection's CenterNet, configs/centernet of release 2.6: DLA-34 and ResNet-50-vd."""
+"""PaddleDetection's CenterNet, the networks of configs/centernet in release 2.6."""
 
 from src.weights.layouts.changes import TAPS_FROM_YX
 from src.weights.layouts.layout import Colours, Layout, Rule
@@ -25,11 +25,13 @@ _NECK = (
 )
 
 
-def _conv_norm(pattern: str, conv: str, norm: str) -> tuple[Rule, ...]:
-    """Rules for a convolution and its BatchNorm: cells of a pattern to ours."""
+def _conv_norm(
+    pattern: str, conv: str, norm: str, theirs: tuple[str, str] = ("conv", "norm")
+) -> tuple[Rule, ...]:
+    """Rules for a convolution and its BatchNorm: cells `theirs` in those of a pattern to ours."""
     return (
-        Rule(rf"{pattern}\.conv\.weight", rf"{conv}.weight"),
-        *batch_norm(rf"{pattern}\.norm", norm, PADDLE),
+        Rule(rf"{pattern}\.{theirs[0]}\.weight", rf"{conv}.weight"),
+        *batch_norm(rf"{pattern}\.{theirs[1]}", norm, PADDLE),
     )
 
 
@@ -119,4 +121,115 @@ PADDLE_RESNET = Layout(
     colours=_COLOURS,
 )
 
-PADDLES = (PADDLE_DLA, PADDLE_RESNET)
+_LAYERS = "features.backbone.layers"
+
+
+def _convolutions(theirs: tuple[str, str], cells: dict[str, str]) -> tuple[Rule, ...]:
+    """Rules for convolutions in our layers with their BatchNorms behind them.
+
+    Args:
+        theirs: as of `_conv_norm`.
+        cells: patterns behind "backbone." and the places of the convolutions in our layers.
+    """
+    rules = ()
+    for pattern, ours in cells.items():
+        cell, _, place = ours.rpartition(".")
+        norm = f"{cell}.{int(place) + 1}"
+        rules += _conv_norm(
+            rf"backbone\.{pattern}", f"{_LAYERS}.{ours}", f"{_LAYERS}.{norm}", theirs
+        )
+    return rules
+
+
+_MOBILENET_V1_BLOCKS = (
+    *("conv2_1", "conv2_2", "conv3_1", "conv3_2", "conv4_1", "conv4_2"),
+    *(f"conv5_{number}" for number in range(1, 7)),
+    "conv6",
+)
+PADDLE_MOBILENET_V1 = Layout(
+    name="PaddleDetection's CenterNet with MobileNetV1",
+    mark=r"backbone\.conv2_1\._depthwise_conv\._conv\.weight",
+    rules=(
+        *_convolutions(
+            ("_conv", "_batch_norm"),
+            {"conv1": "0.0"}
+            | {
+                rf"{block}\._{kind}_conv": f"{layer}.{place}"
+                for layer, block in enumerate(_MOBILENET_V1_BLOCKS, 1)
+                for kind, place in (("depthwise", 0), ("pointwise", 3))
+            },
+        ),
+        *_NECK,
+        *_HEADS,
+    ),
+    facts={"net_config.network": "mobilenet_v1", "net_config.head_conv": 256},
+    colours=_COLOURS,
+)
+
+
+def _mobilenet_v3(variant: str, mark: str, blocks: int) -> Layout:
+    cells = {"conv1": "0.0"}
+    excites = ()
+    for layer in range(1, blocks + 1):
+        block = f"conv{layer + 1}"
+        for theirs, ours in (
+            ("expand", "expand"),
+            ("bottleneck", "depthwise"),
+            ("linear", "project"),
+        ):
+            cells[rf"{block}\.{theirs}_conv"] = f"{layer}.{ours}.0"
+        excites += (
+            Rule(
+                rf"backbone\.{block}\.mid_se\.(conv[12]\.(?:weight|bias))",
+                rf"{_LAYERS}.{layer}.excite.\1",
+            ),
+        )
+    return Layout(
+        name=f"PaddleDetection's CenterNet with MobileNetV3, {variant}",
+        mark=mark,
+        rules=(*_convolutions(("conv", "bn"), cells), *excites, *_NECK, *_HEADS),
+        facts={
+            "net_config.network": "mobilenet_v3",
+            "net_config.variant": variant,
+            "net_config.head_conv": 256,
+        },
+        colours=_COLOURS,
+    )
+
+
+# The large one has more blocks; the small one alone has squeeze-and-excite in the first.
+PADDLE_MOBILENET_V3 = (
+    _mobilenet_v3("large", r"backbone\.conv16\.linear_conv\.conv\.weight", 15),
+    _mobilenet_v3("small", r"backbone\.conv2\.mid_se\.conv1\.weight", 11),
+)
+
+_MOST_UNITS = 16  # of a stage of ShuffleNetV2; the published ones have up to 8
+PADDLE_SHUFFLENET_V2 = Layout(
+    name="PaddleDetection's CenterNet with ShuffleNetV2",
+    mark=r"backbone\.2_1\._conv_dw_1\._conv\.weight",
+    rules=(
+        *_convolutions(
+            ("_conv", "_batch_norm"),
+            {"_conv1": "0.0"}
+            | {
+                rf"{stage + 1}_{unit + 1}\._conv_{theirs}": f"{stage}.{unit}.{ours}"
+                for stage in (1, 2, 3)
+                for unit in range(_MOST_UNITS)
+                for theirs, ours in (
+                    *(("dw_1", "branch1.0"), ("linear_1", "branch1.2")),
+                    *(("pw(?:_2)?", "branch2.0"), ("dw(?:_2)?", "branch2.3")),
+                    ("linear(?:_2)?", "branch2.5"),
+                )
+            },
+        ),
+        *_NECK,
+        *_HEADS,
+    ),
+    facts={"net_config.network": "shufflenet_v2", "net_config.head_conv": 256},
+    colours=_COLOURS,
+)
+
+PADDLES = (
+    *(PADDLE_DLA, PADDLE_RESNET),
+    *(PADDLE_MOBILENET_V1, *PADDLE_MOBILENET_V3, PADDLE_SHUFFLENET_V2),
+)

@@ -12,6 +12,7 @@ from src.weights.layouts.parts import CLASSIFIER
 from src.weights.layouts.torchvision import IMAGENET
 
 _BACKBONE = r"backbone\."
+_CLASSIFIERS = "_?fc|out|last_second_conv|_?last_conv"
 
 
 def _alone(detector: Layout) -> Layout:
@@ -25,7 +26,7 @@ def _alone(detector: Layout) -> Layout:
                 for rule in detector.rules
                 if rule.pattern.startswith(_BACKBONE)
             ),
-            Rule(r"(?:fc|out)\.(?:weight|bias)", ignored=CLASSIFIER),
+            Rule(rf"(?:{_CLASSIFIERS})\..+", ignored=CLASSIFIER),
         ),
         facts={n: value for n, value in detector.facts.items() if n != "net_config.head_conv"},
         colours=IMAGENET,
