@@ -122,11 +122,13 @@ class DLA(nn.Cell):
 
     Args:
         net: says depth and channels of the levels.
+
+    `channels` are those of the maps.
     """
 
     def __init__(self, net: DLAConfig) -> None:
         super().__init__()
-        channels = net.level_channels
+        self.channels = channels = net.level_channels
         self.base_layer = nn.SequentialCell(*_conv_norm(3, channels[0], 7), nn.ReLU())
         self.levels = []
         previous = channels[0]
@@ -234,39 +236,40 @@ class DLANeck(nn.Cell):
 
 
 class AggregatedFeatures(nn.Cell):
-    """Any backbone with DLA's neck of plain convolutions: float32 (B,3,H,W) to one map, as below.
+    """A backbone with DLA's neck: float32 (B,3,H,W) to one map (B,`channels`,h,w).
 
     Args:
-        backbone: images to maps of strides s, 2s, 4s..., all of which the neck joins; it has their
-            `channels`.
-        enlarges: whether the map is brought to stride s/2 at the end.
+        backbone: images to maps of strides s, 2s, 4s... with these `channels`.
+        first_level: the first of them that the neck takes.
+        last_level: the one before which those end that are joined into the output; all if None.
+        form: of the neck's 3×3 convolutions, as of `Node`.
+        enlarges: whether the map is brought to twice its size at the end.
     """
 
     stacks = 1
 
-    def __init__(self, backbone: nn.Cell, enlarges: bool = False) -> None:
+    def __init__(
+        self,
+        backbone: nn.Cell,
+        first_level: int = 0,
+        last_level: int | None = None,
+        form: str = "none",
+        enlarges: bool = False,
+    ) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.neck = DLANeck(backbone.channels, len(backbone.channels), "none")
+        self.backbone, self.first_level = backbone, first_level
+        channels = backbone.channels
+        joined = len(channels[first_level:last_level])
+        self.neck = DLANeck(channels[first_level:], joined, form)
         self.enlarge = AlignedTwice() if enlarges else nn.Identity()
         self.channels = self.neck.channels
 
     def construct(self, image: Tensor) -> tuple[Tensor, ...]:
-        return (self.enlarge(self.neck(self.backbone(image))),)
+        return (self.enlarge(self.neck(self.backbone(image)[self.first_level :])),)
 
 
-class DLAFeatures(nn.Cell):
+class DLAFeatures(AggregatedFeatures):
     """DLA with its neck: float32 (B,3,H,W) to one map (B,`channels`,h,w)."""
 
-    stacks = 1
-
     def __init__(self, net: DLAConfig) -> None:
-        super().__init__()
-        self.first_level = net.first_level
-        self.backbone = DLA(net)
-        joined = net.last_level - net.first_level
-        self.neck = DLANeck(net.level_channels[net.first_level :], joined, net.deformable)
-        self.channels = self.neck.channels
-
-    def construct(self, image: Tensor) -> tuple[Tensor, ...]:
-        return (self.neck(self.backbone(image)[self.first_level :]),)
+        super().__init__(DLA(net), net.first_level, net.last_level, net.deformable)

@@ -9,7 +9,7 @@ from mindspore import Tensor, nn, ops
 
 from src.model_utils.networks import ResNetVDConfig
 from src.models.deformable import DeformableConv
-from src.models.features.dla import DLANeck
+from src.models.features.dla import AggregatedFeatures
 from src.models.features.resnet import PYTORCH, Bottleneck
 from src.models.layers import StemPool
 
@@ -88,18 +88,8 @@ class ResNetVD(nn.Cell):
         return maps
 
 
-class ResNetVDFeatures(nn.Cell):
+class ResNetVDFeatures(AggregatedFeatures):
     """ResNet-vd with DLA's neck: float32 (B,3,H,W) to one map (B,`channels`,h,w)."""
 
-    stacks = 1
-
     def __init__(self, net: ResNetVDConfig) -> None:
-        super().__init__()
-        self.first_level = net.first_level
-        self.backbone = ResNetVD(net)
-        joined = net.last_level - net.first_level
-        self.neck = DLANeck(self.backbone.channels[net.first_level :], joined, "none")
-        self.channels = self.neck.channels
-
-    def construct(self, image: Tensor) -> tuple[Tensor, ...]:
-        return (self.neck(self.backbone(image)[self.first_level :]),)
+        super().__init__(ResNetVD(net), net.first_level, net.last_level)
