@@ -114,8 +114,8 @@ class DepthwiseUpSampling(nn.Cell):
 
     Kernel 2f, stride f, padding f/2, no bias; it starts as bilinear interpolation. Every output has
     four inputs, so it is a matrix product for each channel, of f·f kernels and the four neighbours
-    of every corner between cells. `nn.Conv2dTranspose` with a group a channel gives the same, but
-    takes a CPU many times as long.
+    of every corner between cells, with kernels on every Ascend. `nn.Conv2dTranspose` with a group a
+    channel gives the same. A slice is of one axis: of two at once it takes a CPU ten times as long.
 
     Args:
         channels: C.
@@ -142,8 +142,9 @@ class DepthwiseUpSampling(nn.Cell):
         # Of each corner the cells below and above it, and of these right and left.
         neighbours = ()
         for down in (1, 0):
+            rows = x[:, :, down : down + height + 1]
             for right in (1, 0):
-                cells = x[:, :, down : down + height + 1, right : right + width + 1]
+                cells = rows[:, :, :, right : right + width + 1]
                 neighbours += (self.reshape(cells, (channels, 1, -1)),)
         kernels = self.reshape(self.weight, (channels, 2, factor, 2, factor))
         kernels = self.transpose(kernels, (0, 1, 3, 2, 4))
@@ -152,7 +153,8 @@ class DepthwiseUpSampling(nn.Cell):
         out = self.reshape(out, (channels, factor, factor, batch, height + 1, width + 1))
         out = self.transpose(out, (3, 0, 4, 1, 5, 2))
         out = self.reshape(out, (batch, channels, (height + 1) * factor, (width + 1) * factor))
-        return out[:, :, half : half + height * factor, half : half + width * factor]
+        out = out[:, :, half : half + height * factor]
+        return out[:, :, :, half : half + width * factor]
 
 
 class StemPool(nn.Cell):
