@@ -28,6 +28,12 @@ from src.model_utils.files import read_regular, whole_file
 # the type that the constant must have.
 SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
     "ArgMaxWithValue": (("axis", "INT64"), ("keep_dims", "BOOL")),
+    "AvgPool": (
+        ("kernel_size", "TUPLE"),
+        ("strides", "TUPLE"),
+        ("pad_mode", "INT64"),
+        ("format", "INT64"),
+    ),
     "BatchMatMul": (("transpose_a", "BOOL"), ("transpose_b", "BOOL")),
     "BatchNorm": (
         ("is_training", "BOOL"),
@@ -62,8 +68,15 @@ SETTINGS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 # Settings that Lite takes at one value only: it ignores batch_dims, for one.
-ONLY_VALUE = {"batch_dims": 0, "format": 0, "half_pixel_centers": 0, "is_training": 0}
-_NCHW = b"NCHW"  # What version 1 writes for format 0.
+ONLY_VALUE = {
+    "batch_dims": 0,
+    "format": 0,
+    "half_pixel_centers": 0,
+    "is_training": 0,
+    "pad_mode": 2,  # "valid"
+}
+_WORDS = {"format": b"NCHW", "pad_mode": b"VALID"}  # what version 1 writes for these values
+_OF_BATCH = {"kernel_size", "strides"}  # of height and width; in version 1 of all four axes
 
 # Operators of a tensor and a number, which version 1 lacks -> the same of two tensors.
 SCALAR_FORMS = {
@@ -134,7 +147,7 @@ def is_type(node: NodeProto) -> bool:
 def load(path: Path) -> object:
     """`mindspore.load` of a MINDIR of either version.
 
-    MindSpore takes version 1 as it is, but for types.
+    MindSpore takes version 1 as it is, but for types and for the sizes of AvgPool.
     """
     model = ModelProto()
     model.ParseFromString(read_regular(path))
@@ -146,6 +159,10 @@ def load(path: Path) -> object:
             value.type = AttributeProto.INT64
             value.i = typing.type_to_type_id(_TYPES[value.tensors[0].data_type])
             del value.tensors[:]
+    for primitive in model.primitives:
+        for attribute in primitive.attribute if primitive.op_type == "AvgPool" else ():
+            if attribute.name in _OF_BATCH:
+                del attribute.values[:2]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "model.mindir"
         copy.write_bytes(model.SerializeToString())
@@ -251,11 +268,15 @@ def _settings_to_attributes(
         if constant.i != ONLY_VALUE.get(name, constant.i):
             raise UnsupportedGraphError(f"{kind} ({node.domain}) has {name} {constant.i}")
         attribute = primitive.attribute.add()
-        if name == "format":
+        if name in _WORDS:
             attribute.type = AttributeProto.STRING
-            attribute.s = _NCHW
+            attribute.s = _WORDS[name]
         else:
             attribute.CopyFrom(constant)
+        if name in _OF_BATCH:
+            one = AttributeProto(ints=[1], type=AttributeProto.INT64)
+            attribute.values.insert(0, one)
+            attribute.values.insert(0, one)
         attribute.name = name
     del node.input[-len(settings) :]
 
