@@ -95,3 +95,16 @@ def test_wrong_options_end_in_one_sentence(tmp_path: Path):
     assert_refused(benchmark("scaling", *SMALL, "--images", 3), "--images 3")
     no_python = ("--torch_python", tmp_path / "nowhere")
     assert_refused(benchmark("train_step", *SMALL, *no_python), "--torch_python", "nowhere")
+
+
+@pytest.mark.slow
+def test_the_up_sampling_benchmark_compares_the_same_values(tmp_path: Path):
+    file = tmp_path / "numbers.json"
+    options = ("--batch", 1, "--factor", 8, "--repeat", 1, "--json", file)
+    done = benchmark("up_sampling", *options)
+    assert done.returncode == 0, done.stderr
+    (layer,) = json.loads(file.read_text(encoding="utf-8"))["layers"]
+    assert (layer["channels"], layer["side"], layer["factor"]) == (256, 16, 8)
+    assert 0 < layer["off"] < 1e-4
+    assert min(layer["DepthwiseUpSampling"] + layer["nn.Conv2dTranspose"]) > 0
+    assert ("PyTorch" in layer) == has_torch
