@@ -5,9 +5,9 @@ Two sources: for the chips the operator lists of CANN 8.1.RC1, in an installed C
 `aic-CHIP-ops-info.json` below `opp/built-in/op_impl/`; for the last column the package
 mindspore-ascend 1.10.0, which states the kernels of 910A and 310 in `mindspore/ops/_op_impl/tbe/`,
 and against which a test holds it. Where CANN leaves the types to the kernel, Conv2D of 910A and 310
-is as the package says; GridSampler2D of 910B and 310P and bool of Tile are after CANN's open
-source. Names are MindSpore's, as it chooses kernels by them: Muls, EqScalar and others are forms of
-CANN's Muls, Equal and so on with a number. No MindSpore is needed.
+is as the package says, and so AvgPool; GridSampler2D and AvgPool of 910B and 310P and bool of Tile
+are after CANN's open source. Names are MindSpore's, as it chooses kernels by them: Muls, EqScalar
+and others are forms of CANN's Muls, Equal and so on with a number. No MindSpore is needed.
 """
 
 from collections.abc import Mapping
@@ -57,6 +57,8 @@ def _alike(dtype: str, chips: tuple[str, str, str, str], in_package: dict[str, s
 
 OPERATORS = (
     Operator("MaxPool", "float32", HALF, YES, HALF, HALF, HALF),
+    Operator("AvgPool", "float32", HALF, YES, HALF, HALF, HALF),
+    Operator("AvgPoolGrad", "float32", HALF, YES, HALF, NONE, HALF),
     Operator("TopK", "float32", HALF, YES, YES, HALF, HALF),
     Operator("Conv2D", "float32", HALF, KERNEL, KERNEL, HALF, HALF),
     Operator("Conv2DTranspose", "float32", HALF, YES, HALF, HALF, HALF),
@@ -130,7 +132,9 @@ def float16_operators(chip: str) -> frozenset[str]:
 _REMARKS = {
     "AllReduce": "HCCL's: several devices",
     "ArgMaxWithValue": "poses: squared distances, to 11 bits on 310 and below 255 cells",
-    "BatchMatMul": "training of poses: boxes over each cell, whole numbers",
+    "AvgPool": "ResNet-vd's shortcuts",
+    "AvgPoolGrad": "as AvgPool",
+    "BatchMatMul": "DLA's neck; training of poses: boxes over each cell, whole numbers",
     "Conv2D": "910B and 910C: HF32 unless it is switched off",
     "DeformableOffsets": "MindSpore gives NCHW, which no AI Core kernel takes: the form `operator`",
     "DeformableOffsetsGrad": "as DeformableOffsets",
@@ -140,7 +144,7 @@ _REMARKS = {
     "GridSampler2DGrad": "to 2,048 channels",
     "IsFinite": "one number a step; AICPU on 910A",
     "L2Loss": "overflow, a kernel a gradient; on 910A NPUGetFloatStatusV2 instead",
-    "MaxPool": "the stem's; peaks go by Maximum",
+    "MaxPool": "the stem's and DLA's; peaks go by Maximum",
     "NPUGetFloatStatusV2": "overflow, on 910A alone",
     "ReLU6": "MobileNets",
     "ReLU6Grad": "MobileNets",
