@@ -244,6 +244,14 @@ QUARTER = ("--net_config.width_multiplier", 0.25)
         ("tensorflow/resnet50_v2", RESNET),
         ("mobilenet_v2/plain", (*QUARTER, "--net_config.up_channels", "[64, 48, 32]")),
         ("tensorflow/mobilenet_v2_fpn", (*QUARTER, *SHORT)),
+        ("original/dla34_1x", ("--net_config.level_channels", "[8, 16, 24, 32, 48, 64]")),
+        (
+            "paddle/centernet_r50_140e",
+            (
+                *("--net_config.block_class", "[1, 1, 1, 1]", "--net_config.stage_channels"),
+                *("[16, 24, 32, 48]", "--train_config.ema_decay", 0),
+            ),
+        ),
     ],
 )
 def test_narrow_networks_overfit_eight_images(
@@ -259,13 +267,18 @@ def test_narrow_networks_overfit_eight_images(
 
 
 @pytest.mark.slow
-def test_hourglass_104_learns_and_goes_on_from_its_checkpoint(program: Program, tmp_path: Path):
-    """Three steps of one image, and the third again; 7 GB of memory, 7 GB of files."""
+@pytest.mark.parametrize(
+    "path", ["original/hourglass104", "original/dla34_1x", "paddle/centernet_r50_140e"]
+)
+def test_a_large_network_learns_and_goes_on_from_its_checkpoint(
+    path: str, program: Program, tmp_path: Path
+):
+    """Three steps of one image, and the third again; an hourglass: 7 GB of memory and of files."""
     content = json.loads((COCO128 / "annotations" / "instances_train2017.json").read_text())
     data = tmp_path / "one"
     write_part(data, [min(entry["image_id"] for entry in content["annotations"])])
     config = (
-        *("--config_path", PROJECT / "configs/original/hourglass104.yaml", *BY_HEART, *sides(256)),
+        *("--config_path", PROJECT / "configs" / f"{path}.yaml", *BY_HEART, *sides(256)),
         *("--train_config.batch_size", 1, "--train_steps", 3, "--data_sink_steps", 1),
     )
     two_files = ("--save_checkpoint_steps", 2, "--save_checkpoint_num", 2)
@@ -286,7 +299,7 @@ def test_hourglass_104_learns_and_goes_on_from_its_checkpoint(program: Program, 
         assert math.isfinite(losses[1])
         assert losses[1] > losses[2] > losses[3]
         assert of_resumed == {3: losses[3]}
-    finally:  # 2.3 GB each
+    finally:  # 2.3 GB each of an hourglass
         for checkpoint in tmp_path.rglob("*.ckpt"):
             checkpoint.unlink()
 
