@@ -9,7 +9,8 @@ which changes no time. Without --image_dir the images are noise of COCO's usual 
 keep-resolution, and fixed resolution in batches of 1 and 8: each stage alone, one after the other,
 and then `Detector.detect` over all images, where they overlap. The first batch of each shape is run
 before and not counted. PyTorch runs a ResNet without deformable layers (net_config.deformable none)
-or an hourglass, from images to maps; the fastest batch of each counts in the ratio.
+or an hourglass, from images to maps, and none of the other networks (DLA's deformable convolutions
+would want torchvision); the fastest batch of each counts in the ratio.
 """
 
 import argparse
