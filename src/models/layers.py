@@ -37,6 +37,27 @@ def conv(
     )
 
 
+class ConvBlock(nn.Cell):
+    """A convolution, BatchNorm and ReLU."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        momentum: float,
+        weight_init: object = None,
+    ) -> None:
+        super().__init__()
+        self.conv = conv(in_channels, out_channels, kernel_size, stride, weight_init=weight_init)
+        self.bn = nn.BatchNorm2d(out_channels, momentum=momentum)
+        self.relu = nn.ReLU()
+
+    def construct(self, x: Tensor) -> Tensor:
+        return self.relu(self.bn(self.conv(x)))
+
+
 class SeparableConv(nn.Cell):
     """A 3×3 convolution of each channel for itself, then a 1×1 one with bias; nothing between."""
 

@@ -10,22 +10,7 @@ from collections.abc import Sequence
 from mindspore import Tensor, nn
 
 from src.model_utils.networks import HourglassConfig
-from src.models.layers import Twice, conv
-
-
-class ConvBlock(nn.Cell):
-    """A convolution, BatchNorm and ReLU."""
-
-    def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, stride: int, momentum: float
-    ) -> None:
-        super().__init__()
-        self.conv = conv(in_channels, out_channels, kernel_size, stride)
-        self.bn = nn.BatchNorm2d(out_channels, momentum=momentum)
-        self.relu = nn.ReLU()
-
-    def construct(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn(self.conv(x)))
+from src.models.layers import ConvBlock, Twice, conv
 
 
 class Residual(nn.Cell):
