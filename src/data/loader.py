@@ -128,14 +128,17 @@ class SampleMaker:
         else:
             colour = np.tile(augment.normalisation(statistics), (len(encoded), 1, 1))
         # Both grids have their origin in the corner, so the output grid is the input's scaled.
+        grid_size = self.config.output_res
+        cell = np.full(2, self.down_ratio, np.float64)  # its width and height in pixels
+        if self.task.stretched:
+            cell = np.divide(input_size[::-1], grid_size[::-1])
         points = columns.get(mindrecord.KEYPOINTS)
         if points is not None:
             points, _ = zip(*map(mindrecord.real_objects, points, classes), strict=True)
         boxes, classes = zip(*map(mindrecord.real_objects, boxes, classes), strict=True)
         place = np.repeat(np.arange(len(boxes)), [len(image_boxes) for image_boxes in boxes])
-        to_output_grid = affines[place] / self.down_ratio
+        to_output_grid = affines[place] / cell[:, None]
         on_output_grid = geometry.transform_boxes(np.concatenate(boxes), to_output_grid)
-        grid_size = self.config.output_res
         if points is not None:
             points = np.concatenate(points)
             points = points_on_grid(points, to_output_grid, self.task.mirrored, grid_size)
@@ -146,7 +149,7 @@ class SampleMaker:
             images=len(boxes),
             grid_size=grid_size,
             max_objs=self.config.max_objs,
-            min_overlap=self.task.min_overlap,
+            task=self.task,
             exact_sides=self.config.exact_sides,
             points=points,
         )

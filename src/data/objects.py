@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from src.data import geometry
+from src.tasks.boxes import TASK as BOXES
 from src.tasks.columns import (
     CENTRE_X,
     CENTRE_Y,
@@ -17,20 +18,28 @@ from src.tasks.columns import (
     RADIUS,
     WIDTH,
 )
+from src.tasks.task import Task
 
 
-def gaussian_radius(height: np.ndarray, width: np.ndarray, min_overlap: float = 0.7) -> np.ndarray:
+def gaussian_radius(
+    height: np.ndarray, width: np.ndarray, min_overlap: float = 0.7, exact: bool = False
+) -> np.ndarray:
     """Largest shift of both corners that keeps IoU with the (height, width) box at `min_overlap`.
 
     CornerNet section 3.2, with the roots as CenterNet's code takes them: (b + √(b²-4ac)) / 2 for
-    each of the three cases, without a division by a. Published models are trained with these.
+    each of the three cases, without a division by a. Published models of CenterNet are trained with
+    these; those of MMDetection with the ones that solve the equations (`exact`).
     """
     total, area = height + width, height * width
     a2, b2 = 4, 2 * total
     a3, b3 = 4 * min_overlap, -2 * min_overlap * total
-    inside = (total + np.sqrt(total**2 - 4 * area * (1 - min_overlap) / (1 + min_overlap))) / 2
-    both = (b2 + np.sqrt(b2**2 - 4 * a2 * (1 - min_overlap) * area)) / 2
-    outside = (b3 + np.sqrt(b3**2 - 4 * a3 * (min_overlap - 1) * area)) / 2
+    root1 = np.sqrt(total**2 - 4 * area * (1 - min_overlap) / (1 + min_overlap))
+    root2 = np.sqrt(b2**2 - 4 * a2 * (1 - min_overlap) * area)
+    root3 = np.sqrt(b3**2 - 4 * a3 * (min_overlap - 1) * area)
+    if exact:
+        inside, both, outside = (total - root1) / 2, (b2 - root2) / 2 / a2, (b3 + root3) / 2 / a3
+    else:
+        inside, both, outside = (total + root1) / 2, (b2 + root2) / 2, (b3 + root3) / 2
     return np.minimum(np.minimum(inside, both), outside)
 
 
@@ -42,7 +51,7 @@ def object_tables(
     images: int,
     grid_size: Sequence[int],
     max_objs: int,
-    min_overlap: float = 0.7,
+    task: Task = BOXES,
     exact_sides: bool = False,
     points: np.ndarray | None = None,
 ) -> np.ndarray:
@@ -55,7 +64,7 @@ def object_tables(
         images: B.
         grid_size: (h, w) of the output grid.
         max_objs: rows of a table; objects beyond are left out.
-        min_overlap: as of `gaussian_radius`.
+        task: says which radius and where boxes end.
         exact_sides: as TensorFlow makes targets: boxes are clipped at the grid's border instead of
             one cell before it, and radii are of sides as they are instead of rounded up.
         points: (n,J,3) x, y on the output grid and visible of the objects' points, if any.
@@ -69,7 +78,7 @@ def object_tables(
     tables = np.zeros((images, max_objs, row_length), np.float32)
     tables[:, :, CLASS] = -1
     height, width = grid_size
-    last = 0 if exact_sides else 1
+    last = 0 if exact_sides or task.stretched else 1
     clipped = np.clip(boxes, 0, [width - last, height - last] * 2)
     if exact_sides:
         clipped = clipped.astype(np.float32)  # of which TensorFlow makes the centres
@@ -84,7 +93,9 @@ def object_tables(
     centres = low + sides / 2 if exact_sides else ((low + high) / 2).astype(np.float32)
     cells = np.minimum(np.floor(centres), [width - 1, height - 1])
     of_radius = sides if exact_sides else np.ceil(sides)
-    radius = gaussian_radius(of_radius[:, 1], of_radius[:, 0], min_overlap)
+    radius = gaussian_radius(
+        of_radius[:, 1], of_radius[:, 0], task.min_overlap, exact=task.exact_radius
+    )
     rows = np.empty((len(kept), row_length), np.float32)
     rows[:, [CENTRE_X, CENTRE_Y]] = cells
     rows[:, [OFFSET_X, OFFSET_Y]] = centres - cells

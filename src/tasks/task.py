@@ -13,6 +13,11 @@ class Task:
         metric: what COCO's evaluation compares, its iouType.
         numbers: names of COCO's numbers, in its order; the first decides which checkpoint is best.
         min_overlap: IoU that a box shifted by the Gaussian radius keeps (CornerNet, section 3.2).
+        exact_radius: whether that radius is by the roots of CornerNet's equations (MMDetection),
+            else as CenterNet's code takes them.
+        stretched: whether the output grid covers the network input, so that of an input H×W and a
+            grid h×w a cell is H/h by W/w pixels and boxes end at the grid's border; else a cell is
+            down_ratio pixels whatever the input, and boxes end in the last cell's corner.
         mirrored: for each of an object's J points the one that it becomes in a mirrored image.
         point_names: of the points.
         skeleton: pairs of points that a picture joins, counted from 0.
@@ -24,6 +29,8 @@ class Task:
     metric: str
     numbers: tuple[str, ...]
     min_overlap: float = 0.7
+    exact_radius: bool = False
+    stretched: bool = False
     mirrored: tuple[int, ...] = ()
     point_names: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
