@@ -57,6 +57,14 @@ def test_soft_nms_counts_both_border_pixels():
     assert found[1, 4] == pytest.approx(0.8 * np.exp(-((1 / 19) ** 2) / 0.5))
 
 
+@pytest.mark.parametrize("does_soft_nms", [False, True])
+def test_rows_without_an_object_are_left_out(does_soft_nms):
+    rows = np.array([[0, 0, 1, 1, 0.5, 2], [3, 3, 1, 1, -1, 1], [0, 0, 1, 1, 0, 0]], np.float32)
+    found = PostProcessing(does_soft_nms, 3, 1)([rows], [np.eye(2, 3)], (9, 9))
+    np.testing.assert_array_equal(found, rows[[0, 2]])
+    assert PostProcessing(does_soft_nms, 3, 1)([rows[1:2]], [np.eye(2, 3)], (9, 9)).shape == (0, 6)
+
+
 def test_soft_nms_of_nothing_is_nothing():
     assert soft_nms(np.zeros((0, 6), np.float32)).shape == (0, 6)
 

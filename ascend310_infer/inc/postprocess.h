@@ -23,8 +23,9 @@ struct Detection {
 // What a model gives for an image: float32 (rows, 6 + 3 points).
 std::vector<Detection> ParseDetections(const std::vector<char>& bytes, size_t points);
 
-// Brings detections on the output grid back to the pixels of the image, clips them to it and
-// applies soft-NMS if meta says so, and sorts them, best first. The same as PostProcessing in
+// Brings detections on the output grid back to the pixels of the image, leaves out rows without an
+// object, whose score is below 0, clips the others to the image and applies soft-NMS if meta says
+// so, and sorts them, best first. The same as PostProcessing in
 // src/evaluation/postprocess.py, exp aside, which may differ in its last bit. Fails if a number is
 // not finite or a label is not one of meta.category_ids: the detections are another model's.
 Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections,

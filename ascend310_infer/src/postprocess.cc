@@ -138,6 +138,10 @@ Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections,
       Clip(image, &box);
     }
   }
+  // Rows without an object; src/tasks/columns.py describes them.
+  detections.erase(std::remove_if(detections.begin(), detections.end(),
+                                  [](const Detection& box) { return box.score < 0.0F; }),
+                   detections.end());
   if (meta.soft_nms) {
     detections = SoftNms(std::move(detections));
   }

@@ -89,6 +89,16 @@ void TestEqualScoresKeepTheirOrder() {
   CHECK_EQ(found.value()[1].label, 2.0F);
 }
 
+void TestRowsWithoutAnObjectAreLeftOut() {
+  for (const bool soft_nms : {false, true}) {
+    Result<std::vector<Detection>> found = PostProcess(
+        Parsed({{0, 0, 1, 1, 0.5F, 2}, {3, 3, 1, 1, -1, 1}, {0, 0, 1, 1, 0, 0}}, 0), kIdentity,
+        MetaOf(soft_nms, 0));
+    CHECK_EQ(found.value().size(), 2U);
+    CHECK_EQ(found.value()[1].score, 0.0F);
+  }
+}
+
 void TestDetectionsOfAnotherModelAreRefused() {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float infinite = std::numeric_limits<float>::infinity();
@@ -136,6 +146,7 @@ int main() {
   centernet::TestBoxesAndPointsComeBackToTheImage();
   centernet::TestBoxesEndAtTheImagesBorderIfThatIsSaid();
   centernet::TestEqualScoresKeepTheirOrder();
+  centernet::TestRowsWithoutAnObjectAreLeftOut();
   centernet::TestDetectionsOfAnotherModelAreRefused();
   centernet::TestCocoEntries();
 }

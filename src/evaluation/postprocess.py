@@ -48,6 +48,7 @@ class PostProcessing:
                 for found, affine in zip(detections, affines, strict=True)
             ]
         )
+        merged = merged[~(merged[:, 4] < 0)]  # rows without an object, see `src.tasks.columns`
         if self.clip_boxes:
             merged[:, :4] = np.clip(merged[:, :4], 0, [size[1], size[0]] * 2)
         if self.soft_nms or len(detections) > 1:
