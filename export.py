@@ -65,7 +65,7 @@ def export(config: Config) -> None:
     write_facts(path, config)
     say(
         f"{path}: {options.input_dtype} images ({batch},3,{height},{width}) to detections "
-        f"({batch},{config.eval_config.K},{row_length}); "
+        f"({batch},{config.rows},{row_length}); "
         f"loaded back, it gives the network's boxes to {difference:.1e} pixels"
     )
 

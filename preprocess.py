@@ -42,7 +42,7 @@ def main() -> None:
         down_ratio=config.net_config.down_ratio,
         soft_nms=evaluation.SOFT_NMS,
         clip_boxes=config.net_config.clip_boxes,
-        rows=evaluation.K,
+        rows=config.rows,
         points=config.task_facts.points,
         category_ids=found.category_ids,
         colour=colour,

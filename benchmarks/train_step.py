@@ -80,7 +80,7 @@ def random_batch(config: Config, images: int) -> tuple[np.ndarray, np.ndarray, n
         boxes.astype(np.float32), random.integers(0, dataset.num_classes, count),
         np.repeat(np.arange(images), OBJECTS_PER_IMAGE),
         images=images, grid_size=(height, width), max_objs=dataset.max_objs,
-        points=points,
+        task=config.task_facts, points=points,
     )  # fmt: skip
     return image, colour, objects
 

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from unittest import mock
@@ -19,6 +20,8 @@ from src.data.images import decode_with_cv2
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.tasks.boxes import TASK
+from src.tasks.corners import TASK as CORNERS
+from src.tasks.task import Task
 from tests import helpers, reference
 from tests.conftest import QUICKSTART, Program
 
@@ -150,6 +153,23 @@ def test_a_certain_flip_mirrors_image_and_box(numbered: Path):
     row = objects[index, 0]
     np.testing.assert_allclose(row[:2] + row[2:4], [9.86667, 7.26667], atol=1e-5)
     np.testing.assert_allclose(row[4:6], [5.33333, 6.53333], atol=1e-5)
+
+
+@pytest.mark.parametrize("task", [TASK, CORNERS])
+def test_a_grid_is_of_whole_pixels_or_stretched_over_the_input(task: Task):
+    """Of an input of 64 by 63 pixels with a grid of 16 by 16 cells, these are 4 or 3.9375 high."""
+    config = settings().dataset_config.model_copy(update={"input_res_train": [63, 64]})
+    maker = replace(sample_maker(), task=task, config=config)
+    names = loader.source_columns(task)
+    samples = [
+        maker.samples(np.random.default_rng(0), dict(zip(names, columns([3]), strict=True)))
+        for maker in (maker, replace(maker, task=replace(task, stretched=False)))
+    ]
+    (found, plain) = (objects[0, 0] for _, _, objects in samples)
+    ratio = 63 / 64 if task.stretched else 1
+    places = [rows[:2] + rows[2:4] for rows in (found, plain)]
+    np.testing.assert_allclose(places[0] * [1, ratio], places[1], rtol=1e-6)
+    np.testing.assert_allclose(found[4:6] * [1, ratio], plain[4:6], rtol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(33, 47), (512, 64), (257, 3), (258, 3), (0, 9)])

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from src.data.objects import gaussian_radius, object_tables, table_boxes
+from src.tasks import corners
 from tests import reference
 from tests.helpers import object_table
 
@@ -34,6 +35,26 @@ def test_radius_of_every_size_is_the_originals(overlap):
     np.testing.assert_allclose(
         gaussian_radius(heights, widths, overlap).ravel(), expected, rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("overlap", [0.3, 0.7, 0.9])
+def test_an_exact_radius_is_the_largest_that_keeps_the_overlap(overlap):
+    h, w = np.meshgrid(np.arange(1.0, 130, 4), np.arange(1.0, 130, 3))
+    r = gaussian_radius(h, w, overlap, exact=True)
+    inside = (h - 2 * r) * (w - 2 * r) / (h * w)  # both corners moved inwards
+    outside = h * w / ((h + 2 * r) * (w + 2 * r))
+    shared = (h - r) * (w - r)  # both moved the same way
+    worst = np.minimum(np.minimum(inside, outside), shared / (2 * h * w - shared))
+    np.testing.assert_allclose(worst, overlap, rtol=1e-12)
+
+
+def test_boxes_of_a_stretched_grid_end_at_its_border():
+    # 1.5..9 by 3.25..8.5 on a grid of 8: 6.5 by 4.75 in it, as 7 by 5 with an exact radius of 1.30.
+    boxes, of_one = np.array([[1.5, 3.25, 9, 8.5]]), np.zeros(1, int)
+    (table,) = object_tables(
+        boxes, of_one, of_one, images=1, grid_size=(8, 8), max_objs=1, task=corners.TASK
+    )
+    np.testing.assert_array_equal(table[0], [4, 5, 0.75, 0.625, 6.5, 4.75, 1, 0])
 
 
 def test_a_row_holds_cell_offset_size_radius_and_class():

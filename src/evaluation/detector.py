@@ -51,6 +51,7 @@ class Detector:
         scales: scales at which each image is detected.
         post_processing: how detections become boxes of the image.
         num_classes: heat maps of the network.
+        peaks: name and value of the parameter that says how many peaks are looked for in them.
         decode: reads encoded images.
         batch_size: images to the network at once. One batch has one shape: with keep_res, 1.
         eager: run the network operator by operator, without compiling it for each shape.
@@ -64,6 +65,7 @@ class Detector:
         scales: Sequence[float],
         post_processing: PostProcessing,
         num_classes: int,
+        peaks: tuple[str, int],
         decode: Decoder,
         batch_size: int = 1,
         eager: bool = False,
@@ -72,7 +74,7 @@ class Detector:
         self._heat_model = heat_model
         self._model, self._input_geometry = model, input_geometry
         self._scales, self._post_processing = scales, post_processing
-        self._num_classes = num_classes
+        self._num_classes, self._peaks = num_classes, peaks
         self._compiled: set[tuple[object, tuple[int, ...]]] = set()  # models and input shapes
         self._decode, self._batch_size, self._eager = decode, batch_size, eager
 
@@ -128,11 +130,12 @@ class Detector:
             size = self._input_geometry.input_size((height, width), scale)
             sides = [side // self._post_processing.down_ratio for side in size]
             cells = self._num_classes * sides[0] * sides[1]
-            if cells < self._post_processing.kept:
+            name, needed = self._peaks
+            if cells < needed:
                 return (
                     f"an image of {width}x{height} pixels has {cells} cells in the heat maps at "
-                    f"scale {scale:g}, fewer than eval_config.K {self._post_processing.kept}; "
-                    "lower K or raise eval_config.pad."
+                    f"scale {scale:g}, fewer than {name} {needed}; "
+                    "lower it or raise eval_config.pad."
                 )
             if size[0] * size[1] > LARGEST_INPUT_SIDE**2:
                 return (
@@ -253,6 +256,7 @@ def detector_of(
             clip_boxes=config.net_config.clip_boxes,
         ),
         num_classes=dataset.num_classes,
+        peaks=config.peaks,
         decode=decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs),
         batch_size=1 if keep_res else batch_size or evaluation.batch_size,
         eager=eager,

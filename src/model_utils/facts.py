@@ -18,6 +18,7 @@ from src.model_utils.files import read_text, sha256, write_json
 from src.model_utils.messages import say
 from src.model_utils.networks import NETWORKS
 from src.model_utils.parameters import Config
+from src.tasks import TASKS
 
 Facts = dict[str, Any]  # values by the parameters' names
 _FORMAT = "centernet-model 1"
@@ -32,8 +33,9 @@ _OF_EXPORTED = {
 def facts_of(config: Config) -> Facts:
     """What goes with a network that was trained so."""
     marked = {name for name, p in parameters(config.net_config.network).items() if _mark(p)}
-    if config.task != "pose":
-        marked = {name for name in marked if not name.startswith("net_config.pose.")}
+    # Tasks that have a section of parameters have it by their name.
+    others = tuple(f"net_config.{task}." for task in TASKS if task != config.task)
+    marked = {name for name in marked if not name.startswith(others)}
     facts = {name: value for name, value in leaves(config.model_dump()) if name in marked}
     form = "net_config.deformable"
     if facts.get(form, "none") != "none":  # the device chooses among the others

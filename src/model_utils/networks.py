@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Literal, Union
 
 from pydantic import Field, model_validator
 
+from src.model_utils.corner_parameters import CornersConfig
 from src.model_utils.parameter_types import (
     Channels,
     Count,
@@ -77,6 +78,7 @@ class NetConfig(Section, ABC):
     )
 
     pose: PoseConfig = Field(default_factory=PoseConfig)
+    corners: CornersConfig = Field(default_factory=CornersConfig)
 
     @property
     @abstractmethod

@@ -412,6 +412,18 @@ class Config(Section):
         return self.net_config.pose if self.task == "pose" else None
 
     @property
+    def rows(self) -> int:
+        """K, rows of a model's detections: what is kept of an image, or of corners more."""
+        return self.net_config.corners.pairs if self.task == "corners" else self.eval_config.K
+
+    @property
+    def peaks(self) -> tuple[str, int]:
+        """How many peaks are looked for in the heat maps of an image, and that parameter's name."""
+        if self.task == "corners":
+            return "net_config.corners.candidates", self.net_config.corners.candidates
+        return "eval_config.K", self.eval_config.K
+
+    @property
     def has_points(self) -> list[bool]:
         """Of each class, whether its objects have points."""
         names, chosen = self.dataset_config.coco_classes, self.net_config.pose.classes
@@ -601,6 +613,10 @@ class Config(Section):
         dataset, net, evaluation = self.dataset_config, self.net_config, self.eval_config
         if self.task == "pose" and dataset.coco_classes:  # else the model's, of which more is known
             net.pose.find_classes(dataset.coco_classes)
+        if self.task == "corners" and net.mse_loss:
+            raise ValueError(
+                "task corners has a focal loss alone; set net_config.mse_loss to false"
+            )
         at = f"input_res_train {dataset.input_res_train}"
         found = derived(
             dataset.output_res,
@@ -617,10 +633,11 @@ class Config(Section):
             size = [int(side * scale) for side in dataset.input_res_test]
             at = f"dataset_config.input_res_test {dataset.input_res_test} at scale {scale:g}"
             height, width = _grid_size(net, size, at)
-            cells = (dataset.num_classes or evaluation.K) * height * width
-            if cells < evaluation.K:
+            name, needed = self.peaks
+            cells = (dataset.num_classes or needed) * height * width
+            if cells < needed:
                 raise ValueError(
-                    f"eval_config.K {evaluation.K} is more than the {cells} cells of the heat maps "
+                    f"{name} {needed} is more than the {cells} cells of the heat maps "
                     f"at {at}; lower it or leave that scale out of eval_config.multi_scales"
                 )
             if max(size) > LARGEST_INPUT_SIDE:
@@ -630,7 +647,7 @@ class Config(Section):
                 )
             # Else the grid reaches beyond the input, and the mirrored one at the other end.
             flips = evaluation.flip_test and not evaluation.keep_res
-            if flips and any(side % net.stride for side in size):
+            if flips and not self.task_facts.stretched and any(side % net.stride for side in size):
                 raise ValueError(
                     f"eval_config.flip_test: {at} is no multiple of the network's stride "
                     f"{net.stride}; choose sides that are, or keep_res"

@@ -26,7 +26,7 @@ from src.models.features.resnet_vd import ResNetVDFeatures
 from src.models.features.shufflenet_v2 import ShuffleNetV2Features
 from src.models.heads import PYTORCH, Heads
 from src.models.layers import ApplyColour
-from src.models.tasks import boxes, pose
+from src.models.tasks import boxes, corners, pose
 
 # Cells of net_config.network: made of net_config, with the `channels` of their maps and the number
 # of their `stacks`; images to a map a stack.
@@ -53,7 +53,7 @@ HEAD_INITS: dict[str, tuple[Initializer, Initializer]] = {
     "resnet_v2": (XavierUniform(), XavierUniform()),
 }
 # Modules of a task's cells: `heads`, `Loss` and `Decode`.
-TASK_CELLS: dict[str, ModuleType] = {"boxes": boxes, "pose": pose}
+TASK_CELLS: dict[str, ModuleType] = {"boxes": boxes, "pose": pose, "corners": corners}
 
 
 class Network(nn.Cell):
@@ -130,11 +130,20 @@ class WithDecode(nn.Cell):
         decode: the task's `Decode`; if it has flip_test, the mirrored images are run too.
         colour: float32 (3,4) normalisation applied to BGR images in 0..255, of any number type;
             None if the images come normalised, as float32.
+        stretched_from: down_ratio, if cells of the decode's grid cover the images, see
+            `src.tasks.task`: detections are then in cells of so many pixels, as others are.
     """
 
-    def __init__(self, network: Network, decode: nn.Cell, colour: np.ndarray | None) -> None:
+    def __init__(
+        self,
+        network: Network,
+        decode: nn.Cell,
+        colour: np.ndarray | None,
+        stretched_from: int = 0,
+    ) -> None:
         super().__init__()
         self.network, self.decode, self.flip_test = network, decode, decode.flip_test
+        self.stretched_from = stretched_from
         self.mirror, self.concat = ops.ReverseV2([3]), ops.Concat(0)
         self.normalises = colour is not None
         if self.normalises:
@@ -146,14 +155,21 @@ class WithDecode(nn.Cell):
             image = self.apply_colour(image, self.colour)
         if self.flip_test:
             image = self.concat((image, self.mirror(image)))
-        return self.decode(*self.network(image))
+        maps = self.network(image)
+        detections = self.decode(*maps)
+        if self.stretched_from:
+            across = image.shape[3] / (maps[0].shape[3] * self.stretched_from)
+            down = image.shape[2] / (maps[0].shape[2] * self.stretched_from)
+            factors = np.array([[[across, down, across, down, 1, 1]]], np.float32)
+            detections = detections * Tensor(factors)
+        return detections
 
 
 class HeatModel(nn.Cell):
     """What the network sees: BGR images (B,3,H,W) in 0..255 to the largest heat of a class (B,h,w).
 
     Args:
-        network: `Network`, whose first map is the heat of the centres.
+        network: `Network`, whose first map is the heat of the centres, or of the first corners.
         colour: float32 (3,4), as in `WithDecode`.
         hm_is_logit: whether that is a logit.
     """
@@ -217,11 +233,11 @@ def with_decode(
     flip_test: bool = False,
     pools: bool = False,
 ) -> WithDecode:
-    """The network with the decode of its K best objects, K of eval_config.
+    """The network with the decode of its K best objects, `rows` of the configuration.
 
     Args:
         network: `Network`.
-        config: task, net_config, eval_config.K and the number of classes are read.
+        config: task, net_config, rows and the number of classes are read.
         colour: as in `WithDecode`.
         flip_test: whether mirrored images are run too.
         pools: as of the task's `Decode`.
@@ -229,11 +245,12 @@ def with_decode(
     decode = TASK_CELLS[config.task].Decode(
         config.net_config,
         config.dataset_config.num_classes,
-        config.eval_config.K,
+        config.rows,
         flip_test=flip_test,
         pools=pools,
     )
-    return WithDecode(network, decode, colour)
+    stretched_from = config.net_config.down_ratio if config.task_facts.stretched else 0
+    return WithDecode(network, decode, colour, stretched_from)
 
 
 def check_finite(boxes: Iterable[np.ndarray]) -> None:

@@ -71,3 +71,18 @@ class TopPeaks(nn.Cell):
             row = place + Tensor(first.astype(np.int32))
         cell = self.gather(self.reshape(cells, (-1,)), self.reshape(row, (-1,)), 0)
         return score, place // Tensor(kept, ms.int32), self.reshape(cell, (batch, self.k))
+
+
+class ZeroIfFinite(nn.Cell):
+    """Zero for each of a batch of maps (B,C,h,w), (B,1), or NaN if a number is not finite.
+
+    It cannot overflow. Added to scores it makes NaN of them: a sigmoid makes a usual score of
+    infinity, and TopK passes over NaN.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sum, self.reshape = ops.ReduceSum(), ops.Reshape()
+
+    def construct(self, maps: Tensor) -> Tensor:
+        return self.reshape(self.sum(maps - maps, (1, 2, 3)), (maps.shape[0], 1))

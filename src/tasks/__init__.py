@@ -4,7 +4,7 @@
 The cells of each task are in `src.models.tasks`.
 """
 
-from src.tasks import boxes, pose
+from src.tasks import boxes, corners, pose
 from src.tasks.task import Task
 
-TASKS: dict[str, Task] = {"boxes": boxes.TASK, "pose": pose.TASK}
+TASKS: dict[str, Task] = {"boxes": boxes.TASK, "pose": pose.TASK, "corners": corners.TASK}

@@ -10,7 +10,7 @@ from src.models.gaussians import Gaussians, HeatMap
 from src.models.heads import Head
 from src.models.layers import RowsAt
 from src.models.losses import FocalLoss, RegressionLoss
-from src.models.peaks import Largest3x3, MaxPool3x3, TopPeaks
+from src.models.peaks import Largest3x3, MaxPool3x3, TopPeaks, ZeroIfFinite
 from src.tasks.columns import CENTRE_X, CENTRE_Y, CLASS, HEIGHT, OFFSET_X, OFFSET_Y, WIDTH
 
 
@@ -174,7 +174,7 @@ class Decode(nn.Cell):
         self.cast, self.reshape, self.equal = ops.Cast(), ops.Reshape(), ops.Equal()
         self.concat = ops.Concat(2)
         self.wh_at, self.reg_at = RowsAt(num_classes if net.cat_spec_wh else 1), RowsAt()
-        self.sum = ops.ReduceSum()
+        self.zero_if_finite = ZeroIfFinite()
         self.clip_boxes = net.clip_boxes
         self.zero, self.half = Tensor(0.0, ms.float32), Tensor(0.5, ms.float32)
         self.one = Tensor(1.0, ms.float32)
@@ -192,10 +192,10 @@ class Decode(nn.Cell):
         """
         hm, wh = self.cast(maps[0], ms.float32), self.cast(maps[1], ms.float32)
         reg = self.cast(maps[2], ms.float32) if len(maps) == 3 else None
-        odd = self._zero_if_finite(hm) + self._zero_if_finite(wh)
-        odd = odd if reg is None else odd + self._zero_if_finite(reg)
+        odd = self.zero_if_finite(hm) + self.zero_if_finite(wh)
+        odd = odd if reg is None else odd + self.zero_if_finite(reg)
         for other in others:
-            odd = odd + self._zero_if_finite(self.cast(other, ms.float32))
+            odd = odd + self.zero_if_finite(self.cast(other, ms.float32))
         hm = self.heat(hm)
         if self.flip_test:
             hm, wh = self.mean_of_both(hm), self.mean_of_both(wh)
@@ -241,7 +241,3 @@ class Decode(nn.Cell):
     def column(self, values: Tensor) -> Tensor:
         """Any numbers (B,·) as float32 (B,·,1)."""
         return self.reshape(self.cast(values, ms.float32), (*values.shape, 1))
-
-    def _zero_if_finite(self, values: Tensor) -> Tensor:
-        """Zero for each image, (B,1), or NaN if a number is not finite; it cannot overflow."""
-        return self.reshape(self.sum(values - values, (1, 2, 3)), (values.shape[0], 1))
