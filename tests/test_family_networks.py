@@ -6,6 +6,7 @@ The rules and the values stand in ../shared/family/oracles, or in the folder FAM
 
 import importlib.util
 import json
+import re
 import zlib
 from pathlib import Path
 from types import ModuleType
@@ -91,7 +92,7 @@ def maps_of(
 ) -> list[dict[str, np.ndarray]]:
     """The maps of every stack by the heads' names, of a network with another project's weights."""
     load(network, translate(Stored(Path("weights"), weights, [])))
-    heads = list(network.heads.name_cells())
+    heads = [name for name in network.heads.name_cells() if not name.endswith("_pool")]
     with graph_mode():
         stacks = AllMaps(network)(Tensor(image))
     return [{n: m.asnumpy() for n, m in zip(heads, maps, strict=True)} for maps in stacks]
@@ -252,6 +253,28 @@ def test_the_originals_hourglass_gives_the_originals_maps(task, path, classes):
                 np.testing.assert_allclose(found, wanted, rtol=0, atol=bound, err_msg=key)
 
 
+@needs_oracles
+@pytest.mark.slow
+def test_cornernet_gives_mmdetections_maps():
+    name = "mmdet_cornernet_hg104"
+    seeded = rule("seeded_weights")
+    pack = json.loads((FAMILY / "pack.json").read_text())
+    entry = pack["networks"][name]
+    normalise = entry["normalise"]
+    image = seeded.image(pack["seed"], *entry["input"])
+    image = seeded.tensor(image, normalise["mean"], normalise["std"], 1.0, normalise["rgb"])
+    assert zlib.crc32(image.tobytes()) == entry["image_tensor_crc32"]
+    network = network_of("cornernet/hourglass104_8x6")
+    stacks = maps_of(network, seeded.network(FAMILY / "pack.json", name), image)
+    with np.load(FAMILY / f"{name}.npz") as stored:
+        for prefix, maps in zip(("s0_", ""), stacks, strict=True):
+            assert len(maps) == 6
+            for head, found in maps.items():
+                key = f"{prefix}{head}"
+                bound = allowed(entry["float32_minus_float64"][key]["max"], stored[key].std())
+                np.testing.assert_allclose(found, stored[key], rtol=0, atol=bound, err_msg=key)
+
+
 def stored_names(path: Path) -> Stored:
     """A file with the names of a list of the pack, and hardly anything below them."""
     rows = [line.split("\t") for line in path.read_text().splitlines()]
@@ -278,6 +301,7 @@ def stored_names(path: Path) -> Stored:
         ("tf_names_mbv2fpn_kpts", "tensorflow/mobilenet_v2_fpn_keypoints", 0),
         ("names_original_hourglass104_ctdet", "original/hourglass104", 160),
         ("names_original_hourglass104_multi_pose", "original/multi_pose_hourglass104", 160),
+        ("names_mmdet_cornernet_hg104", "cornernet/hourglass104_8x6", 180),
     ],
 )
 def test_every_name_of_a_file_has_its_place_and_the_file_says_its_network(names, path, ignored):
@@ -296,6 +320,46 @@ def test_every_name_of_a_file_has_its_place_and_the_file_says_its_network(names,
         assert set(back) == set(stored.tensors) - set(found.ignored)
         for name, array in back.items():
             np.testing.assert_array_equal(array, stored.tensors[name])
+
+
+def name_in_cornernets_own_code(name: str) -> str:
+    """What a tensor of MMDetection's CornerNet is called in the paper's project."""
+    for pattern, theirs in (
+        (r"backbone\.stem\.0\.", "pre.0."),
+        (r"backbone\.stem\.1\.0\.", "pre.1."),
+        (r"backbone\.hourglass_modules\.", "kps."),
+        (r"backbone\.out_convs\.", "cnvs."),
+        (r"backbone\.inters\.", "inters."),
+        (r"backbone\.conv1x1s\.0\.conv\.", "inters_.0.0."),
+        (r"backbone\.conv1x1s\.0\.bn\.", "inters_.0.1."),
+        (r"backbone\.remap_convs\.0\.conv\.", "cnvs_.0.0."),
+        (r"backbone\.remap_convs\.0\.bn\.", "cnvs_.0.1."),
+        (r"bbox_head\.(..)_pool\.(\d)\.direction(\d)_conv\.", r"\1_cnvs.\2.p\3_conv1."),
+        (r"bbox_head\.(..)_pool\.(\d)\.aftpool_conv\.(conv|bn)\.", r"\1_cnvs.\2.p_\g<3>1."),
+        (r"bbox_head\.(..)_pool\.(\d)\.conv1\.(conv|bn)\.", r"\1_cnvs.\2.\g<3>1."),
+        (r"bbox_head\.(..)_pool\.(\d)\.conv2\.", r"\1_cnvs.\2.conv2."),
+        (r"bbox_head\.(..)_heat\.(\d)\.0\.conv\.", r"\1_heats.\2.0.conv."),
+        (r"bbox_head\.(..)_heat\.(\d)\.1\.conv\.", r"\1_heats.\2.1."),
+        (r"bbox_head\.(..)_emb\.(\d)\.0\.conv\.", r"\1_tags.\2.0.conv."),
+        (r"bbox_head\.(..)_emb\.(\d)\.1\.conv\.", r"\1_tags.\2.1."),
+        (r"bbox_head\.(..)_off\.(\d)\.0\.conv\.", r"\1_regrs.\2.0.conv."),
+        (r"bbox_head\.(..)_off\.(\d)\.1\.conv\.", r"\1_regrs.\2.1."),
+    ):
+        name = re.sub(f"^{pattern}", theirs, name)
+    return "module." + name.replace(".downsample.", ".skip.")
+
+
+@needs_oracles
+def test_the_papers_cornernet_is_mmdetections_under_other_names():
+    theirs = stored_names(FAMILY / "names_mmdet_cornernet_hg104.txt")
+    arrays = {name_in_cornernets_own_code(name): a for name, a in theirs.tensors.items()}
+    papers = translate(Stored(Path("CornerNet_500000.pkl"), arrays, []))
+    assert papers.layout.name == "CornerNet, the paper's PyTorch"
+    assert papers.facts["dataset_config.channel_order"] == "BGR"
+    expected = translate(theirs).arrays
+    assert papers.arrays.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_array_equal(papers.arrays[name], array, err_msg=name)
 
 
 @needs_oracles
@@ -340,6 +404,11 @@ def test_layers_in_another_order_are_refused(names: str, one: str, other: str):
 def test_tensorflow_networks_have_the_published_number_of_parameters(path, classes, count):
     network = network_of(f"tensorflow/{path}", classes)
     assert sum(parameter.size for parameter in network.get_parameters()) == count
+
+
+def test_cornernet_has_the_published_number_of_parameters():
+    network = network_of("cornernet/hourglass104_8x6")
+    assert sum(parameter.size for parameter in network.trainable_params()) == 201_035_212
 
 
 HOURGLASS = ("--net_config.network", "hourglass", "--dataset_config.input_res_test", "[512, 512]")

@@ -2,7 +2,9 @@
 """The layouts of weights that can be read: a file a project, of tables; `LAYOUTS` has them all."""
 
 from src.weights.layouts import (
+    cornernet,
     mindcv,
+    mmdetection,
     modelzoo,
     modelzoo_imagenet,
     original,
@@ -17,6 +19,8 @@ LAYOUTS = (
     ours.OURS,
     *original.ORIGINALS,
     original.DLA_IMAGENET,
+    cornernet.CORNERNET,
+    mmdetection.MMDETECTION_CORNERNET,
     modelzoo.MODELZOO,
     torchvision.TORCHVISION,
     torchvision.TORCHVISION_MOBILENET_V2,

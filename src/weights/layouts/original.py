@@ -8,6 +8,7 @@ from src.weights.layouts.parts import (
     MINDSPORE,
     PYTORCH,
     PYTORCH_COUNTERS,
+    STACKS,
     batch_norm,
     below,
     resnet_blocks,
@@ -53,8 +54,25 @@ _CELLS = (
     ("inters", "inters"),
 )
 _PROJECTIONS = (("inters_", "conv1x1s"), ("cnvs_", "remap_convs"))
-# Stacks of heads.
-_STACKS = ((0, "auxiliary_heads.0"), (1, "heads"))
+HOURGLASS_FEATURES = (
+    *(
+        rule
+        for theirs, ours in _CELLS
+        for rule in (
+            Rule(rf"{theirs}\.(.+\.(?:conv\d?|skip\.0)\.weight)", rf"features.{ours}.\1"),
+            *batch_norm(rf"{theirs}\.(.+\.(?:bn\d?|skip\.1))", rf"features.{ours}.\1", PYTORCH),
+        )
+    ),
+    *(
+        rule
+        for theirs, ours in _PROJECTIONS
+        for rule in (
+            Rule(rf"{theirs}\.(\d\.0\.weight)", rf"features.{ours}.\1"),
+            *batch_norm(rf"{theirs}\.(\d\.1)", rf"features.{ours}.\1", PYTORCH),
+        )
+    ),
+)
+
 
 ORIGINAL_HOURGLASS = Layout(
     name="CenterNet's Hourglass-104, original PyTorch",
@@ -62,25 +80,10 @@ ORIGINAL_HOURGLASS = Layout(
     prefix=r"(?:module\.)?",
     rules=(
         PYTORCH_COUNTERS,
+        *HOURGLASS_FEATURES,
         *(
             rule
-            for theirs, ours in _CELLS
-            for rule in (
-                Rule(rf"{theirs}\.(.+\.(?:conv\d?|skip\.0)\.weight)", rf"features.{ours}.\1"),
-                *batch_norm(rf"{theirs}\.(.+\.(?:bn\d?|skip\.1))", rf"features.{ours}.\1", PYTORCH),
-            )
-        ),
-        *(
-            rule
-            for theirs, ours in _PROJECTIONS
-            for rule in (
-                Rule(rf"{theirs}\.(\d\.0\.weight)", rf"features.{ours}.\1"),
-                *batch_norm(rf"{theirs}\.(\d\.1)", rf"features.{ours}.\1", PYTORCH),
-            )
-        ),
-        *(
-            rule
-            for stack, ours in _STACKS
+            for stack, ours in STACKS
             for rule in (
                 Rule(rf"(\w+)\.{stack}\.0\.conv\.(weight|bias)", rf"{ours}.\1.0.\2"),
                 Rule(rf"(\w+)\.{stack}\.1\.(weight|bias)", rf"{ours}.\1.2.\2"),
@@ -102,7 +105,7 @@ ORIGINAL_HOURGLASS = Layout(
         ),
         *(
             rule
-            for stack, ours in _STACKS
+            for stack, ours in STACKS
             for rule in (
                 Rule(rf"{ours}\.(\w+)\.0\.(\w+)", rf"\1.{stack}.0.conv.\2"),
                 Rule(rf"{ours}\.(\w+)\.2\.(\w+)", rf"\1.{stack}.1.\2"),

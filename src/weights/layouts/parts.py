@@ -11,6 +11,9 @@ MINDSPORE = ("gamma", "beta", "moving_mean", "moving_variance")
 PYTORCH = ("weight", "bias", "running_mean", "running_var")
 PADDLE = ("weight", "bias", "_mean", "_variance")
 
+# The heads of two stacks, by the place of their stack.
+STACKS = ((0, "auxiliary_heads.0"), (1, "heads"))
+
 CLASSIFIER = "ImageNet's classifier"
 PYTORCH_COUNTERS = Rule(r".+\.num_batches_tracked", ignored="a counter of PyTorch's BatchNorm")
 _STATE = (
@@ -30,6 +33,16 @@ def batch_norm(pattern: str, name: str, theirs: Iterable[str]) -> tuple[Rule, ..
     return tuple(
         Rule(rf"{pattern}\.{their}", f"{name}.{our}")
         for their, our in zip(theirs, MINDSPORE, strict=True)
+    )
+
+
+def conv_norm(
+    theirs: tuple[str, str], ours: tuple[str, str], norm: Iterable[str]
+) -> tuple[Rule, ...]:
+    """Rules for a convolution without bias and the BatchNorm behind it: patterns to our names."""
+    return (
+        Rule(rf"{theirs[0]}\.weight", f"{ours[0]}.weight"),
+        *batch_norm(theirs[1], ours[1], norm),
     )
 
 
