@@ -85,6 +85,7 @@ def test_every_operator_of_exported_models_has_an_adapter(variant: str, dtype: s
         ("mobilenet_v2_fpn", "ResizeNearestNeighbor"),
         ("mobilenet_v3", "ReLU6"),
         ("pose", "ArgMaxWithValue"),
+        ("corners", "LessEqual"),
     ],
 )
 def test_every_operator_of_other_networks_and_tasks_has_an_adapter(name: str, own: str):

@@ -42,6 +42,7 @@ _NETWORKS = ("mobilenet_v2_fpn", "resnet_v1_fpn", "resnet_v2", "hourglass", "res
 _ALIKE = ("dla", "mobilenet_v1", "mobilenet_v3", "shufflenet_v2")
 _ALL = (*_NETWORKS, *_ALIKE)
 _POSE = ("train_pose", "train_pose_like_tensorflow", "evaluate_pose_flip", "export_pose")
+_CORNERS = ("train_corners", "evaluate_corners_flip", "export_corners")
 
 
 def of_networks(kind: str, networks: tuple[str, ...] = _NETWORKS) -> tuple[str, ...]:
@@ -62,6 +63,7 @@ PROCESSES = {
     ("910B", "training of other networks"): (of_networks("train"),),
     ("310P", "evaluation of other networks"): (of_networks("evaluate"),),
     ("910B", "poses"): (_POSE,),
+    ("910B", "corners"): (_CORNERS,),
 }
 SMALL_DATA = ("--config_path", str(QUICKSTART), "--device_target", "Ascend")
 DEFORMABLE = ("--net_config.deformable", "auto")
@@ -139,9 +141,9 @@ def test_every_operator_gets_a_kernel_of_the_chip_and_none_other_than_before(
                 *of_networks("evaluate", _ALIKE),
             ),
         ),
-        ("310P", _POSE),
+        ("310P", (*_POSE, *_CORNERS)),
         *(("910A", (name,)) for kind in ("train", "evaluate") for name in of_networks(kind, _ALL)),
-        *(("910A", (name,)) for name in _POSE),
+        *(("910A", (name,)) for name in (*_POSE, *_CORNERS)),
     ],
 )
 def test_every_network_and_task_gets_kernels_of_every_chip(chip: str, names: tuple[str, ...]):

@@ -28,9 +28,11 @@ from src.data.objects import object_tables
 from src.deploy.mindir import write_mindir
 from src.deploy.mindir_v1 import downgrade
 from src.evaluation.evaluation_set import read_evaluation_set
+from src.model_utils.corner_parameters import CornersConfig
 from src.model_utils.networks import ResNetConfig
 from src.model_utils.parameters import Config
 from src.models.network import Network, create_network, with_decode, with_loss
+from src.models.tasks import corners
 from src.models.tasks.boxes import Decode
 from src.training.optimizer import create_optimizer
 from src.training.step import StepOptions, TrainStep
@@ -181,6 +183,43 @@ def test_decode_keeps_the_peaks_of_float32(chip: str):
         boxes, score = [0, 1, 2, 3, 5], 4
         np.testing.assert_array_equal(ours[:, boxes], theirs[:, boxes])
         np.testing.assert_allclose(ours[:, score], theirs[:, score], rtol=2**-11)
+
+
+def corner_maps() -> list[np.ndarray]:
+    """Maps of corners, as above, with the ends of 24 boxes of each of two images planted."""
+    random = np.random.default_rng(6)
+    tl_heat, br_heat = random.normal(-6, 1, (2, 2, 3, 40, 48)).astype(np.float32)
+    tl_emb, br_emb = random.normal(0, 9, (2, 2, 1, 40, 48)).astype(np.float32)
+    offsets = random.uniform(0, 1, (2, 2, 2, 40, 48)).astype(np.float32)
+    for number in range(24):
+        y, x = 1 + 6 * (number // 6), 1 + 6 * (number % 6)
+        bottom, right = (y + 5 + number % 9, x + 5 + number % 7)
+        class_index = number % 3
+        for heat, emb, (row, column) in (
+            (tl_heat, tl_emb, (y, x)),
+            (br_heat, br_emb, (bottom, right)),
+        ):
+            heat[:, class_index, row, column] = random.uniform(1, 2, 2)
+            heat[:, class_index, row, column - 1] = heat[:, class_index, row, column] - 1e-4
+            emb[:, 0, row, column] = number
+    return [tl_heat, br_heat, tl_emb, br_emb, *offsets]
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_decode_of_corners_finds_the_pairs_of_float32(chip: str):
+    inputs = [Tensor(values) for values in corner_maps()]
+    net = ResNetConfig(corners=CornersConfig(candidates=40, pairs=100))
+    graph = exported(corners.Decode(net, 3, 100), *inputs)
+    expected = runnable(graph)(*inputs).asnumpy()
+    round_operators(graph, float16_operators(chip))
+    found = runnable(graph)(*inputs).asnumpy()
+    for ours, theirs in zip(found, expected, strict=True):
+        ours, theirs = (rows[rows[:, 4] > 0.5] for rows in (ours, theirs))
+        assert len(theirs) >= 24
+        ours, theirs = (rows[np.lexsort(rows[:, [0, 1, 2, 5]].T)] for rows in (ours, theirs))
+        boxes, score = [0, 1, 2, 3, 5], 4
+        np.testing.assert_array_equal(ours[:, boxes], theirs[:, boxes])
+        np.testing.assert_allclose(ours[:, score], theirs[:, score], rtol=2**-9)
 
 
 # A trained network.

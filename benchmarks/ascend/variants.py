@@ -148,6 +148,14 @@ VARIANTS = {
         )
     },
     **{
+        name: Variant(kind, f"--task corners {options}", network="hourglass")
+        for name, kind, options in (
+            ("train_corners", "train", ""),
+            ("evaluate_corners_flip", "evaluate", "--eval_config.flip_test true"),
+            ("export_corners", "export", ""),
+        )
+    },
+    **{
         f"{kind}_{network}": Variant(kind, network=network)
         for network in SMALL
         for kind in ("train", "evaluate", "export")
