@@ -226,6 +226,11 @@ RESNET = (
     *("--net_config.block_class", "[1, 1, 1, 1]", "--net_config.stage_channels"),
     *("[16, 24, 32, 48]", "--net_config.up_channels", "[64, 48, 32]", *SHORT),
 )
+HOURGLASS = (
+    *("--net_config.stem_channels", 16, "--net_config.dims", "[24, 32, 48]"),
+    *("--net_config.blocks", "[1, 1, 1]"),
+)
+CORNERS = ("--net_config.corners.pool_channels", 16)
 QUARTER = ("--net_config.width_multiplier", 0.25)
 
 
@@ -233,13 +238,9 @@ QUARTER = ("--net_config.width_multiplier", 0.25)
 @pytest.mark.parametrize(
     ("path", "narrow"),
     [
-        (
-            "original/hourglass104",
-            (
-                *("--net_config.stem_channels", 16, "--net_config.dims", "[24, 32, 48]"),
-                *("--net_config.blocks", "[1, 1, 1]"),
-            ),
-        ),
+        ("original/hourglass104", HOURGLASS),
+        # Its grid is stretched over 127 pixels.
+        ("cornernet/hourglass104_8x6", (*HOURGLASS, *CORNERS, *sides(127))),
         ("tensorflow/resnet50_v1_fpn", RESNET),
         ("tensorflow/resnet50_v2", RESNET),
         ("mobilenet_v2/plain", (*QUARTER, "--net_config.up_channels", "[64, 48, 32]")),
