@@ -21,7 +21,7 @@ from src.tasks.corners import TASK
 from src.training.optimizer import create_optimizer
 from src.training.step import StepOptions, TrainStep
 from tests.conftest import FAMILY, PROJECT
-from tests.helpers import config, run, run_with_gradients
+from tests.helpers import benchmark, config, run, run_with_gradients
 
 MAPS = ("tl_heat", "br_heat", "tl_emb", "br_emb", "tl_off", "br_off")
 
@@ -335,6 +335,17 @@ def test_a_flip_test_takes_a_stretched_grid_at_a_fixed_size():
     assert used.dataset_config.input_res_test == [511, 511]
     assert used.dataset_config.output_res == [128, 128]
     assert (used.rows, used.eval_config.K) == (1000, 100)
+
+
+def test_the_benchmark_measures_pooling_and_decode(tmp_path):
+    file = tmp_path / "numbers.json"
+    options = ("--side", 127, "--classes", 2, "--repeat", 1, "--json", file)
+    done = benchmark("corners", *options)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text())
+    assert set(found["decode"]) == {"boxes", "corners", "pairs"}
+    assert all(milliseconds > 0 for milliseconds in found["pooling_ms"].values())
+    assert f"| CornerPool | {found['pooling_ms']['CornerPool']:.1f} |" in done.stdout
 
 
 # --- a narrow network --------------------------------------------------------------------------
