@@ -80,6 +80,8 @@ def convert(config: Config) -> None:
         "take_damaged_jpegs": dataset.take_damaged_jpegs,
         "turn_by_exif": dataset.turn_by_exif,
     }
+    if dataset.min_side:  # sets of all sides keep the digest that they have
+        options["min_side"] = dataset.min_side
     point_names = pose.keypoints if pose else []
     if pose:  # sets of boxes keep the digest that they have
         options |= {"keypoints": point_names, "point_classes": pose.classes}

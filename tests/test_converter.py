@@ -597,6 +597,19 @@ def test_images_without_boxes_and_crowds_follow_the_options(
     verify(target)
 
 
+def test_images_with_a_short_side_are_left_out_if_that_is_asked_for(
+    coco_set: CocoSet, target: Path
+):
+    coco_set.add(
+        "4.jpg", cv2.imencode(".jpg", np.zeros((29, 90, 3), np.uint8))[1].tobytes(), (29, 90)
+    )
+    manifest = convert(coco_set, target, "--dataset_config.min_side", 30)
+    assert (manifest["images"], manifest["left_out_unusable"]) == (3, 0)
+    (note,) = manifest["notes"]
+    assert note.startswith("1 image(s) have a side below dataset_config.min_side 30 (")
+    assert convert(coco_set, target)["images"] == 4
+
+
 # What means the same ------------------------------------------------------------------------------
 
 
@@ -937,6 +950,7 @@ def test_a_change_of_source_or_set_is_converted(change: Callable, coco_set: Coco
     [
         ("--dataset_config.keep_empty_images",),
         ("--dataset_config.skip_crowd",),
+        ("--dataset_config.min_side", 3),
         ("--on_bad_record", "skip"),
         ("--dataset_config.num_shards", 2),
         ("--dataset_config.other_classes", "leave_out"),

@@ -270,3 +270,50 @@ def test_input_geometry_of_fixed_size_scales_the_size():
     warped, affine = geometry.InputGeometry(False, 127, (64, 64))(noise(50, 100), 1.5)
     assert warped.shape == (3, 96, 96)
     np.testing.assert_allclose(affine, [[0.96, 0, 0], [0, 0.96, 24]])
+
+
+@pytest.mark.parametrize(
+    ("size", "padded", "border"),  # border: top, bottom, left and right of the image, MMDetection's
+    [
+        ((480, 640), (511, 767), (15, 495, 63, 703)),
+        ((375, 500), (383, 511), (4, 379, 5, 505)),
+        ((250, 243), (255, 255), (2, 252, 6, 249)),
+    ],
+)
+def test_sides_padded_to_odd_ones_as_mmdetection_does(size, padded, border):
+    image, colour = noise(*size), (104, 116, 124)
+    pads_to_odd = geometry.InputGeometry(True, 127, (32, 32), pad_to="odd", border=colour)
+    warped, affine = pads_to_odd(image)
+    assert warped.shape == (3, *padded) and pads_to_odd.input_size(size) == padded
+    top, bottom, left, right = border
+    np.testing.assert_array_equal(affine, [[1, 0, left], [0, 1, top]])
+    expected = np.tile(np.uint8(colour), (*padded, 1))
+    expected[top:bottom, left:right] = image
+    np.testing.assert_array_equal(warped.transpose(1, 2, 0), expected)
+
+
+@pytest.mark.parametrize("degrees", [0.0, 30.0])
+def test_a_border_has_its_colour_wherever_opencv_puts_it(degrees):
+    image, colour = noise(40, 60), (104, 0, 255)
+    affine = geometry.centred_affine((30, 10), 0.8, (70, 90), degrees)
+    expected = cv2.warpAffine(image, affine, (90, 70), flags=cv2.INTER_LINEAR, borderValue=colour)
+    found = geometry.warp(image, affine, (70, 90), border=colour)
+    np.testing.assert_array_equal(found, expected)
+    with ThreadPoolExecutor(1, initializer=geometry.use_exact_warp) as pool:  # as in training
+        again = pool.submit(geometry.warp, image, affine, (70, 90), border=colour).result()
+        is_as_before = pool.submit(cv2.ipp.useIPP_NotExact).result()
+    np.testing.assert_array_equal(again, expected)
+    assert is_as_before or not cv2.ipp.getIppVersion()
+    small, _ = geometry.InputGeometry(False, 0, (30, 30), "corner", border=colour)(image)
+    assert (small[:, 20:] == np.reshape(colour, (3, 1, 1))).all() and small[2, :20].min() < 200
+
+
+def test_places_of_pixels_are_half_a_pixel_from_their_areas():
+    image = noise(20, 30)
+    affine = np.array([[3.0, 0, 0], [0, 2.0, 0]])  # the area 30 by 20 becomes 90 by 40
+    found = geometry.warp(image, geometry.of_pixel_centres(affine), (40, 90))
+    expected = cv2.resize(image, (90, 40), interpolation=cv2.INTER_LINEAR)
+    apart = np.abs(found.astype(int) - expected)[2:-2, 3:-3]  # black is mixed in at the border
+    assert apart.max() <= 8  # of weights in steps of 1/32
+    mirrored = geometry.of_pixel_centres(np.array([[[-1.0, 0, 30], [0, 1, 0]]]))
+    np.testing.assert_array_equal(geometry.warp(image, mirrored[0], (20, 30)), image[:, ::-1])

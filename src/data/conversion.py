@@ -131,6 +131,13 @@ def write_set(
                 if image.kind:
                     bad_records.add(image.kind, image.problem)
                     continue
+                if min(image.record.height, image.record.width) < config.min_side:
+                    kind = f"have a side below dataset_config.min_side {config.min_side}"
+                    notes.add(
+                        f"{{count}} image(s) {kind} ({{example}}): left out",
+                        f"image {image.record.image_id}",
+                    )
+                    continue
                 note_image(notes, str(image.record.path), image.oddity, config.turn_by_exif)
                 if len(image.record.boxes) == 0 and not config.keep_empty_images:
                     left_out_empty += 1

@@ -94,10 +94,22 @@ class SampleMaker:
         self, random: np.random.Generator, columns: dict[str, list[Any]]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As `batch`, drawing from `random`: arrays, in which a position has its own numbers."""
+        config = self.config
         image_id, size, encoded, boxes, classes = (columns[name] for name in SOURCE_COLUMNS)
-        input_size = (self.config.input_res_train[0], self.config.input_res_train[1])
+        input_size = (config.input_res_train[0], config.input_res_train[1])
         sizes = np.stack(size)
-        affines = augment.random_affines(random, sizes, input_size, self.config)
+        boxes, _ = zip(*map(mindrecord.real_objects, boxes, classes), strict=True)
+        if config.rand_crop and config.crop_of == "input":
+            affines, kept = augment.random_object_crops(random, sizes, input_size, boxes, config)
+            of_pixels = geometry.of_pixel_centres(affines)
+        else:
+            affines = augment.random_affines(random, sizes, input_size, config)
+            of_pixels, kept = affines, None
+        statistics = augment.colour_statistics(config)
+        colour = np.tile(augment.normalisation(statistics), (len(encoded), 1, 1))
+        changes = None
+        if config.color_aug and config.color_jitter == "photometric":
+            changes = augment.random_photometric(random, len(encoded))
         image = np.empty((len(encoded), *input_size, 3), np.uint8)
         sums = np.empty((len(encoded), 3))
         room = 3 * sizes.prod(axis=1).max()
@@ -114,46 +126,60 @@ class SampleMaker:
                     f"{self.name}: image {image_id[i]} does not decode; the files are damaged, "
                     "convert again (src/dataset.py --verify names them)."
                 )
-            geometry.warp(decoded, affines[i], input_size, image[i])
-            top, bottom, _, _ = geometry.reached(affines[i], decoded.shape[:2], input_size)
-            sums[i] = augment.channel_sums(image[i, top:bottom])  # the rest is black
+            if changes is not None:
+                colour[i] = augment.photometric_colour(changes[i], decoded, statistics)
+            border = augment.border_colour(colour[i], config.border)
+            geometry.warp(decoded, of_pixels[i], input_size, image[i], border)
+            top, bottom, _, _ = geometry.reached(of_pixels[i], decoded.shape[:2], input_size)
+            sums[i] = augment.channel_sums(image[i, top:bottom])
+            sums[i] += np.multiply(border, (input_size[0] - bottom + top) * input_size[1])
             buffers.put(pixels)
 
         for _ in self.pool.map(make, range(len(encoded))):
             pass  # waits, and raises what `make` raised
-        statistics = augment.colour_statistics(self.config)
-        if self.config.color_aug:
+        if config.color_aug and changes is None:
             means = sums / (input_size[0] * input_size[1])
             colour = augment.random_colours(random, means, statistics)
-        else:
-            colour = np.tile(augment.normalisation(statistics), (len(encoded), 1, 1))
-        # Both grids have their origin in the corner, so the output grid is the input's scaled.
+        return image, colour, self._objects(columns, affines, kept)
+
+    def _objects(
+        self, columns: dict[str, list[Any]], affines: np.ndarray, kept: list[np.ndarray] | None
+    ) -> np.ndarray:
+        """The object tables of a batch: float32 (B,N,8+3J), of the `kept` objects alone if given.
+
+        Both grids have their origin in the corner, so the output grid is the input's scaled.
+        """
+        points, classes = columns.get(mindrecord.KEYPOINTS), columns["classes"]
+        if points is not None:
+            points, _ = zip(*map(mindrecord.real_objects, points, classes), strict=True)
+            points = np.concatenate(points)
+        of_images = map(mindrecord.real_objects, columns["boxes"], classes)
+        boxes, classes = zip(*of_images, strict=True)
+        place = np.repeat(np.arange(len(boxes)), [len(image_boxes) for image_boxes in boxes])
+        boxes, classes = np.concatenate(boxes), np.concatenate(classes)
+        if kept is not None:
+            rows = np.flatnonzero(np.concatenate(kept))
+            boxes, classes, place = boxes[rows], classes[rows], place[rows]
+            points = None if points is None else points[rows]
         grid_size = self.config.output_res
         cell = np.full(2, self.down_ratio, np.float64)  # its width and height in pixels
         if self.task.stretched:
-            cell = np.divide(input_size[::-1], grid_size[::-1])
-        points = columns.get(mindrecord.KEYPOINTS)
-        if points is not None:
-            points, _ = zip(*map(mindrecord.real_objects, points, classes), strict=True)
-        boxes, classes = zip(*map(mindrecord.real_objects, boxes, classes), strict=True)
-        place = np.repeat(np.arange(len(boxes)), [len(image_boxes) for image_boxes in boxes])
+            cell = np.divide(self.config.input_res_train[::-1], grid_size[::-1])
         to_output_grid = affines[place] / cell[:, None]
-        on_output_grid = geometry.transform_boxes(np.concatenate(boxes), to_output_grid)
+        on_output_grid = geometry.transform_boxes(boxes, to_output_grid)
         if points is not None:
-            points = np.concatenate(points)
             points = points_on_grid(points, to_output_grid, self.task.mirrored, grid_size)
-        objects = object_tables(
+        return object_tables(
             on_output_grid,
-            np.concatenate(classes),
+            classes,
             place,
-            images=len(boxes),
+            images=len(affines),
             grid_size=grid_size,
             max_objs=self.config.max_objs,
             task=self.task,
             exact_sides=self.config.exact_sides,
             points=points,
         )
-        return image, colour, objects
 
 
 def source_columns(task: Task) -> list[str]:

@@ -2,7 +2,8 @@
 """What a model was made with: parameters that go with it, in its checkpoint or in a json beside it.
 
 Of a parameter marked `fact="fixed"` the model's value holds, and another that is given is an error;
-of one marked "usual" the model's value is taken where none is given.
+of one marked "usual" the model's value is taken where none is given. One marked "changed" is as
+"usual", and left out where it has its default.
 """
 
 import json
@@ -36,7 +37,12 @@ def facts_of(config: Config) -> Facts:
     # Tasks that have a section of parameters have it by their name.
     others = tuple(f"net_config.{task}." for task in TASKS if task != config.task)
     marked = {name for name in marked if not name.startswith(others)}
-    facts = {name: value for name, value in leaves(config.model_dump()) if name in marked}
+    known = _parameters(config.net_config.network)
+    facts = {
+        name: value
+        for name, value in leaves(config.model_dump())
+        if name in marked and not (_mark(known[name]) == "changed" and value == known[name].default)
+    }
     form = "net_config.deformable"
     if facts.get(form, "none") != "none":  # the device chooses among the others
         facts[form] = "auto"

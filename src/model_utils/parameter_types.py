@@ -14,7 +14,10 @@ class Section(BaseModel):
 
 
 def says(
-    default: Any, meaning: str, heading: str = "", fact: Literal["", "fixed", "usual"] = ""
+    default: Any,
+    meaning: str,
+    heading: str = "",
+    fact: Literal["", "fixed", "usual", "changed"] = "",
 ) -> Any:
     """A parameter: its value where none is given, and its meaning in one line.
 
@@ -23,7 +26,8 @@ def says(
         meaning: what default_config.yaml, --help and docs/parameters.md say.
         heading: of the group of parameters that begins here.
         fact: whether a model carries its value, and one that is given has to be the same ("fixed"),
-            or is taken instead ("usual"); see `src.model_utils.facts`.
+            or is taken instead ("usual", or "changed", which stands there only where it is not the
+            default); see `src.model_utils.facts`.
     """
     return Field(
         default,

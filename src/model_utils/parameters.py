@@ -81,6 +81,12 @@ class DatasetConfig(Section):
     rand_crop: bool = says(
         True, "crop at random (scales 0.6 to 1.3 of the longer side) instead of shift and scale"
     )
+    crop_of: Literal["image", "input"] = says(
+        "image",
+        "what the scales of rand_crop are of: the image's longer side, fitted into input_res_train "
+        "(original), or input_res_train in pixels of the image, at a place where the middle of an "
+        "object is inside; others are no objects of the crop (CornerNet)",
+    )
     shift: Probability = says(
         0.1,
         "standard deviation of the random shift, as a part of the longer side, clipped at "
@@ -94,7 +100,18 @@ class DatasetConfig(Section):
         0.0, "standard deviation of the rotation in degrees, clipped at twice its value"
     )
     flip_prop: Probability = says(0.5, "probability that an image is mirrored")
-    color_aug: bool = says(True, "jitter brightness, contrast, saturation and lighting")
+    color_aug: bool = says(True, "jitter colours as color_jitter says")
+    color_jitter: Literal["lighting", "photometric"] = says(
+        "lighting",
+        "brightness, contrast, saturation and lighting, always (original), or brightness, "
+        "contrast, saturation, hue and channel order, each in every second image (MMDetection)",
+    )
+    border: Literal["black", "mean"] = says(
+        "black",
+        "colour around images in the network input; mean is the one of `mean` in whole numbers, in "
+        "training before the jitter that makes that of it (CornerNet)",
+        fact="changed",
+    )
     coco_classes: list[str] = says(
         " ".join(_COCO_CLASSES.split()).split(", "),
         "names of the categories, a class index is the position in this list; [] takes them from "
@@ -151,6 +168,9 @@ class DatasetConfig(Section):
     test_images: str = says("test2017", "test images, below the data set folder")
     keep_empty_images: bool = says(
         False, "convert images without boxes too; training sees only background in them"
+    )
+    min_side: Index = says(
+        0, "convert no images with a side of fewer pixels (MMDetection takes those from 32 on)"
     )
     skip_crowd: bool = says(
         False,
@@ -329,6 +349,12 @@ class EvalConfig(Section):
     SOFT_NMS: bool = says(
         True, "rescore overlapping boxes of a class by Gaussian soft-NMS", fact="usual"
     )
+    soft_nms_form: Literal["original", "mmcv"] = says(
+        "original",
+        "original counts a side as x2 - x1 + 1 and drops boxes that others bring below 0.001, mmcv "
+        "as x2 - x1 and drops all below 0.001 but the best",
+        fact="changed",
+    )
     keep_res: bool = says(
         True, "feed images at their own resolution, padded, instead of input_res_test", fact="usual"
     )
@@ -350,11 +376,18 @@ class EvalConfig(Section):
         "boxes of images with an odd side lie half a pixel to the right or below (PaddleDetection)",
         fact="usual",
     )
+    pad_to: Literal["even", "odd"] = says(
+        "even",
+        "odd leaves out that 1: sides of side | pad, as 511 of 480 with pad 127 (CornerNet)",
+        fact="changed",
+    )
     multi_scales: Annotated[list[Scale], Field(min_length=1, max_length=100)] = says(
         [1.0], "scales at which each image is detected"
     )
     flip_test: bool = says(
-        False, "also detect in the mirrored image, and take the mean of heat and size"
+        False,
+        "also detect in the mirrored image, and take the mean of heat and size, or of pairs of "
+        "corners those of both, rescored by soft-NMS together",
     )
     batch_size: BatchSize = says(8, "images to the network at once, where keep_res is false")
     K: Count = says(100, "number of boxes kept from one image")
@@ -625,8 +658,15 @@ class Config(Section):
             f"network {net.network} with {at}",
         )
         object.__setattr__(dataset, "output_res", found)  # frozen for everybody else
+        # The grid must not reach beyond the input, and the mirrored one at the other end.
+        flips = evaluation.flip_test and not self.task_facts.stretched
         if evaluation.keep_res:
-            smallest = [evaluation.pad + 1] * 2
+            if flips and evaluation.pad_to == "odd":
+                raise ValueError(
+                    f"eval_config.flip_test: the cells of task {self.task} do not end where inputs "
+                    "of odd sides do; set eval_config.pad_to even"
+                )
+            smallest = [evaluation.pad + (evaluation.pad_to == "even")] * 2
             _grid_size(net, smallest, f"eval_config.pad {evaluation.pad}, which makes {smallest}")
         # Scale 1 is the exported model's, whatever keep_res is.
         for scale in [1.0] if evaluation.keep_res else [1.0, *evaluation.multi_scales]:
@@ -645,9 +685,7 @@ class Config(Section):
                     f"{at} has a side of more than {LARGEST_INPUT_SIDE} pixels; leave that scale "
                     "out of eval_config.multi_scales"
                 )
-            # Else the grid reaches beyond the input, and the mirrored one at the other end.
-            flips = evaluation.flip_test and not evaluation.keep_res
-            if flips and not self.task_facts.stretched and any(side % net.stride for side in size):
+            if flips and not evaluation.keep_res and any(side % net.stride for side in size):
                 raise ValueError(
                     f"eval_config.flip_test: {at} is no multiple of the network's stride "
                     f"{net.stride}; choose sides that are, or keep_res"
