@@ -51,7 +51,7 @@ def main() -> None:
     is_merged = task.metric == "keypoints" and val_keypoints
     scores = score(
         *(label_path, found, image_ids, names, backend),
-        boxes=meta.rows,
+        boxes=meta.kept,
         other_classes="leave_out",  # which preprocess.py has done or refused
         task=task,
         has_points=meta.has_points,

@@ -6,7 +6,7 @@ python preprocess.py --val_data_dir DIR --predict_dir DIR --load_mindir_path FIL
 
 from pathlib import Path
 
-from src.data.augment import colour_statistics, normalisation
+from src.data.augment import border_colour, colour_statistics, normalisation
 from src.data.coco import BadRecords, with_classes
 from src.deploy import bin_files
 from src.deploy.inputs import write_inputs
@@ -41,11 +41,15 @@ def main() -> None:
     meta = bin_files.Meta(
         down_ratio=config.net_config.down_ratio,
         soft_nms=evaluation.SOFT_NMS,
+        soft_nms_form=evaluation.soft_nms_form,
         clip_boxes=config.net_config.clip_boxes,
+        pairs=config.task_facts.pairs,
         rows=config.rows,
+        kept=evaluation.K,
         points=config.task_facts.points,
         category_ids=found.category_ids,
         colour=colour,
+        border=border_colour(colour, dataset.border),
         placement=evaluation.placement,
         take_damaged_jpegs=dataset.take_damaged_jpegs,
         task=config.task,

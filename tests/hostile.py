@@ -660,8 +660,9 @@ def sound(name: str) -> bytes:
                 b"address_%d=192.1.%d.7\nnetmask_%d=255.255.0.0\n" % (n, n, n) for n in range(8)
             )
         case "meta.txt":
-            head = b"centernet-meta 4\ndown_ratio 4\nsoft_nms 1\nclip_boxes 0\nrows 100\npoints 0\n"
-            head += b"category_ids 1 2 -\ncolour" + b" 0.25" * 12
+            head = b"centernet-meta 5\ndown_ratio 4\nsoft_nms 1\nsoft_nms_form mmcv\nclip_boxes 0\n"
+            head += b"pairs 0\nrows 100\nkept 100\npoints 0\ncategory_ids 1 2 -\ncolour"
+            head += b" 0.25" * 12 + b"\nborder 0 116 255"
             images = b"".join(
                 b"image %d 0.5 0 1e-05 0 0.5 3 64 48 a%%25_%d\n" % (n, n) for n in range(4)
             )

@@ -25,6 +25,7 @@ from src.deploy.mindir_v1 import write_version_1
 from src.evaluation import app_results
 from src.evaluation.coco_results import to_results
 from src.evaluation.postprocess import PostProcessing
+from src.tasks.columns import NO_OBJECT
 from tests.helpers import config
 
 K = 100
@@ -89,18 +90,25 @@ def meta_text(
     points: int = 0,
     placement: str = "centred",
     clip_boxes: bool = False,
+    pairs: bool = False,
+    kept: int | None = None,
+    border: tuple[int, int, int] = (0, 0, 0),
 ) -> str:
     colour = np.eye(3, 4) if colour is None else colour
     numbers = " ".join(repr(float(number)) for number in colour.ravel())
     settings = [
-        "centernet-meta 4",
+        "centernet-meta 5",
         "down_ratio 4",
         f"soft_nms {int(soft_nms)}",
+        f"soft_nms_form {'mmcv' if pairs else 'original'}",
         f"clip_boxes {int(clip_boxes)}",
+        f"pairs {int(pairs)}",
         f"rows {rows}",
+        f"kept {kept or rows}",
         f"points {points}",
         f"category_ids {' '.join('-' if i is None else str(i) for i in CATEGORY_IDS)}",
         f"colour {numbers}",
+        "border {} {} {}".format(*border),
         f"placement {placement}",
         f"take_damaged_jpegs {int(take_damaged)}",
         "task boxes",
@@ -129,21 +137,25 @@ def random_detections(random: np.random.Generator, points: int = 0) -> np.ndarra
 
 
 @pytest.mark.parametrize(
-    ("soft_nms", "batch", "points"), [(True, 1, 0), (False, 3, 0), (True, 3, 17), (False, 1, 2)]
+    ("soft_nms", "batch", "points", "kept"),
+    [(True, 1, 0, K), (False, 3, 0, K), (True, 3, 17, K), (False, 1, 2, K), (True, 1, 0, 40)],
 )
-def test_results_are_those_of_the_python_side(export, run, tmp_path, soft_nms, batch, points):
+def test_results_are_those_of_the_python_side(export, run, tmp_path, soft_nms, batch, points, kept):
     random = np.random.default_rng(0)
-    post_process = PostProcessing(soft_nms, K, 4, clip_boxes=points == 2)
+    clip_boxes, pairs = points == 2, kept < K
+    form = "mmcv" if pairs else "original"
+    post_process = PostProcessing(soft_nms, kept, 4, clip_boxes, form, pairs)
     inputs, expected, lines = tmp_path / "in", [], []
     inputs.mkdir()
     for number in (3, 1, 2, 7, 5):
         detections = random_detections(random, points)
+        detections[80:, 4] = NO_OBJECT if pairs else detections[80:, 4]
         detections.tofile(inputs / f"{number}.bin")
         size = tuple(random.integers(40, 900, 2))
         affine = fixed_resolution(size, SIZE)
         expected.append((number, post_process([detections], [affine], size)))
         lines.append(image_line(number + 2**40, affine, str(number), size))
-    text = meta_text(lines, soft_nms, points=points, clip_boxes=points == 2)
+    text = meta_text(lines, soft_nms, None, False, K, points, "centred", clip_boxes, pairs, kept)
     (tmp_path / "meta.txt").write_text(text)
     mindir = export(Rows(points), (batch, 3, 10, 20 + 10 * points), "float32")
     flags = {"mindir_path": mindir, "input_path": inputs, "meta_path": tmp_path / "meta.txt"}
@@ -155,7 +167,8 @@ def test_results_are_those_of_the_python_side(export, run, tmp_path, soft_nms, b
         for entry in to_results(number + 2**40, boxes, CATEGORY_IDS, HAS_POINTS if points else ())
     ]
     found = json.loads((tmp_path / "boxes.json").read_text())
-    assert len(found) == len(wanted) > 5 * (30 if soft_nms else 70)
+    assert len(found) == len(wanted) > 5 * (30 if soft_nms else 70) * kept / K
+    assert not pairs or min(min(entry["bbox"]) for entry in found) == 0
     for ours, theirs in zip(found, wanted, strict=True):
         assert (ours["image_id"], ours["category_id"]) == (
             theirs["image_id"],
@@ -213,7 +226,7 @@ GOOD = meta_text([image_line(1, np.eye(2, 3), "a")])
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("meta 4", "meta 3", "line 1 is not one of a meta file; write it again with preprocess.py"),
+        ("meta 5", "meta 4", "line 1 is not one of a meta file; write it again with preprocess.py"),
         ("rows 100", "rows 50", "is of float32 (1, 50, 6); run preprocess.py again"),
         ("points 0", "points 2", "is of float32 (1, 100, 12); run preprocess.py again"),
     ],
@@ -334,25 +347,30 @@ def image_folder(tmp_path: Path) -> Path:
     return folder
 
 
-def python_input(path: Path, placement: str = "centred") -> np.ndarray:
+def python_input(
+    path: Path, placement: str = "centred", border: tuple[int, int, int] = (0, 0, 0)
+) -> np.ndarray:
     from src.data.images import decode_with_cv2
 
-    return InputGeometry(False, 0, SIZE, placement)(decode_with_cv2(path.read_bytes()))[0]
+    warp = InputGeometry(False, 0, SIZE, placement, border=border)
+    return warp(decode_with_cv2(path.read_bytes()))[0]
 
 
 @pytest.mark.usefixtures("reads_images")
 @pytest.mark.parametrize("placement", ["centred", "corner", "corner_half_pixel"])
+@pytest.mark.parametrize("border", [(0, 0, 0), (104, 116, 124)])
 def test_images_are_decoded_and_warped_to_the_pixels_of_the_python_side(
-    export, run, tmp_path, image_folder, placement
+    export, run, tmp_path, image_folder, placement, border
 ):
     (image_folder / "notes.txt").write_text("not an image")
     mindir = export(Pixels(), (4, 3, *SIZE), "uint8")
     flags = {"mindir_path": mindir, "input_path": image_folder, "input_format": "image"}
-    if placement != "centred":  # as without a meta file
+    if placement != "centred" or any(border):  # as without a meta file
         flags["meta_path"] = tmp_path / "meta.txt"
         line = image_line(1, np.eye(2, 3), "a")
         rows = SIZE[0] * SIZE[1] // 2
-        flags["meta_path"].write_text(meta_text([line], placement=placement, rows=rows))
+        text = meta_text([line], placement=placement, rows=rows, border=border)
+        flags["meta_path"].write_text(text)
     done = run(**flags, result_path=tmp_path / "out")
     assert (done.returncode, done.stderr) == (0, "")
     paths = [path for path in image_folder.iterdir() if path.suffix != ".txt"]
@@ -360,7 +378,7 @@ def test_images_are_decoded_and_warped_to_the_pixels_of_the_python_side(
     for path in paths:
         found = np.fromfile(tmp_path / "out" / f"{path.stem}_0.bin", np.float32)
         np.testing.assert_array_equal(
-            found.reshape(3, *SIZE) / 2, python_input(path, placement), path.name
+            found.reshape(3, *SIZE) / 2, python_input(path, placement, border), path.name
         )
 
 

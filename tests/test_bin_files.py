@@ -41,7 +41,8 @@ def some_meta(names: list[str]) -> Meta:
     images = [ImageMeta(name, 7 * i, affines[i], 640, 480 + i) for i, name in enumerate(names)]
     colour = random.normal(size=(3, 4)).astype(np.float32)
     return Meta(
-        **{"down_ratio": 4, "soft_nms": True, "clip_boxes": True, "rows": 100, "points": 2},
+        **{"down_ratio": 4, "soft_nms": True, "soft_nms_form": "mmcv", "clip_boxes": True},
+        **{"pairs": False, "rows": 100, "kept": 70, "points": 2, "border": (104, 0, 255)},
         **{"category_ids": [1, None, -90], "placement": "corner", "take_damaged_jpegs": True},
         colour=colour,
         **{"task": "boxes", "point_classes": [0, 2], "sigmas": [0.25, 1e-07]},
@@ -50,13 +51,13 @@ def some_meta(names: list[str]) -> Meta:
 
 
 def test_the_meta_file_reads_back_as_the_same_bits(tmp_path: Path):
-    written = some_meta(AWKWARD_NAMES)
+    written = replace(some_meta(AWKWARD_NAMES), pairs=True)
     bin_files.write_meta(tmp_path, written)
     for path in (tmp_path / "meta", tmp_path / "meta" / "meta.txt"):
         read = bin_files.read_meta(path)
         for name in (
-            *("down_ratio", "soft_nms", "clip_boxes", "rows", "points", "placement"),
-            "take_damaged_jpegs",
+            *("down_ratio", "soft_nms", "soft_nms_form", "clip_boxes", "pairs", "rows", "kept"),
+            *("points", "border", "placement", "take_damaged_jpegs"),
             *("task", "point_classes", "sigmas"),
         ):
             assert getattr(read, name) == getattr(written, name)
@@ -98,7 +99,9 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
     bin_files.write_meta(
         tmp_path,
         Meta(
-            **{"down_ratio": 4, "soft_nms": False, "clip_boxes": True, "rows": 9, "points": 3},
+            **{"down_ratio": 4, "soft_nms": False, "soft_nms_form": "original"},
+            **{"clip_boxes": True, "pairs": False, "rows": 9, "kept": 9, "points": 3},
+            border=(0, 0, 0),
             **{"category_ids": [3], "placement": "centred", "take_damaged_jpegs": False},
             colour=colour,
             **{"task": "pose", "point_classes": [0], "sigmas": [0.5, 1e-05, 2.0]},
@@ -106,14 +109,18 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
         ),
     )
     assert (tmp_path / "meta" / "meta.txt").read_bytes() == (
-        b"centernet-meta 4\n"
+        b"centernet-meta 5\n"
         b"down_ratio 4\n"
         b"soft_nms 0\n"
+        b"soft_nms_form original\n"
         b"clip_boxes 1\n"
+        b"pairs 0\n"
         b"rows 9\n"
+        b"kept 9\n"
         b"points 3\n"
         b"category_ids 3\n"
         b"colour 0.0 0.125 0.25 0.375 0.5 0.625 0.75 0.875 1.0 1.125 1.25 1.375\n"
+        b"border 0 0 0\n"
         b"placement centred\n"
         b"take_damaged_jpegs 0\n"
         b"task pose\n"
@@ -126,29 +133,33 @@ def test_the_meta_file_is_lines_of_words(tmp_path: Path):
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        (b"meta 4\n", b"meta 3\n", 1),
+        (b"meta 5\n", b"meta 4\n", 1),
         (b"down_ratio 4", b"down_ratio 0", 2),
         (b"soft_nms 1", b"soft_nms true", 3),
-        (b"clip_boxes 1", b"clip_boxes", 4),
-        (b"rows 100\n", b"", 5),
-        (b"points 2", b"points 02", 6),
-        (b"ids 1 -", b"ids 1  -", 7),
-        (b"colour ", b"colour 0.5 ", 8),
-        (b"colour ", b"color ", 8),
-        (b"placement corner", b"placement left", 9),
-        (b"jpegs 1", b"jpegs 2", 10),
-        (b"task boxes", b"task none", 11),
-        (b"point_classes 0 2", b"point_classes 0 3", 12),
-        (b"sigmas 0.25", b"sigmas 0", 13),
-        (b"image 0 0.1", b"image 0 nan", 14),
-        (b"image 0 0.1", b"image 0 0.0", 14),
-        (b"image 7 ", b"image x ", 15),
-        (b"image 7 ", b"image 0 ", 15),
-        (b" two\n", b" one\n", 15),
-        (b" two\n", b" tw%6F\n", 15),
-        (b" two\n", b" two\r\n", 15),
-        (b" two\n", b" two", 15),
-        (b" two\n", b" two\n\n", 16),
+        (b"form mmcv", b"form mmdet", 4),
+        (b"clip_boxes 1", b"clip_boxes", 5),
+        (b"pairs 0", b"pairs 2", 6),
+        (b"rows 100\n", b"", 7),
+        (b"kept 70", b"kept 0", 8),
+        (b"points 2", b"points 02", 9),
+        (b"ids 1 -", b"ids 1  -", 10),
+        (b"colour ", b"colour 0.5 ", 11),
+        (b"colour ", b"color ", 11),
+        (b"border 104", b"border 256", 12),
+        (b"placement corner", b"placement left", 13),
+        (b"jpegs 1", b"jpegs 2", 14),
+        (b"task boxes", b"task none", 15),
+        (b"point_classes 0 2", b"point_classes 0 3", 16),
+        (b"sigmas 0.25", b"sigmas 0", 17),
+        (b"image 0 0.1", b"image 0 nan", 18),
+        (b"image 0 0.1", b"image 0 0.0", 18),
+        (b"image 7 ", b"image x ", 19),
+        (b"image 7 ", b"image 0 ", 19),
+        (b" two\n", b" one\n", 19),
+        (b" two\n", b" tw%6F\n", 19),
+        (b" two\n", b" two\r\n", 19),
+        (b" two\n", b" two", 19),
+        (b" two\n", b" two\n\n", 20),
     ],
 )
 def test_another_meta_file_is_refused_by_its_line(
@@ -167,7 +178,7 @@ def test_a_meta_file_without_images_is_refused(tmp_path: Path):
     bin_files.write_meta(tmp_path, some_meta(["one"]))
     path = tmp_path / "meta" / "meta.txt"
     path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
-    with pytest.raises(UserError, match="line 14 "):
+    with pytest.raises(UserError, match="line 18 "):
         bin_files.read_meta(path)
 
 

@@ -3,11 +3,15 @@
 #define ASCEND310_INFER_INC_GEOMETRY_H_
 
 #include <array>
+#include <cstdint>
 
 namespace centernet {
 
 // Takes (x, y, 1) in image pixels to network input pixels: (2,3), row by row.
 using Affine = std::array<double, 6>;
+
+// B, G and R.
+using Colour = std::array<uint8_t, 3>;
 
 // Where an image sits in the input that it is fitted into: eval_config.placement.
 enum class Placement { kCentred, kCorner, kCornerHalfPixel };

@@ -21,6 +21,7 @@ struct Warp {
   int input_height;
   int input_width;
   Placement placement;
+  Colour border;            // What is around it.
   bool take_damaged_jpegs;  // As far as they decode; else they fail.
 };
 

@@ -14,6 +14,9 @@
 
 namespace centernet {
 
+// How soft-NMS counts sides and drops boxes: eval_config.soft_nms_form.
+enum class SoftNmsForm { kOriginal, kMmcv };
+
 struct ImageMeta {
   int64_t id;     // COCO's.
   Affine affine;  // That warped it.
@@ -25,10 +28,14 @@ struct ImageMeta {
 struct Meta {
   double down_ratio;  // Input pixels of an output pixel.
   bool soft_nms;
+  SoftNmsForm soft_nms_form;
   bool clip_boxes;  // At the border of the image.
+  bool pairs;       // Detections are pairs of corners, see Task in src/tasks/task.py.
   bool take_damaged_jpegs;
   size_t rows;    // Detections of an image that the model gives.
+  size_t kept;    // Of these at most.
   size_t points;  // Of a detection, each x, y and score; 0 of boxes alone.
+  Colour border;  // Around images.
   Placement placement;
   std::vector<std::optional<int64_t>> category_ids;   // COCO's of each class that the set has.
   std::vector<bool> has_points;                       // Whether objects of each class have points.

@@ -24,10 +24,11 @@ struct Detection {
 std::vector<Detection> ParseDetections(const std::vector<char>& bytes, size_t points);
 
 // Brings detections on the output grid back to the pixels of the image, leaves out rows without an
-// object, whose score is below 0, clips the others to the image and applies soft-NMS if meta says
-// so, and sorts them, best first. The same as PostProcessing in
-// src/evaluation/postprocess.py, exp aside, which may differ in its last bit. Fails if a number is
-// not finite or a label is not one of meta.category_ids: the detections are another model's.
+// object, whose score is below 0, clips the others to the image, leaves out what is no pair of
+// corners and applies soft-NMS if meta says so, and keeps the best, in their order. The same as
+// PostProcessing in src/evaluation/postprocess.py, exp aside, which may differ in its last bit.
+// Fails if a number is not finite or a label is not one of meta.category_ids: the detections are
+// another model's.
 Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections,
                                            const ImageMeta& image, const Meta& meta);
 

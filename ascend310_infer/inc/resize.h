@@ -9,10 +9,11 @@
 namespace centernet {
 
 // Resizes an image, uint8 (height,width,3), bilinearly into the top left corner of uint8
-// (3,input_height,input_width); the rest is black. The same as resized_in_corner in
-// src/data/geometry.py. REQUIRES: affine is that of FixedResolution in the corner.
+// (3,input_height,input_width); the rest is of the border's colour. The same as resized_in_corner
+// in src/data/geometry.py. REQUIRES: affine is that of FixedResolution in the corner.
 void ResizeInCorner(const uint8_t* image, int height, int width, const Affine& affine,
-                    bool half_pixel, int input_height, int input_width, uint8_t* planes);
+                    bool half_pixel, const Colour& border, int input_height, int input_width,
+                    uint8_t* planes);
 
 }  // namespace centernet
 

@@ -150,11 +150,14 @@ Status DecodeAndWarp(const std::string& encoded, const Warp& warp, uint8_t* pixe
   *affine = FixedResolution(image.rows, image.cols, height, width, warp.placement);
   if (warp.placement != Placement::kCentred) {
     ResizeInCorner(image.data, image.rows, image.cols, *affine,
-                   warp.placement == Placement::kCornerHalfPixel, height, width, pixels);
+                   warp.placement == Placement::kCornerHalfPixel, warp.border, height, width,
+                   pixels);
     return Status::Ok();
   }
   cv::Mat warped;
-  cv::warpAffine(image, warped, cv::Mat(2, 3, CV_64F, affine->data()), cv::Size(width, height));
+  cv::warpAffine(image, warped, cv::Mat(2, 3, CV_64F, affine->data()), cv::Size(width, height),
+                 cv::INTER_LINEAR, cv::BORDER_CONSTANT,
+                 cv::Scalar(warp.border[0], warp.border[1], warp.border[2]));
   const size_t plane = static_cast<size_t>(height) * static_cast<size_t>(width);
   std::vector<cv::Mat> planes = {{height, width, CV_8U, pixels},
                                  {height, width, CV_8U, pixels + plane},

@@ -17,7 +17,7 @@
 namespace centernet {
 namespace {
 
-constexpr char kFirstLine[] = "centernet-meta 4";
+constexpr char kFirstLine[] = "centernet-meta 5";
 
 // The text up to the next separator, which is skipped; the rest if there is none.
 std::string_view Take(std::string_view* text, char separator) {
@@ -179,6 +179,32 @@ bool AreSigmas(std::string_view text) {
   });
 }
 
+// Three numbers of 0 to 255.
+bool ParseColour(std::string_view text, Colour* colour) {
+  size_t count = 0;
+  const auto take = [colour, &count](std::string_view word) {
+    const std::optional<int64_t> value = ParseIndex(word);
+    const bool good = value && *value <= UINT8_MAX && count < colour->size();
+    if (good) {
+      (*colour)[count++] = static_cast<uint8_t>(*value);
+    }
+    return good;
+  };
+  return ForEachWord(text, take) && count == colour->size();
+}
+
+// Sets *chosen to the choice of that name; false if there is none.
+template <typename Choices, typename Choice>
+bool Choose(const Choices& choices, std::string_view name, Choice* chosen) {
+  const auto* const found = std::find_if(std::begin(choices), std::end(choices),
+                                         [name](const auto& pair) { return pair.first == name; });
+  const bool is_known = found != std::end(choices);
+  if (is_known) {
+    *chosen = found->second;
+  }
+  return is_known;
+}
+
 // Reads what stands behind the keyword of a line.
 bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
                std::unordered_set<int64_t>* ids) {
@@ -195,6 +221,7 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
   const std::pair<std::string_view, bool*> switches[] = {
       {"soft_nms", &meta->soft_nms},
       {"clip_boxes", &meta->clip_boxes},
+      {"pairs", &meta->pairs},
       {"take_damaged_jpegs", &meta->take_damaged_jpegs}};
   for (const auto& [name, is_set] : switches) {
     if (keyword == name) {
@@ -212,16 +239,20 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
   if (keyword == "sigmas") {
     return AreSigmas(rest);
   }
+  if (keyword == "border") {
+    return ParseColour(rest, &meta->border);
+  }
   if (keyword == "placement") {
     constexpr std::pair<std::string_view, Placement> kPlacements[] = {
         {"centred", Placement::kCentred},
         {"corner", Placement::kCorner},
         {"corner_half_pixel", Placement::kCornerHalfPixel}};
-    const auto* const found = std::find_if(std::begin(kPlacements), std::end(kPlacements),
-                                           [rest](const auto& pair) { return pair.first == rest; });
-    const bool is_known = found != std::end(kPlacements);
-    meta->placement = is_known ? found->second : Placement::kCentred;
-    return is_known;
+    return Choose(kPlacements, rest, &meta->placement);
+  }
+  if (keyword == "soft_nms_form") {
+    constexpr std::pair<std::string_view, SoftNmsForm> kForms[] = {
+        {"original", SoftNmsForm::kOriginal}, {"mmcv", SoftNmsForm::kMmcv}};
+    return Choose(kForms, rest, &meta->soft_nms_form);
   }
   const std::optional<int64_t> number = keyword == "points" ? ParseIndex(rest) : ParseCount(rest);
   if (!number) {
@@ -229,8 +260,13 @@ bool ParseLine(std::string_view keyword, std::string_view rest, Meta* meta,
   }
   if (keyword == "down_ratio") {
     meta->down_ratio = static_cast<double>(*number);
-  } else {
-    (keyword == "rows" ? meta->rows : meta->points) = static_cast<size_t>(*number);
+  }
+  const std::pair<std::string_view, size_t*> counts[] = {
+      {"rows", &meta->rows}, {"kept", &meta->kept}, {"points", &meta->points}};
+  for (const auto& [name, count] : counts) {
+    if (keyword == name) {
+      *count = static_cast<size_t>(*number);
+    }
   }
   return true;
 }
@@ -245,9 +281,22 @@ Result<Meta> ReadMeta(const std::string& file) {
 
 Result<Meta> ParseMeta(const std::string& text, const std::string& file) {
   // The lines stand in this order, images after them.
-  const std::vector<std::string_view> settings = {
-      "down_ratio", "soft_nms",  "clip_boxes",         "rows", "points",        "category_ids",
-      "colour",     "placement", "take_damaged_jpegs", "task", "point_classes", "sigmas"};
+  const std::vector<std::string_view> settings = {"down_ratio",
+                                                  "soft_nms",
+                                                  "soft_nms_form",
+                                                  "clip_boxes",
+                                                  "pairs",
+                                                  "rows",
+                                                  "kept",
+                                                  "points",
+                                                  "category_ids",
+                                                  "colour",
+                                                  "border",
+                                                  "placement",
+                                                  "take_damaged_jpegs",
+                                                  "task",
+                                                  "point_classes",
+                                                  "sigmas"};
   Meta meta{};
   std::unordered_set<int64_t> ids;
   size_t number = 0;

@@ -39,36 +39,48 @@ void Clip(const ImageMeta& image, Detection* box) {
   }
 }
 
-double Area(const Detection& box) {
-  return (static_cast<double>(box.x2) - box.x1 + 1) * (static_cast<double>(box.y2) - box.y1 + 1);
+// As MMDetection does, coordinates below 0 become 0; a box that has no side then is none.
+bool IsPair(Detection* box) {
+  for (float* place : {&box->x1, &box->y1, &box->x2, &box->y2}) {
+    *place = std::max(*place, 0.0F);
+  }
+  return box->x1 < box->x2 && box->y1 < box->y2;
 }
 
-// Sides are counted with + 1, as in the code that CenterNet's results were made with.
-double Iou(const Detection& a, const Detection& b) {
+double Area(const Detection& box, double added) {
+  return (static_cast<double>(box.x2) - box.x1 + added) *
+         (static_cast<double>(box.y2) - box.y1 + added);
+}
+
+// With so much added to the sides.
+double Iou(const Detection& a, const Detection& b, double added) {
   const double width =
-      std::max(static_cast<double>(std::min(a.x2, b.x2)) - std::max(a.x1, b.x1) + 1, 0.0);
+      std::max(static_cast<double>(std::min(a.x2, b.x2)) - std::max(a.x1, b.x1) + added, 0.0);
   const double height =
-      std::max(static_cast<double>(std::min(a.y2, b.y2)) - std::max(a.y1, b.y1) + 1, 0.0);
+      std::max(static_cast<double>(std::min(a.y2, b.y2)) - std::max(a.y1, b.y1) + added, 0.0);
   const double overlap = width * height;
   // A predicted box can have negative sides; its IoU is 0.
-  return std::clamp(overlap / std::max(Area(a) + Area(b) - overlap, 1e-9), 0.0, 1.0);
+  return std::clamp(overlap / std::max(Area(a, added) + Area(b, added) - overlap, 1e-9), 0.0, 1.0);
 }
 
-// Gaussian soft-NMS within each class (Bodla et al., 2017, equation 3).
-std::vector<Detection> SoftNms(std::vector<Detection> waiting) {
+// Gaussian soft-NMS within each class (Bodla et al., 2017, equation 3), as soft_nms in
+// src/evaluation/postprocess.py, which says what the forms are.
+std::vector<Detection> SoftNms(std::vector<Detection> waiting, SoftNmsForm form, size_t most) {
+  const bool is_original = form == SoftNmsForm::kOriginal;
+  const double added = is_original ? 1.0 : 0.0;
   std::vector<Detection> kept;
-  kept.reserve(waiting.size());
-  while (!waiting.empty()) {
+  kept.reserve(std::min(waiting.size(), most));
+  while (!waiting.empty() && kept.size() < most) {
     const auto best =
         std::max_element(waiting.begin(), waiting.end(),
                          [](const Detection& a, const Detection& b) { return a.score < b.score; });
     Detection taken = std::move(*best);
     waiting.erase(best);
-    const auto is_dropped = [&taken](Detection& box) {
-      const double iou = box.label == taken.label ? Iou(taken, box) : 0.0;
+    const auto is_dropped = [&taken, is_original, added](Detection& box) {
+      const double iou = box.label == taken.label ? Iou(taken, box, added) : 0.0;
       const double factor = std::exp(-(iou * iou) / kSoftNmsSigma);
       box.score = static_cast<float>(box.score * factor);
-      return factor != 1.0 && box.score < kSoftNmsThreshold;
+      return (factor != 1.0 || !is_original) && box.score < kSoftNmsThreshold;
     };
     waiting.erase(std::remove_if(waiting.begin(), waiting.end(), is_dropped), waiting.end());
     kept.push_back(std::move(taken));
@@ -138,15 +150,19 @@ Result<std::vector<Detection>> PostProcess(std::vector<Detection> detections,
       Clip(image, &box);
     }
   }
-  // Rows without an object; src/tasks/columns.py describes them.
-  detections.erase(std::remove_if(detections.begin(), detections.end(),
-                                  [](const Detection& box) { return box.score < 0.0F; }),
-                   detections.end());
+  // Rows without an object, which src/tasks/columns.py describes, and what is no pair.
+  const auto is_none = [&meta](Detection& box) {
+    return box.score < 0.0F || (meta.pairs && !IsPair(&box));
+  };
+  detections.erase(std::remove_if(detections.begin(), detections.end(), is_none), detections.end());
   if (meta.soft_nms) {
-    detections = SoftNms(std::move(detections));
+    detections = SoftNms(std::move(detections), meta.soft_nms_form, meta.kept);
   }
   std::stable_sort(detections.begin(), detections.end(),
                    [](const Detection& a, const Detection& b) { return a.score > b.score; });
+  if (detections.size() > meta.kept) {
+    detections.erase(detections.begin() + static_cast<std::ptrdiff_t>(meta.kept), detections.end());
+  }
   return detections;
 }
 

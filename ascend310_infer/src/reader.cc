@@ -19,7 +19,7 @@ class ImageReader {
  public:
   ImageReader(const TensorInfo& input, const Meta& meta)
       : warp_{static_cast<int>(input.shape[2]), static_cast<int>(input.shape[3]), meta.placement,
-              meta.take_damaged_jpegs},
+              meta.border, meta.take_damaged_jpegs},
         normalises_(input.type == "float32"),
         colour_(meta.colour) {}
 

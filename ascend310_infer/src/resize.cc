@@ -36,11 +36,14 @@ float Between(float low, float high, float part) { return low + (high - low) * p
 }  // namespace
 
 void ResizeInCorner(const uint8_t* image, int height, int width, const Affine& affine,
-                    bool half_pixel, int input_height, int input_width, uint8_t* planes) {
+                    bool half_pixel, const Colour& border, int input_height, int input_width,
+                    uint8_t* planes) {
   const size_t row_length = kColours * static_cast<size_t>(width);
   const auto output_width = static_cast<size_t>(input_width);
   const size_t plane = static_cast<size_t>(input_height) * output_width;
-  std::fill_n(planes, kColours * plane, uint8_t{0});
+  for (size_t colour = 0; colour < kColours; ++colour) {
+    std::fill_n(planes + colour * plane, plane, border[colour]);
+  }
   const std::vector<Tap> rows = TapsOf(height, affine[4], half_pixel);
   const std::vector<Tap> columns = TapsOf(width, affine[0], half_pixel);
   std::vector<float> row(row_length);

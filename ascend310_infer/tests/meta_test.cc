@@ -11,9 +11,11 @@ namespace {
 
 constexpr char kAffine[] = "1.0 0.0 0.0 0.0 1.0 0.0 640 480";
 const std::string kGood =
-    "centernet-meta 4\ndown_ratio 4\nsoft_nms 1\nclip_boxes 1\nrows 100\npoints 2\ncategory_ids 1 "
-    "-2 - 44\n"
-    "colour 1 0 0 0 0 1 0 0 0 0 1 0.5\nplacement corner\ntake_damaged_jpegs 0\ntask pose\n"
+    "centernet-meta 5\ndown_ratio 4\nsoft_nms 1\nsoft_nms_form mmcv\nclip_boxes 1\npairs 1\nrows "
+    "1000\n"
+    "kept 100\npoints 2\ncategory_ids 1 -2 - 44\n"
+    "colour 1 0 0 0 0 1 0 0 0 0 1 0.5\nborder 0 116 255\nplacement corner\ntake_damaged_jpegs "
+    "0\ntask pose\n"
     "point_classes 0 2\nsigmas 0.25 1e-05\nimage 7 " +
     std::string(kAffine) + " a b\n";
 
@@ -28,7 +30,10 @@ void TestWhatStandsThere() {
   CHECK(parsed.ok());
   const Meta& meta = parsed.value();
   CHECK_EQ(meta.down_ratio, 4.0);
-  CHECK_EQ(meta.rows, 100U);
+  CHECK_EQ(meta.rows, 1000U);
+  CHECK_EQ(meta.kept, 100U);
+  CHECK(meta.pairs && meta.soft_nms_form == SoftNmsForm::kMmcv);
+  CHECK(meta.border == (Colour{0, 116, 255}));
   CHECK_EQ(meta.points, 2U);
   CHECK(meta.soft_nms && meta.clip_boxes && !meta.take_damaged_jpegs &&
         meta.placement == Placement::kCorner);
@@ -47,14 +52,14 @@ void TestAnotherFileIsRefusedByItsLine() {
   const std::string image = "image 8 " + std::string(kAffine);
   const std::pair<std::string, std::string> refused[] = {
       {"", "ends after line 0"},
-      {kGood.substr(0, kGood.find("colour")), "ends after line 7"},
-      {kGood.substr(0, kGood.size() - 1), "line 14 is not"},
-      {Changed("meta 4", "meta 3"), "line 1 is not"},
-      {Changed("rows 100\n", ""), "line 5 is not"},
-      {Changed("colour", "color"), "line 8 is not"},
-      {kGood + "image 1", "line 15 is not"},
-      {kGood + image + " a b\n", "line 15 is not"},
-      {kGood + image + " b%0\n", "line 15 is not"},
+      {kGood.substr(0, kGood.find("colour")), "ends after line 10"},
+      {kGood.substr(0, kGood.size() - 1), "line 18 is not"},
+      {Changed("meta 5", "meta 4"), "line 1 is not"},
+      {Changed("rows 1000\n", ""), "line 7 is not"},
+      {Changed("colour", "color"), "line 11 is not"},
+      {kGood + "image 1", "line 19 is not"},
+      {kGood + image + " a b\n", "line 19 is not"},
+      {kGood + image + " b%0\n", "line 19 is not"},
   };
   for (const auto& [text, words] : refused) {
     Result<Meta> meta = ParseMeta(text, "meta.txt");

@@ -25,6 +25,7 @@ Meta MetaOf(bool soft_nms, size_t points) {
   meta.down_ratio = 1;
   meta.soft_nms = soft_nms;
   meta.points = points;
+  meta.kept = 100;
   meta.category_ids = {1, 2, 3, 4, 5};
   meta.has_points.assign(5, true);
   return meta;
@@ -81,6 +82,43 @@ void TestBoxesEndAtTheImagesBorderIfThatIsSaid() {
   CHECK(box.points == (std::vector<float>{-3, 500, 0.5F}));
 }
 
+// Sides of 9 pixels, 3 of them in common: IoU 27 / 135. A lone box below 0.001 is dropped.
+void TestSoftNmsAsMmcvHasIt() {
+  Meta meta = MetaOf(true, 0);
+  meta.soft_nms_form = SoftNmsForm::kMmcv;
+  const std::vector<std::vector<float>> rows = {
+      {0, 0, 9, 9, 0.9F, 0}, {6, 0, 15, 9, 0.8F, 0}, {50, 50, 60, 60, 0.0009F, 0}};
+  Result<std::vector<Detection>> found = PostProcess(Parsed(rows, 0), kIdentity, meta);
+  CHECK_EQ(found.value().size(), 2U);
+  CHECK(std::abs(found.value()[1].score - 0.8 * std::exp(-0.04 / 0.5)) < 1e-6);
+  found = PostProcess(Parsed({rows[2]}, 0), kIdentity, meta);
+  CHECK_EQ(found.value().size(), 1U);
+}
+
+// One reaches out, one lies outside, one is without a pair.
+void TestPairsThatAreNone() {
+  Meta meta = MetaOf(false, 0);
+  meta.pairs = true;
+  Result<std::vector<Detection>> found = PostProcess(
+      Parsed({{-3, -4, 5, 6, 0.5F, 1}, {-9, 0, -1, 5, 0.9F, 1}, {0, 0, 5, 5, -1, 0}}, 0), kIdentity,
+      meta);
+  CHECK_EQ(found.value().size(), 1U);
+  const Detection& box = found.value()[0];
+  CHECK(box.x1 == 0 && box.y1 == 0 && box.x2 == 5 && box.y2 == 6);
+}
+
+void TestTheBestAreKept() {
+  for (const bool soft_nms : {true, false}) {
+    Meta meta = MetaOf(soft_nms, 0);
+    meta.kept = 2;
+    Result<std::vector<Detection>> found = PostProcess(
+        Parsed({{0, 0, 1, 1, 0.2F, 0}, {0, 0, 1, 1, 0.4F, 1}, {0, 0, 1, 1, 0.3F, 2}}, 0), kIdentity,
+        meta);
+    CHECK_EQ(found.value().size(), 2U);
+    CHECK(found.value()[0].label == 1.0F && found.value()[1].label == 2.0F);
+  }
+}
+
 void TestEqualScoresKeepTheirOrder() {
   Result<std::vector<Detection>> found =
       PostProcess(Parsed({{0, 0, 1, 1, 0.5F, 2}, {0, 0, 1, 1, 0.5F, 1}, {0, 0, 1, 1, 0.9F, 0}}, 0),
@@ -91,9 +129,9 @@ void TestEqualScoresKeepTheirOrder() {
 
 void TestRowsWithoutAnObjectAreLeftOut() {
   for (const bool soft_nms : {false, true}) {
-    Result<std::vector<Detection>> found = PostProcess(
-        Parsed({{0, 0, 1, 1, 0.5F, 2}, {3, 3, 1, 1, -1, 1}, {0, 0, 1, 1, 0, 0}}, 0), kIdentity,
-        MetaOf(soft_nms, 0));
+    Result<std::vector<Detection>> found =
+        PostProcess(Parsed({{0, 0, 1, 1, 0.5F, 2}, {3, 3, 1, 1, -1, 1}, {0, 0, 1, 1, 0, 0}}, 0),
+                    kIdentity, MetaOf(soft_nms, 0));
     CHECK_EQ(found.value().size(), 2U);
     CHECK_EQ(found.value()[1].score, 0.0F);
   }
@@ -145,6 +183,9 @@ int main() {
   centernet::TestSidesCountBothBorders();
   centernet::TestBoxesAndPointsComeBackToTheImage();
   centernet::TestBoxesEndAtTheImagesBorderIfThatIsSaid();
+  centernet::TestSoftNmsAsMmcvHasIt();
+  centernet::TestPairsThatAreNone();
+  centernet::TestTheBestAreKept();
   centernet::TestEqualScoresKeepTheirOrder();
   centernet::TestRowsWithoutAnObjectAreLeftOut();
   centernet::TestDetectionsOfAnotherModelAreRefused();

@@ -17,9 +17,11 @@ std::vector<int> Resized(const std::vector<uint8_t>& row, bool half_pixel) {
   const auto width = static_cast<int>(row.size());
   const Affine affine = FixedResolution(1, width, 8, 8, Placement::kCorner);
   std::vector<uint8_t> planes(3 * 8 * 8, 99);
-  ResizeInCorner(image.data(), 1, width, affine, half_pixel, 8, 8, planes.data());
-  for (size_t i = 64; i < 128; ++i) {
-    CHECK(planes[i] == 0);
+  ResizeInCorner(image.data(), 1, width, affine, half_pixel, {0, 5, 6}, 8, 8, planes.data());
+  const size_t filled = 8 * static_cast<size_t>(affine[4]);
+  for (size_t i = 0; i < 64; ++i) {
+    CHECK_EQ(int{planes[64 + i]}, i < filled ? 0 : 5);
+    CHECK(i < filled || (planes[i] == 0 && planes[128 + i] == 6));
   }
   return {planes.begin(), planes.begin() + 8};
 }

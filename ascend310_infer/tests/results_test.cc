@@ -13,6 +13,7 @@ void TestResultFile() {
   Meta meta{};
   meta.down_ratio = 1;
   meta.rows = 1;
+  meta.kept = 1;
   meta.category_ids = {3};
   meta.has_points = {false};
   meta.images = {{"a", {1, {1, 0, 0, 0, 1, 0}, 9, 9}}, {"b", {2, {1, 0, 0, 0, 1, 0}, 9, 9}}};

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from src.data.coco import ImageRecord
+from src.data.geometry import Colour
 from src.model_utils.errors import UserError
 from src.model_utils.files import read_regular, read_text, whole_file
 from src.tasks import TASKS
@@ -30,18 +31,23 @@ IMAGE_LIST_NAME = "images.txt"
 _WRITTEN_NAME = "written.txt"
 _OURS = re.compile(r"meta/meta\.txt|data/images\.txt|data/eval2017_image_-?[0-9]+\.bin")
 
+_BYTE = rb"(?:0|[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5])"
 _INTEGER, _FLOAT = rb"-?[0-9]{1,19}", rb"-?[0-9]+(?:\.[0-9]+)?(?:e[-+][0-9]+)?"
 _SETTINGS = [
     re.compile(pattern)
     for pattern in (
-        rb"centernet-meta 4",
+        rb"centernet-meta 5",
         rb"down_ratio ([1-9][0-9]{0,8})",
         rb"soft_nms ([01])",
+        rb"soft_nms_form (original|mmcv)",
         rb"clip_boxes ([01])",
+        rb"pairs ([01])",
         rb"rows ([1-9][0-9]{0,8})",
+        rb"kept ([1-9][0-9]{0,8})",
         rb"points (0|[1-9][0-9]{0,8})",
         rb"category_ids((?: (?:%b|-))+)" % _INTEGER,
         rb"colour((?: %b){12})" % _FLOAT,
+        rb"border((?: %b){3})" % _BYTE,
         rb"placement (centred|corner|corner_half_pixel)",
         rb"take_damaged_jpegs ([01])",
         rb"task ([a-z][a-z0-9_]*)",
@@ -76,24 +82,29 @@ class ImageMeta:
 class Meta:
     """What meta.txt holds.
 
-    down_ratio, clip_boxes: of net_config. soft_nms, rows: eval_config.SOFT_NMS and eval_config.K.
+    down_ratio, clip_boxes: of net_config. soft_nms, soft_nms_form: of eval_config.
+    pairs: of the task. rows: of the model's detections. kept: of these, eval_config.K.
     points: J of the task, a name of `TASKS`.
     point_classes: the classes whose objects have points.
     sigmas: of the points, for their evaluation; none if the task compares boxes alone.
     category_ids: COCO's category id of each class, None for a class that the data set lacks.
     colour: float32 (3,4), the normalisation, for models that take normalised images.
-    placement, take_damaged_jpegs: eval_config.placement and dataset_config.take_damaged_jpegs, for
-        an application that decodes.
+    border, placement, take_damaged_jpegs: B, G and R around images, eval_config.placement and
+        dataset_config.take_damaged_jpegs, for an application that decodes.
     images: at least one, each with a name and an id of its own.
     """
 
     down_ratio: int
     soft_nms: bool
+    soft_nms_form: str
     clip_boxes: bool
+    pairs: bool
     rows: int
+    kept: int
     points: int
     category_ids: list[int | None]
     colour: np.ndarray
+    border: Colour
     placement: str
     take_damaged_jpegs: bool
     task: str
@@ -193,14 +204,18 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
     Lines of words with one blank between them, ended by \n. Numbers read back as the same bits; %,
     \n and \r of a name are %25, %0A and %0D; the ID of a class that the data set lacks is -.
 
-        centernet-meta 4
+        centernet-meta 5
         down_ratio 4
         soft_nms 1
+        soft_nms_form original
         clip_boxes 0
+        pairs 0
         rows 100
+        kept 100
         points 0
         category_ids ID ...
         colour C00 C01 ... C23
+        border 0 0 0
         placement centred
         take_damaged_jpegs 0
         task boxes
@@ -209,14 +224,18 @@ def write_meta(predict_dir: Path, meta: Meta) -> None:
         image IMAGE_ID A00 A01 A02 A10 A11 A12 WIDTH HEIGHT NAME
     """
     lines = [
-        "centernet-meta 4",
+        "centernet-meta 5",
         f"down_ratio {meta.down_ratio}",
         f"soft_nms {int(meta.soft_nms)}",
+        f"soft_nms_form {meta.soft_nms_form}",
         f"clip_boxes {int(meta.clip_boxes)}",
+        f"pairs {int(meta.pairs)}",
         f"rows {meta.rows}",
+        f"kept {meta.kept}",
         f"points {meta.points}",
         f"category_ids {' '.join('-' if i is None else str(i) for i in meta.category_ids)}",
         f"colour {_numbers(meta.colour)}",
+        " ".join(["border", *map(str, meta.border)]),
         f"placement {meta.placement}",
         f"take_damaged_jpegs {int(meta.take_damaged_jpegs)}",
         f"task {meta.task}",
@@ -263,8 +282,8 @@ def read_meta(meta_path: Path) -> Meta:
             wanted = pattern.pattern.split(b"(")[0].decode()
             raise problem(number + 1, f"is not what preprocess.py writes there, {wanted!r}")
         settings += found.groups()
-    down_ratio, soft_nms, clip_boxes, rows, points, category_ids, colour_words, *names = settings
-    placement, damaged, task, point_classes, sigma_words = names
+    down_ratio, soft_nms, form, clip_boxes, pairs, rows, kept, points, *names = settings
+    category_ids, colour_words, border, placement, damaged, task, point_classes, sigma_words = names
     colour = _array(colour_words, 3, np.float32)
     if not np.isfinite(colour).all():
         raise problem(_line("colour"), "has a number that is not finite")
@@ -308,11 +327,15 @@ def read_meta(meta_path: Path) -> Meta:
     return Meta(
         down_ratio=int(down_ratio),
         soft_nms=soft_nms == b"1",
+        soft_nms_form=form.decode(),
         clip_boxes=clip_boxes == b"1",
+        pairs=pairs == b"1",
         rows=int(rows),
+        kept=int(kept),
         points=int(points),
         category_ids=ids_of_classes,
         colour=colour,
+        border=tuple(int(word) for word in border.split()),
         placement=placement.decode(),
         take_damaged_jpegs=damaged == b"1",
         task=task.decode(),

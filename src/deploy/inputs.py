@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from src.data.augment import normalise
+from src.data.augment import border_colour, normalise
 from src.data.coco import BadRecords, ImageRecord
 from src.data.geometry import InputGeometry, fixed_resolution
 from src.data.images import decoder, orientation, read_file, read_image
@@ -44,7 +44,8 @@ def write_inputs(
     dataset = config.dataset_config
     input_size = (dataset.input_res_test[0], dataset.input_res_test[1])
     evaluation = config.eval_config
-    warp = InputGeometry(False, evaluation.pad, input_size, evaluation.placement)
+    border = border_colour(colour, dataset.border)
+    warp = InputGeometry(False, evaluation.pad, input_size, evaluation.placement, border=border)
     decode = decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs)
     names = bin_files.input_names(records, config.input_format)
 

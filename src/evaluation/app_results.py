@@ -57,7 +57,10 @@ class _Boxes:
             return error
         meta = self.meta
         post_process = PostProcessing(
-            meta.soft_nms, meta.rows, meta.down_ratio, clip_boxes=meta.clip_boxes
+            *(meta.soft_nms, meta.kept, meta.down_ratio),
+            clip_boxes=meta.clip_boxes,
+            form=meta.soft_nms_form,
+            pairs=meta.pairs,
         )
         return post_process([detections], [image.affine], (image.height, image.width))
 

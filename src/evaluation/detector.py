@@ -13,7 +13,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.data.augment import colour_statistics, normalisation
+from src.data.augment import border_colour, colour_statistics, normalisation
 from src.data.geometry import InputGeometry
 from src.data.images import Decoder, decoded, decoder, read_image
 from src.evaluation.postprocess import PostProcessing
@@ -222,7 +222,10 @@ def create_detector(config: Config, network: nn.Cell) -> Detector:
     eager = evaluation.keep_res and ms.get_context("device_target") == "CPU"
     model = with_decode(network, config, colour, evaluation.flip_test, pools=eager)
     heat_model = HeatModel(network, colour, not config.net_config.mse_loss)
-    return detector_of(config, model, evaluation.keep_res, eager, heat_model=heat_model)
+    views = 2 if evaluation.flip_test and config.task_facts.pairs else 1
+    return detector_of(
+        config, model, evaluation.keep_res, eager, heat_model=heat_model, views=views
+    )
 
 
 def detector_of(
@@ -232,6 +235,7 @@ def detector_of(
     eager: bool = False,
     batch_size: int | None = None,
     heat_model: Callable[[Tensor], Tensor] | None = None,
+    views: int = 1,
 ) -> Detector:
     """The configured detector around anything that takes images to detections.
 
@@ -241,19 +245,26 @@ def detector_of(
         keep_res: instead of the configured one.
         eager, heat_model: see `Detector`.
         batch_size: of the model; None for the configured one.
+        views: see `PostProcessing`.
     """
     dataset, evaluation = config.dataset_config, config.eval_config
+    border = border_colour(normalisation(colour_statistics(dataset)), dataset.border)
     fixed_size = (dataset.input_res_test[0], dataset.input_res_test[1])
     return Detector(
         model,
         InputGeometry(
             *(keep_res, evaluation.pad, fixed_size, evaluation.placement),
             exact_padding=evaluation.exact_padding,
+            pad_to=evaluation.pad_to,
+            border=border,
         ),
         evaluation.multi_scales,
         PostProcessing(
             *(evaluation.SOFT_NMS, evaluation.K, config.net_config.down_ratio),
             clip_boxes=config.net_config.clip_boxes,
+            form=evaluation.soft_nms_form,
+            pairs=config.task_facts.pairs,
+            views=views,
         ),
         num_classes=dataset.num_classes,
         peaks=config.peaks,

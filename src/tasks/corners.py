@@ -11,4 +11,5 @@ TASK = Task(
     min_overlap=0.3,
     exact_radius=True,
     stretched=True,
+    pairs=True,
 )

@@ -18,6 +18,8 @@ class Task:
         stretched: whether the output grid covers the network input, so that of an input H×W and a
             grid h×w a cell is H/h by W/w pixels and boxes end at the grid's border; else a cell is
             down_ratio pixels whatever the input, and boxes end in the last cell's corner.
+        pairs: whether detections are pairs of corners, of which an image can have fewer than rows,
+            and which soft-NMS merges if they are of views of an image; see `PostProcessing`.
         mirrored: for each of an object's J points the one that it becomes in a mirrored image.
         point_names: of the points.
         skeleton: pairs of points that a picture joins, counted from 0.
@@ -31,6 +33,7 @@ class Task:
     min_overlap: float = 0.7
     exact_radius: bool = False
     stretched: bool = False
+    pairs: bool = False
     mirrored: tuple[int, ...] = ()
     point_names: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
