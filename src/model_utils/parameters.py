@@ -6,6 +6,7 @@ src.model_utils.describe`. The parameters of networks stand in `src.model_utils.
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
@@ -374,7 +375,7 @@ class EvalConfig(Section):
         True,
         "take the padding of keep_res off as it was put on, else half of it on each side, so that "
         "boxes of images with an odd side lie half a pixel to the right or below (PaddleDetection)",
-        fact="usual",
+        fact="changed",
     )
     pad_to: Literal["even", "odd"] = says(
         "even",
@@ -446,15 +447,14 @@ class Config(Section):
 
     @property
     def rows(self) -> int:
-        """K, rows of a model's detections: what is kept of an image, or of corners more."""
-        return self.net_config.corners.pairs if self.task == "corners" else self.eval_config.K
+        """K, rows of a model's detections."""
+        return attrgetter(self.task_facts.rows)(self)
 
     @property
     def peaks(self) -> tuple[str, int]:
-        """How many peaks are looked for in the heat maps of an image, and that parameter's name."""
-        if self.task == "corners":
-            return "net_config.corners.candidates", self.net_config.corners.candidates
-        return "eval_config.K", self.eval_config.K
+        """How many peaks are looked for in the heat maps of an image, behind its parameter."""
+        name = self.task_facts.peaks
+        return name, attrgetter(name)(self)
 
     @property
     def has_points(self) -> list[bool]:

@@ -12,4 +12,6 @@ TASK = Task(
     exact_radius=True,
     stretched=True,
     pairs=True,
+    rows="net_config.corners.pairs",
+    peaks="net_config.corners.candidates",
 )

@@ -20,6 +20,8 @@ class Task:
             down_ratio pixels whatever the input, and boxes end in the last cell's corner.
         pairs: whether detections are pairs of corners, of which an image can have fewer than rows,
             and which soft-NMS merges if they are of views of an image; see `PostProcessing`.
+        rows: the parameter that says how many detections the network puts out.
+        peaks: the parameter that says how many peaks it looks for in the heat maps of an image.
         mirrored: for each of an object's J points the one that it becomes in a mirrored image.
         point_names: of the points.
         skeleton: pairs of points that a picture joins, counted from 0.
@@ -34,6 +36,8 @@ class Task:
     exact_radius: bool = False
     stretched: bool = False
     pairs: bool = False
+    rows: str = "eval_config.K"
+    peaks: str = "eval_config.K"
     mirrored: tuple[int, ...] = ()
     point_names: tuple[str, ...] = ()
     skeleton: tuple[tuple[int, int], ...] = ()
