@@ -26,6 +26,13 @@ def test_multi_decay_by_hand():
     np.testing.assert_allclose(rates, [0.05] + [0.1] * 3 + [0.01] * 8 + [0.001] * 4, rtol=1e-6)
 
 
+def test_a_warm_up_can_begin_above_nothing():
+    # mmengine's LinearLR from a third over four updates: 1/3, 5/9, 7/9, 1.
+    rates = multi_decay(6, 10, 0.9, 4, [], 10, warmup_learning_rate=0.3)
+    np.testing.assert_allclose(rates, [0.3, 0.5, 0.7, 0.9, 0.9, 0.9], rtol=1e-6)
+    assert multi_decay(3, 10, 0.9, 0, [], 10, warmup_learning_rate=0.3)[0] == np.float32(0.9)
+
+
 def test_poly_decay_by_hand():
     # (1.1 - 0.1) (1 - step/4)² + 0.1, the first of it halved by two steps of warm-up.
     rates = poly_decay(4, 1.1, 0.1, 2.0, 2)

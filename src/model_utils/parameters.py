@@ -241,6 +241,9 @@ class MultiDecayConfig(Section):
     learning_rate: Positive = says(0.00048, "initial learning rate")
     eps: Positive = says(1e-07, "Adam's epsilon")
     warmup_steps: Index = says(2000, "updates over which the learning rate rises linearly")
+    warmup_learning_rate: NonNegative = says(
+        None, "learning rate of the first update; learning_rate / warmup_steps if empty"
+    )
     multi_epochs: Annotated[list[Count], Field(max_length=1000)] = says(
         [290, 320], "epochs after which the learning rate is divided by factor"
     )

@@ -9,7 +9,7 @@ from mindspore.common.initializer import HeUniform, Initializer
 
 from src.models.layers import SeparableConv, conv
 
-# The heat map starts at sigmoid(-2.19) = 0.1, so that the many negatives do not swamp the first
+# A heat map starts at sigmoid(-2.19) = 0.1, so that the many negatives do not swamp the first
 # steps (focal loss, section 3.3).
 _HEAT_MAP_BIAS = -2.19
 PYTORCH = HeUniform(5**0.5)  # the first weights of its convolutions, uniform in ±1/√fan_in
@@ -34,6 +34,7 @@ class Head:
     branch: what it stands behind, once for all heads of the same name of a branch; None if it
         takes the features.
     first_init: first weights of its 3×3 convolution, where they are not those of the network's.
+    first_bias: of its last convolution, where it is not that of all heat maps, or 0.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Head:
     is_heat: bool = False
     branch: Branch | None = None
     first_init: Initializer | None = None
+    first_bias: float | None = None
 
 
 class Heads(nn.Cell):
@@ -69,7 +71,9 @@ class Heads(nn.Cell):
             self.insert_child_to_cell(branch.name, branch.cell(in_channels))
         for head in heads:
             init = heat_init if head.is_heat else other_init
-            bias = _HEAT_MAP_BIAS if head.is_heat else 0.0
+            bias = head.first_bias
+            if bias is None:
+                bias = _HEAT_MAP_BIAS if head.is_heat else 0.0
             first_init = head.first_init or init
             if separable:
                 first = SeparableConv(in_channels, head_conv, head.first_init or heat_init)

@@ -12,9 +12,14 @@ from src.model_utils.messages import say
 from src.model_utils.parameters import TrainConfig
 
 
-def warm_up(total_steps: int, warmup_steps: int) -> np.ndarray:
-    """Factors (total_steps,) that rise linearly to 1, reached at step number `warmup_steps`."""
-    return np.minimum(1.0, np.arange(1, total_steps + 1) / max(1, warmup_steps))
+def warm_up(total_steps: int, warmup_steps: int, first: float | None = None) -> np.ndarray:
+    """Factors (total_steps,) that rise linearly to 1, reached at step number `warmup_steps`.
+
+    The first is `first`, as mmengine's LinearLR has it, or 1 / warmup_steps.
+    """
+    if first is None or warmup_steps < 2:
+        return np.minimum(1.0, np.arange(1, total_steps + 1) / max(1, warmup_steps))
+    return np.interp(np.arange(total_steps), [0, warmup_steps - 1], [first, 1.0])
 
 
 _MOST_STEPS = 100_000_000
@@ -29,18 +34,21 @@ def multi_decay(
     factor: float,
     accumulate_steps: int = 1,
     multi_steps: Sequence[int] = (),
+    warmup_learning_rate: float | None = None,
 ) -> np.ndarray:
     """Divides the learning rate by `factor` after each of `multi_epochs` epochs; float32 a step.
 
     Of the steps here each takes `accumulate_steps` of the `steps_per_epoch` batches of an epoch.
-    Where there are `multi_steps`, it is after these steps instead.
+    Where there are `multi_steps`, it is after these steps instead. The warm-up begins at
+    `warmup_learning_rate`, see `warm_up`.
     """
+    first = None if warmup_learning_rate is None else warmup_learning_rate / learning_rate
     step = np.arange(total_steps)
     passed = step if multi_steps else step * accumulate_steps // steps_per_epoch
     drops = sum((passed >= last).astype(int) for last in multi_steps or multi_epochs)
     with np.errstate(all="ignore"):  # `learning_rates` tells what is not finite
         rates = learning_rate / factor ** np.asarray(drops, np.float64)
-        return (rates * warm_up(total_steps, warmup_steps)).astype(np.float32)
+        return (rates * warm_up(total_steps, warmup_steps, first)).astype(np.float32)
 
 
 def poly_decay(
@@ -104,6 +112,7 @@ def learning_rates(
             updates, steps_per_epoch, multi.learning_rate, multi.warmup_steps,
             multi_epochs=multi.multi_epochs, factor=multi.factor,
             accumulate_steps=config.accumulate_steps, multi_steps=multi.multi_steps,
+            warmup_learning_rate=multi.warmup_learning_rate,
         )  # fmt: skip
     elif config.lr_schedule == "CosineDecay":
         cosine = config.CosineDecay

@@ -5,6 +5,7 @@ An object is a pair of corners, top left and bottom right. Each is a peak of a h
 class, with an offset within its cell and an embedding, which is alike for corners of one object.
 """
 
+import math
 from functools import partial
 
 import mindspore as ms
@@ -39,8 +40,9 @@ def heads(net: NetConfig, num_classes: int) -> list[Head]:
         for name, sides in (("tl_pool", ("top", "left")), ("br_pool", ("bottom", "right")))
     ]
     init = HeNormal(mode="fan_out", nonlinearity="relu")  # MMDetection's
+    biases = {"heat": math.log(0.1 / 0.9)}  # so too: the logit of 0.1
     return [
-        Head(f"{corner}_{name}", channels, name == "heat", branch, init)
+        Head(f"{corner}_{name}", channels, name == "heat", branch, init, biases.get(name))
         for name, channels in (("heat", num_classes), ("emb", 1), ("off", 2))
         for corner, branch in zip(("tl", "br"), branches, strict=True)
     ]
