@@ -12,6 +12,7 @@ from src.data import augment, geometry
 from src.data.augment import Photometric
 from src.data.images import decode_with_cv2
 from src.data.loader import SOURCE_COLUMNS, SampleMaker
+from src.data.mindrecord import KEYPOINTS
 from src.data.objects import object_tables, table_boxes
 from src.evaluation.detector import detector_of
 from src.model_utils.errors import UserError
@@ -19,6 +20,8 @@ from src.model_utils.facts import facts_of
 from src.model_utils.parameters import DatasetConfig
 from src.tasks.columns import NO_OBJECT
 from src.tasks.corners import TASK
+from src.tasks.pose import task_with
+from src.tasks.task import Task
 from tests.conftest import PROJECT
 from tests.helpers import config
 from tests.test_samples import png
@@ -252,10 +255,16 @@ def test_the_border_becomes_zero_with_the_colours_of_its_image():
 # --- samples -----------------------------------------------------------------------------------
 
 
-def samples(used: DatasetConfig, seed: int, boxes: list[np.ndarray]) -> tuple[np.ndarray, ...]:
-    """Images, colours and objects of images of 90 by 120 pixels with these boxes."""
+def samples(
+    used: DatasetConfig,
+    seed: int,
+    boxes: list[np.ndarray],
+    points: list[np.ndarray] | None = None,
+    task: Task = TASK,
+) -> tuple[np.ndarray, ...]:
+    """Images, colours and objects of images of 90 by 120 pixels with these boxes and points."""
     maker = SampleMaker(
-        used, TASK, decode_with_cv2, 4, "set", seed=0, rank=0, first_epoch=0, first_batch=0,
+        used, task, decode_with_cv2, 4, "set", seed=0, rank=0, first_epoch=0, first_batch=0,
         pool=ThreadPoolExecutor(2),
     )  # fmt: skip
     _, encoded = png(90, 120)
@@ -270,6 +279,8 @@ def samples(used: DatasetConfig, seed: int, boxes: list[np.ndarray]) -> tuple[np
         for rows, n in ((rows, len(rows)) for rows in boxes)
     ]
     of_images = dict(zip(SOURCE_COLUMNS, map(list, zip(*columns, strict=True)), strict=True))
+    if points is not None:
+        of_images[KEYPOINTS] = points
     return maker.samples(np.random.default_rng(seed), of_images)
 
 
@@ -299,6 +310,28 @@ def test_a_sample_is_the_crop_in_its_colours_with_the_objects_in_it():
         np.testing.assert_allclose(found[:, :4], np.clip(corners, 0, 16), atol=1e-4)
         left_out += (~kept[i]).sum()
     assert left_out > 0
+
+
+def test_points_go_with_the_objects_that_a_crop_keeps():
+    random, side = np.random.default_rng(3), 63
+    task = task_with(["left", "right"], [], [0.1, 0.1])
+    boxes = [some_boxes(random, np.array([90, 120]), 4) for _ in range(6)]
+    points = [np.insert(found.reshape(4, 2, 2), 2, 2, axis=2).reshape(4, 6) for found in boxes]
+    _, _, tables = samples(used(side), 11, boxes, [p.astype(np.float32) for p in points], task)
+    affines, kept = augment.random_object_crops(
+        np.random.default_rng(11), np.tile([90, 120], (6, 1)), (side, side), boxes, used(side)
+    )
+    assert {crop_of(affine)[2] for affine in affines} == {True, False}
+    seen = 0
+    for affine, chosen, ours, table in zip(affines, kept, boxes, tables, strict=True):
+        corners = ours[chosen].reshape(-1, 2, 2) @ affine[:, :2].T + affine[:, 2]
+        corners = (corners[:, ::-1] if affine[0, 0] < 0 else corners) / 4  # left becomes right
+        inside = ((corners >= 0) & (corners < 16)).all(axis=2)
+        found = table[np.isin(table[:, 7], np.flatnonzero(chosen)), 8:].reshape(-1, 2, 3)
+        expected = np.where(inside[..., None], np.insert(corners, 2, 1, axis=2), 0)
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        seen += inside.sum()
+    assert seen > 0
 
 
 def test_a_sample_does_not_depend_on_how_often_its_neighbour_draws():
