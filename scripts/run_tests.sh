@@ -24,9 +24,11 @@ echo "== linters"
 "$bin/clang-format" --dry-run -Werror ascend310_infer/*/*.h ascend310_infer/*/*.cc \
     benchmarks/*.cc benchmarks/*/*.cc tests/*.cc
 echo "== tests"
-# A file after the other in each of several processes, which take a gigabyte or two.
+# A file after the other in each of several processes, which take a gigabyte or two. Not sorted by the
+# number of their tests: the longest files have few, and would come last, one process alone at the end.
 workers=$(nproc)
-"$bin/python" -m pytest --numprocesses $((workers < 4 ? workers : 4)) --dist loadfile --durations=10
+"$bin/python" -m pytest --numprocesses $((workers < 4 ? workers : 4)) --dist loadfile \
+    --no-loadscope-reorder --durations=10
 if [[ -n "$slow" ]]; then
     echo "== slow tests" # some of them measure, and have the machine for themselves
     "$bin/python" -m pytest -m slow --durations=10
