@@ -42,7 +42,11 @@ def heads(net: NetConfig, num_classes: int) -> list[Head]:
     init = HeNormal(mode="fan_out", nonlinearity="relu")  # MMDetection's
     biases = {"heat": math.log(0.1 / 0.9)}  # so too: the logit of 0.1
     return [
-        Head(f"{corner}_{name}", channels, name == "heat", branch, init, biases.get(name))
+        Head(
+            *(f"{corner}_{name}", channels, name == "heat", branch),
+            first_init=init,
+            first_bias=biases.get(name),
+        )
         for name, channels in (("heat", num_classes), ("emb", 1), ("off", 2))
         for corner, branch in zip(("tl", "br"), branches, strict=True)
     ]
