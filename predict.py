@@ -1,7 +1,7 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Draws and writes the boxes and points of images and videos.
 
-python predict.py --input FILE|FOLDER|PATTERN --output DIR --load_checkpoint_path F.ckpt
+python predict.py --input FILE|FOLDER|PATTERN|STREAM --output DIR --load_checkpoint_path F.ckpt
 """
 
 import sys
@@ -18,6 +18,7 @@ from src.model_utils.parameters import Config
 
 if TYPE_CHECKING:
     from src.evaluation.detector import Detector
+    from src.evaluation.predict import Predictor
 
 
 def main() -> None:
@@ -28,15 +29,50 @@ def main() -> None:
             "command line: give --input, --output and one of --load_checkpoint_path and "
             "--load_mindir_path."
         )
-    # Here and not above: they import NumPy, which starts threads, and run_program sees to SIGINT.
+    # Here and not above: it imports NumPy, which starts threads, and run_program sees to SIGINT.
+    from src.evaluation.streams import is_stream
+
+    is_whole = on_stream(config) if is_stream(config.input) else on_files(config)
+    if not is_whole:
+        sys.exit(1)
+
+
+def on_files(config: Config) -> bool:
+    """Predicts on images and videos; gives whether all could be done."""
     from src.data.images import decoder
-    from src.evaluation.predict import LARGEST_INPUT, Predictor, find_sources, predict_all
+    from src.evaluation.predict import find_sources, predict_all
 
     output_dir = Path(config.output)
     sources = find_sources(config.input, output_dir)
     make_writable(output_dir)  # before the work, not after it
-    set_up_device(config)
+    config, predictor = predictor_of(config)
+    dataset = config.dataset_config
+    keep_res = config.eval_config.keep_res and not config.load_mindir_path
+    decode = decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs)
+    faults = predict_all(
+        *(sources, predictor, decode, dataset.turn_by_exif),
+        dataset.input_res_train if keep_res else (),
+    )
+    say(f"{len(sources)} file(s) to {output_dir}, {faults} of them not done or not wholly")
+    return not faults
 
+
+def on_stream(config: Config) -> bool:
+    """Predicts on a stream or a camera; gives whether it was not lost."""
+    from src.evaluation.streams import opened_stream, predict_stream
+
+    output_dir = Path(config.output)
+    make_writable(output_dir)
+    with opened_stream(config.input) as stream:  # a dead one is told before the model is loaded
+        _, predictor = predictor_of(config)
+        return predict_stream(stream, predictor, output_dir, config.max_seconds)
+
+
+def predictor_of(config: Config) -> tuple[Config, "Predictor"]:
+    """The configuration with what the model was made with, and what is done with images."""
+    from src.evaluation.predict import LARGEST_INPUT, Predictor
+
+    set_up_device(config)
     of_model = of_mindir if config.load_mindir_path else of_checkpoint
     config, detector = of_model(config)
     dataset, options = config.dataset_config, config.eval_config
@@ -44,18 +80,10 @@ def main() -> None:
         *(detector.detect, dataset.coco_classes, options.score_thresh),
         *(config.task_facts, config.has_points),
     )
-    keep_res = options.keep_res and not config.load_mindir_path
-    if keep_res:
+    if options.keep_res and not config.load_mindir_path:
         largest = LARGEST_INPUT / max(options.multi_scales) ** 2
         predictor = replace(predictor, largest=largest)
-    decode = decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs)
-    faults = predict_all(
-        *(sources, predictor, decode, dataset.turn_by_exif),
-        dataset.input_res_train if keep_res else (),
-    )
-    say(f"{len(sources)} file(s) to {output_dir}, {faults} of them not done or not wholly")
-    if faults:
-        sys.exit(1)
+    return config, predictor
 
 
 # MindSpore is imported below and not above: --help needs none, and set_up_device comes before it.

@@ -303,12 +303,6 @@ def test_what_is_odd_about_images_is_said(tmp_path: Path, capsys: pytest.Capture
     assert (turned["width"], turned["height"]) == (40, 60)
 
 
-@pytest.mark.parametrize("given", ["rtsp://127.0.0.1:8554/cam", "0", "/dev/video3"])
-def test_a_stream_or_a_camera_is_named(given: str, tmp_path: Path):
-    with pytest.raises(UserError, match="is a stream or a camera, which is not read; record"):
-        find_sources(given, tmp_path)
-
-
 def test_results_of_the_longest_names_are_written(tmp_path: Path):
     for number in range(2):
         write_image(tmp_path / "in" / f"{'x' * 250}{number}.jpg", 8, 8)

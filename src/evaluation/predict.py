@@ -65,9 +65,6 @@ class Source:
     is_video: bool
 
 
-_STREAM = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|[0-9]+$|/dev/video")
-
-
 def find_sources(given: str, output_dir: Path) -> list[Source]:
     """The files that `given` names, in the order of their names, and where their results go.
 
@@ -90,11 +87,6 @@ def find_sources(given: str, output_dir: Path) -> list[Source]:
             paths = [path for path in paths if output not in _real(path).parents]
     sources = [_source(path, output_dir / path.relative_to(root)) for path in paths]
     if not sources:
-        if _STREAM.match(given):
-            raise UserError(
-                f"{given}: is a stream or a camera, which is not read; record a part of it to a "
-                "file and give that."
-            )
         raise UserError(f"{given}: no file is found there; give an image, a video or a folder.")
     _refuse_collisions(sources)
     return sources
@@ -346,7 +338,7 @@ def predict_all(
         for source in videos:
             try:
                 fault = _predict_video(source, replace(predictor, keep_size=True), progress)
-            except (cv2.error, MemoryError, _VideoFault) as error:
+            except (cv2.error, MemoryError, VideoFault) as error:
                 fault = f"cannot be done ({error}); convert it or leave it out."
             if fault:
                 faults += 1
@@ -417,7 +409,7 @@ def _predict_video(source: Source, predictor: Predictor, progress: tqdm) -> str:
     return ""
 
 
-class _VideoFault(Exception):
+class VideoFault(Exception):
     """Why no video can be written of one that was read."""
 
 
@@ -430,10 +422,7 @@ class _VideoFile:
 
     def __init__(self, path: Path, rate: float, size: tuple[int, int]) -> None:
         self._size = size  # width, height
-        written = path.with_name("written.mp4")
-        with _name_for_opencv(os.open(path.parent, os.O_RDONLY)) as folder:
-            self._writer = _opened_writer(f"{folder}/{written.name}", rate, size)
-        written.replace(path)  # it stays the file that is being written
+        self._writer = opened_writer(path, rate, size)
         self._encoder = ThreadPoolExecutor(1)
         self._waiting: deque[Future[None]] = deque()
 
@@ -449,23 +438,41 @@ class _VideoFile:
         self._writer.release()
 
 
-def _opened_writer(name: str, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
-    """The first of the codecs that this build of OpenCV has, at the rate or a whole one near it."""
+def opened_writer(
+    path: Path, rate: float, size: tuple[int, int], codecs: Sequence[str] = ()
+) -> cv2.VideoWriter:
+    """The writer of an mp4 of this width and height, at the rate or a whole one near it.
+
+    It is the first of the codecs that this build of OpenCV has; not given, H.264, VP9 and MPEG-4.
+
+    Raises:
+        VideoFault: it has none for such a video.
+    """
+    written = path.with_name("written.mp4")
+    with _name_for_opencv(os.open(path.parent, os.O_RDONLY)) as folder:
+        writer = _writer_of(f"{folder}/{written.name}", rate, size, codecs)
+    written.replace(path)  # it stays the file that is being written
+    return writer
+
+
+def _writer_of(
+    name: str, rate: float, size: tuple[int, int], codecs: Sequence[str]
+) -> cv2.VideoWriter:
     before = cv2.getLogLevel()
     cv2.setLogLevel(0)  # it complains about each encoder that it lacks
     try:
-        for codec in _CODECS:
+        for codec in codecs or _CODECS:
             # MPEG-4 lacks some rates with a fraction, and all lack those of hours a frame.
             for possible in (rate, max(_SLOWEST_RATE, float(round(rate)))):
                 code = cv2.VideoWriter_fourcc(*codec)
                 writer = cv2.VideoWriter(name, cv2.CAP_FFMPEG, code, possible, size)
                 if writer.isOpened():
-                    if codec == _CODECS[-1]:
+                    if not codecs and codec == _CODECS[-1]:
                         _say_mpeg_4()
                     return writer
     finally:
         cv2.setLogLevel(before)
-    raise _VideoFault(f"OpenCV writes no video of {size[0]}x{size[1]} at {rate:g} frames a second")
+    raise VideoFault(f"OpenCV writes no video of {size[0]}x{size[1]} at {rate:g} frames a second")
 
 
 @functools.cache

@@ -580,10 +580,13 @@ class Config(Section):
     input: str = says(
         "",
         'image, video, folder (with all below it) or quoted pattern such as "shots/*.jpg" to '
-        "predict on",
+        "predict on; address of a stream (rtsp://...) or number of a camera",
         heading="predict.py",
     )
     output: str = says("", "folder of predict.py's pictures and json; file that src.weights writes")
+    max_seconds: NonNegative = says(
+        0.0, "seconds after which predict.py leaves a stream or camera; 0 is not before it ends"
+    )
     load_mindir_path: str = says(
         "",
         "exported model, for predict.py instead of a checkpoint; preprocess.py takes what is known "
