@@ -1,7 +1,9 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Exports a checkpoint: python export.py --export_load_ckpt F.ckpt --export_name NAME."""
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from src.model_utils import moxing_adapter
 from src.model_utils.config import load_config
@@ -11,9 +13,12 @@ from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.tasks.columns import POINTS_OF_DETECTION
 
+if TYPE_CHECKING:
+    from mindspore import nn
+
 
 def main() -> None:
-    config = load_config("Export a CenterNet checkpoint, decode included, as MINDIR.")
+    config = load_config("Export a CenterNet checkpoint, decode included, as MINDIR or ONNX.")
     with moxing_adapter.job(
         config, outputs=["export_name"], checkpoint="export_load_ckpt"
     ) as config:
@@ -27,13 +32,12 @@ def export(config: Config) -> None:
 
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.
     from src.data.augment import colour_statistics, normalisation
-    from src.deploy import mindir_v1
-    from src.deploy.mindir import write_mindir
     from src.model_utils.facts import check_place, write_facts
     from src.models.network import create_network, with_decode
     from src.weights.load import configured, load, read_weights
 
-    path = Path(f"{config.export_name.removesuffix('.mindir')}.mindir")
+    ending = f".{config.export_format.lower()}"
+    path = Path(f"{config.export_name.removesuffix(ending)}{ending}")
     check_place(path)
     weights = read_weights(Path(config.export_load_ckpt))
     config = configured(config, weights)
@@ -48,26 +52,44 @@ def export(config: Config) -> None:
     batch = options.batch_size
     shape = (batch, 3, height, width)
     row_length = POINTS_OF_DETECTION + 3 * config.task_facts.points
-    try:
-        difference = write_mindir(
-            model,
-            shape,
-            options.input_dtype,
-            path,
-            version=config.mindir_version,
-            tolerance=tolerance,
-        )
-    except mindir_v1.UnsupportedGraphError as error:
-        raise UserError(
-            f"{path}: cannot be written as MINDIR version 1 ({error}); choose "
-            "--export_config.deformable gather or --mindir_version 0."
-        ) from None
+    difference = write(model, shape, path, config, tolerance)
     write_facts(path, config)
     say(
         f"{path}: {options.input_dtype} images ({batch},3,{height},{width}) to detections "
         f"({batch},{config.rows},{row_length}); "
         f"loaded back, it gives the network's boxes to {difference:.1e} pixels"
     )
+
+
+def write(
+    model: "nn.Cell",
+    shape: tuple[int, int, int, int],
+    path: Path,
+    config: Config,
+    tolerance: float,
+) -> float:
+    """Writes a model with its decode, and gives how far the file's detections are from its own."""
+    from src.deploy import mindir_v1
+    from src.deploy.mindir import write_mindir
+    from src.model_utils.facts import exported_facts
+
+    dtype = config.export_config.input_dtype
+    if config.export_format == "ONNX":
+        try:
+            from src.deploy.onnx_file import write_onnx
+        except ImportError as error:
+            raise UserError(
+                f"export_format is ONNX, for which a package does not import ({error}); run "
+                "pip install -r requirements/onnx.txt or choose MINDIR."
+            ) from None
+        return write_onnx(model, shape, dtype, path, json.dumps(exported_facts(config)), tolerance)
+    try:
+        return write_mindir(model, shape, dtype, path, config.mindir_version, tolerance)
+    except mindir_v1.UnsupportedGraphError as error:
+        raise UserError(
+            f"{path}: cannot be written as MINDIR version 1 ({error}); choose "
+            "--export_config.deformable gather or --mindir_version 0."
+        ) from None
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from src.deploy.mindir import largest_difference
+from src.deploy.comparison import largest_difference
 from src.model_utils.parameters import Config
 from src.tasks.boxes import TASK
 from src.training.metrics import read_records

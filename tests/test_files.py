@@ -15,7 +15,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from src.deploy.mindir import largest_difference
+from src.deploy.comparison import largest_difference
 from src.model_utils.files import give_usual_modes, whole_file, write_json
 from src.model_utils.workers import worker_count
 from src.weights import checkpoints

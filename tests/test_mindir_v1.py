@@ -12,7 +12,8 @@ from mindspore.train.mind_ir_pb2 import AttributeProto, ModelProto, TensorProto
 
 from benchmarks.ascend.variants import arguments_of
 from src.data.augment import colour_statistics, normalisation
-from src.deploy.mindir import largest_difference, write_mindir
+from src.deploy.comparison import largest_difference
+from src.deploy.mindir import write_mindir
 from src.deploy.mindir_v1 import (
     SCALAR_FORMS,
     SETTINGS,

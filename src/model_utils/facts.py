@@ -113,12 +113,24 @@ def check_place(model_path: Path) -> None:
         )
 
 
-def write_facts(model_path: Path, config: Config) -> None:
-    """Writes NAME.json beside an exported model, NAME.mindir, which is finished."""
+def exported_facts(config: Config) -> dict[str, Any]:
+    """What goes with an exported model, as NAME.json has it but for the digest of the file."""
     facts = facts_of(config)
     facts |= {name: value for name, value in leaves(config.model_dump()) if name in _OF_EXPORTED}
-    content = {"format": _FORMAT, "sha256": sha256(model_path), "settings": facts}
-    write_json(beside(model_path), content)
+    return {"format": _FORMAT, "settings": facts}
+
+
+def write_facts(model_path: Path, config: Config) -> None:
+    """Writes NAME.json beside an exported model, NAME.mindir or NAME.onnx, which is finished.
+
+    It goes with both if they have the same facts.
+    """
+    path, content = beside(model_path), exported_facts(config)
+    digests = {model_path.suffix: sha256(model_path)}
+    before = _stored(path) if path.exists() else None
+    if before and before["settings"] == content["settings"]:
+        digests = _digests(before) | digests
+    write_json(path, {**content, "sha256": digests})
 
 
 def with_exported_facts(config: Config, model_path: Path) -> Config:
@@ -134,12 +146,18 @@ def with_exported_facts(config: Config, model_path: Path) -> Config:
     if content is None:
         return config
     settings = content["settings"]
-    if content["sha256"] != sha256(model_path):
+    if sha256(model_path) not in _digests(content).values():
         raise UserError(
             f"{path}: belongs to another {model_path.name} than the one beside it; copy both from "
             "where export.py wrote them, or export again."
         )
     return with_facts(config, settings, path, fixed_names(settings, exported=True))
+
+
+def _digests(content: dict[str, Any]) -> dict[str, Any]:
+    """The digests of the models that a json goes with, by their endings."""
+    found = content["sha256"]  # of a version that wrote MINDIRs alone: a text
+    return found if isinstance(found, dict) else {".mindir": found}
 
 
 def _stored(path: Path) -> dict[str, Any] | None:

@@ -603,8 +603,10 @@ class Config(Section):
     )
     allow_missing: bool = says(False, "write weights of a part of the network too")
 
-    export_format: Literal["MINDIR"] = says(
-        "MINDIR", "file format of the exported model", heading="export.py"
+    export_format: Literal["MINDIR", "ONNX"] = says(
+        "MINDIR",
+        "file format of the exported model; ONNX needs pip install -r requirements/onnx.txt",
+        heading="export.py",
     )
     export_load_ckpt: str = says("", "checkpoint to export")
     export_name: str = says("centernet", "file to write, without its ending")
