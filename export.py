@@ -82,9 +82,12 @@ def write(
                 f"export_format is ONNX, for which a package does not import ({error}); run "
                 "pip install -r requirements/onnx.txt or choose MINDIR."
             ) from None
-        return write_onnx(model, shape, dtype, path, json.dumps(exported_facts(config)), tolerance)
+        facts = json.dumps(exported_facts(config))
+        return write_onnx(model, shape, dtype, path, facts=facts, tolerance=tolerance)
     try:
-        return write_mindir(model, shape, dtype, path, config.mindir_version, tolerance)
+        return write_mindir(
+            model, shape, dtype, path, version=config.mindir_version, tolerance=tolerance
+        )
     except mindir_v1.UnsupportedGraphError as error:
         raise UserError(
             f"{path}: cannot be written as MINDIR version 1 ({error}); choose "

@@ -156,8 +156,8 @@ def test_convert_train_evaluate_export_by_urls_alone(modelarts: ModelArts, shape
 
     urls = ("--data_url=s3://b/coco", "--train_url=s3://b/model", "--checkpoint_url=s3://b/train")
     name = ("--export_load_ckpt=checkpoints/ckpt_0/centernet-1_1.ckpt", "--export_name=shapes")
-    job("export.py", *urls, *name)
-    assert names(store / "b" / "model") == ["shapes.json", "shapes.mindir"]
+    job("export.py", *urls, *name, "--export_format=ONNX")
+    assert names(store / "b" / "model") == ["shapes.json", "shapes.onnx"]
     assert modelarts.copies() == [
         "s3://b/coco /cache/data",
         "/cache/train s3://b/mindrecord",

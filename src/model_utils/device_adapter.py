@@ -25,7 +25,8 @@ _CPUS_FOR_BRANCHES, _DISPATCH_THREADS = 12, 8
 
 _INTERNAL = re.compile(
     "is deprecated from version|type dynamic learning rate, please make sure|"
-    "Profiler won't be using warmup|Incorrect schedule: Stop profiler"
+    "Profiler won't be using warmup|Incorrect schedule: Stop profiler|"
+    r"export\(file_format='ONNX'\) will be deleted"  # its successor came after MindSpore 2.7
 )
 
 
@@ -136,8 +137,13 @@ def _keep_internals_quiet(config: Config) -> None:
     """
     if "GLOG_v" in os.environ:
         return
-    if config.compile_cache_dir:  # that an empty one holds no graph yet
-        os.environ.setdefault("MS_SUBMODULE_LOG_v", "{PIPELINE:3}")
+    submodules = {
+        "PIPELINE": config.compile_cache_dir,  # that an empty one holds no graph yet
+        "ANALYZER": config.export_format == "ONNX",  # that what has no use is left out
+    }
+    errors_only = ",".join(f"{name}:3" for name, chosen in submodules.items() if chosen)
+    if errors_only:
+        os.environ.setdefault("MS_SUBMODULE_LOG_v", f"{{{errors_only}}}")
     logger = logging.getLogger(f"ME.mindspore.log.{os.getpid()}")  # MindSpore's, by its name
     logger.addFilter(lambda record: not _INTERNAL.search(record.getMessage()))
 
