@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Evaluates a checkpoint: python eval.py --load_checkpoint_path F.ckpt --data_dir DIR."""
+"""Evaluates a model: python eval.py --load_checkpoint_path F.ckpt --data_dir DIR."""
 
 import time
 from dataclasses import asdict
@@ -16,38 +16,38 @@ from src.model_utils.parameters import Config
 
 
 def main() -> None:
-    config = load_config("Evaluate a CenterNet checkpoint on a data set in COCO layout.")
+    config = load_config("Evaluate a CenterNet model on a data set in COCO layout.")
     with moxing_adapter.job(
         config,
         outputs=["save_result_dir"],
         data="data_dir",
-        checkpoint="load_checkpoint_path",
+        checkpoint=(*config.models, "load_checkpoint_path")[0],
     ) as config:
         evaluate(config)
 
 
 def evaluate(config: Config) -> None:
-    if not config.load_checkpoint_path or not config.data_dir:
-        raise UserError("command line: give --load_checkpoint_path and --data_dir.")
-    set_up_device(config)
+    if not config.data_dir or len(config.models) != 1:
+        raise UserError(
+            "command line: give --data_dir and one of --load_checkpoint_path, --load_mindir_path "
+            "and --load_onnx_path."
+        )
+    if not config.load_onnx_path:  # which needs no MindSpore
+        set_up_device(config)
 
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it. What
     # imports NumPy, which starts threads, comes after run_program has seen to SIGINT.
-    from src.data.coco import with_classes
     from src.evaluation.coco_results import class_table
     from src.evaluation.evaluation_set import annotation_path
+    from src.evaluation.models import load_detector
     from src.evaluation.run import Evaluation
-    from src.models.network import create_network
-    from src.weights.load import configured, load, read_weights
 
-    checkpoint_path = Path(config.load_checkpoint_path)
-    weights = read_weights(checkpoint_path)
-    digest = sha256(checkpoint_path)  # now: a training may remove the file meanwhile
+    (model,) = config.models
+    model_path = Path(getattr(config, model))
     data = annotation_path(config.dataset_config, Path(config.data_dir), config.run_mode)
-    config = with_classes(configured(config, weights), data)
-    network = create_network(config)
-    load(network, weights)
-    evaluation = Evaluation(config, network, config.run_mode)
+    config, detector = load_detector(config, model, data)
+    digest = sha256(model_path)  # now: a training may remove the file meanwhile
+    evaluation = Evaluation(config, detector, config.run_mode)
     result_dir = Path(config.save_result_dir)
     make_writable(result_dir)  # before the work, not after it
 
@@ -83,11 +83,11 @@ def evaluate(config: Config) -> None:
         "numbers": scores and scores.numbers,
         "classes": scores and {name: asdict(found) for name, found in scores.classes.items()},
         "seconds": seconds,
-        "checkpoint": {"path": str(checkpoint_path.absolute()), "sha256": digest},
+        "checkpoint": {"path": str(model_path.absolute()), "sha256": digest},
         "config": config.model_dump(),
     }
     write_json(result_dir / "eval.json", numbers)
-    say(f"numbers, checkpoint and configuration: {result_dir / 'eval.json'}")
+    say(f"numbers, model and configuration: {result_dir / 'eval.json'}")
 
 
 def write_results(

@@ -17,17 +17,15 @@ from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 
 if TYPE_CHECKING:
-    from src.evaluation.detector import Detector
     from src.evaluation.predict import Predictor
 
 
 def main() -> None:
     config = load_config("Detect objects in images and videos: pictures and json of the boxes.")
-    has_model = bool(config.load_checkpoint_path) != bool(config.load_mindir_path)
-    if not (config.input and config.output and has_model):
+    if not (config.input and config.output and len(config.models) == 1):
         raise UserError(
-            "command line: give --input, --output and one of --load_checkpoint_path and "
-            "--load_mindir_path."
+            "command line: give --input, --output and one of --load_checkpoint_path, "
+            "--load_mindir_path and --load_onnx_path."
         )
     # Here and not above: it imports NumPy, which starts threads, and run_program sees to SIGINT.
     from src.evaluation.streams import is_stream
@@ -47,11 +45,10 @@ def on_files(config: Config) -> bool:
     make_writable(output_dir)  # before the work, not after it
     config, predictor = predictor_of(config)
     dataset = config.dataset_config
-    keep_res = config.eval_config.keep_res and not config.load_mindir_path
     decode = decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs)
     faults = predict_all(
         *(sources, predictor, decode, dataset.turn_by_exif),
-        dataset.input_res_train if keep_res else (),
+        dataset.input_res_train if config.eval_config.keep_res else (),
     )
     say(f"{len(sources)} file(s) to {output_dir}, {faults} of them not done or not wholly")
     return not faults
@@ -70,58 +67,22 @@ def on_stream(config: Config) -> bool:
 
 def predictor_of(config: Config) -> tuple[Config, "Predictor"]:
     """The configuration with what the model was made with, and what is done with images."""
+    from src.evaluation.models import load_detector
     from src.evaluation.predict import LARGEST_INPUT, Predictor
 
-    set_up_device(config)
-    of_model = of_mindir if config.load_mindir_path else of_checkpoint
-    config, detector = of_model(config)
+    if not config.load_onnx_path:  # which needs no MindSpore
+        set_up_device(config)
+    (model,) = config.models
+    config, detector = load_detector(config, model)
     dataset, options = config.dataset_config, config.eval_config
     predictor = Predictor(
         *(detector.detect, dataset.coco_classes, options.score_thresh),
         *(config.task_facts, config.has_points),
     )
-    if options.keep_res and not config.load_mindir_path:
+    if options.keep_res:
         largest = LARGEST_INPUT / max(options.multi_scales) ** 2
         predictor = replace(predictor, largest=largest)
     return config, predictor
-
-
-# MindSpore is imported below and not above: --help needs none, and set_up_device comes before it.
-
-
-def of_checkpoint(config: Config) -> tuple[Config, "Detector"]:
-    """The configuration with what the model was made with, and the detector."""
-    from src.evaluation.detector import create_detector
-    from src.models.network import create_network
-    from src.weights.load import configured, load, read_weights
-
-    weights = read_weights(Path(config.load_checkpoint_path))
-    config = configured(config, weights)
-    network = create_network(config)
-    load(network, weights)
-    return config, create_detector(config, network)
-
-
-def of_mindir(config: Config) -> tuple[Config, "Detector"]:
-    """As `of_checkpoint`; a model of an earlier version needs the configuration that it had."""
-    from src.data.augment import colour_statistics, normalisation
-    from src.deploy.mindir_reader import load_mindir
-    from src.evaluation.detector import detector_of
-    from src.model_utils.facts import with_exported_facts
-
-    config = with_exported_facts(config, Path(config.load_mindir_path))
-    dataset, options = config.dataset_config, config.eval_config
-    if options.multi_scales != [1.0] or options.flip_test:
-        raise UserError(
-            f"{config.load_mindir_path}: a MINDIR takes one size and no mirrored images; leave out "
-            "eval_config.multi_scales and eval_config.flip_test or give a checkpoint."
-        )
-    size = (dataset.input_res_test[0], dataset.input_res_test[1])
-    colour = normalisation(colour_statistics(dataset))
-    model, batch_size = load_mindir(
-        Path(config.load_mindir_path), size, colour, config.task_facts.points
-    )
-    return config, detector_of(config, model, keep_res=False, batch_size=batch_size)
 
 
 if __name__ == "__main__":

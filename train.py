@@ -29,11 +29,17 @@ def train(config: Config) -> None:
     device = set_up_device(config, may_distribute=True)
 
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it.
+    from src.evaluation.models import create_detector
     from src.evaluation.run import Evaluation
+    from src.models.network import Network
     from src.training import recipe, resume
+    from src.training.evaluating import Evaluate
+
+    def evaluation(used: Config, network: Network) -> Evaluate:
+        return Evaluation(used, create_detector(used, network), "val").numbers
 
     with resume.own_folder(config, device):
-        recipe.train(config, device, lambda used, network: Evaluation(used, network, "val").numbers)
+        recipe.train(config, device, evaluation)
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def measure(
     )
     set_up_device(config)
 
-    from src.evaluation.detector import create_detector
+    from src.evaluation.models import create_detector
     from src.models.network import create_network
 
     detector = create_detector(config, create_network(config))

@@ -45,7 +45,7 @@ NAMES = [
     "image.png", "image.bmp", "image.webp", "image.tif", "image.jp2", "image.ppm",
     "video", "manifest", "earlier manifest", "mindrecord",
     "synthetic", "checkpoint", "training", "safetensors", "pth", "pdparams",
-    "tensorflow", "tensorflow data", "facts", "mindir", "yaml", "ini",
+    "tensorflow", "tensorflow data", "facts", "mindir", "onnx", "yaml", "ini",
     "rank_table", "super_pod_table", "hccn.conf", "meta.txt", "written",
     "detections", "results", "metrics", "scores", "steps", "lock",
 ]  # fmt: skip
@@ -346,7 +346,7 @@ def readers(folder: Path) -> dict[str, Reader]:
     import rank_table
 
     from src.data import coco, conversion, images, keypoints, mindrecord, synthetic
-    from src.deploy import bin_files, mindir_reader, summary
+    from src.deploy import bin_files, mindir_reader, onnx_session, summary
     from src.evaluation import app_results, coco_results, predict
     from src.model_utils import device_adapter, locks
     from src.training import metrics, resume
@@ -441,6 +441,11 @@ def readers(folder: Path) -> dict[str, Reader]:
     def model(path: Path) -> None:
         mindir_reader.load_mindir(path, (8, 8), np.zeros((3, 4), np.float32))
 
+    def onnx_model(path: Path) -> None:
+        file = onnx_session.read_onnx(path)
+        facts.with_exported_facts(load_config("tests", []), path, file.facts)
+        onnx_session.start(file, "CPU")(np.zeros((1, 3, 8, 8), file.dtype))
+
     return {
         "annotations": Reader(annotations, "a.json", (changed_json, changed_json, changed_bytes)),
         "keypoints": Reader(points, "a.json", (changed_json, changed_json, changed_bytes)),
@@ -488,6 +493,7 @@ def readers(folder: Path) -> dict[str, Reader]:
             model_facts, "a.json", (changed_json, changed_json, changed_text, changed_bytes)
         ),
         "mindir": Reader(model, "a.mindir", (changed_protobuf, changed_protobuf, changed_bytes)),
+        "onnx": Reader(onnx_model, "a.onnx", (changed_protobuf, changed_protobuf, changed_bytes)),
         "yaml": Reader(
             lambda path: load_config("tests", ["--config_path", str(path)]),
             "a.yaml", (changed_json, changed_text, changed_bytes),
@@ -626,16 +632,23 @@ def sound(name: str) -> bytes:
             used = load_config("tests", ["--config_path", str(QUICKSTART)])
             made = {"format": "centernet-model 1", "settings": facts.facts_of(used)}
             return json.dumps({**made, "sha256": hashlib.sha256(b"").hexdigest()}).encode()
-        case "mindir":
+        case "mindir" | "onnx":
             ms.set_context(mode=ms.GRAPH_MODE)
             layers = ms.nn.Conv2d(3, 6, 3), ms.nn.BatchNorm2d(6), ms.nn.ReLU(), ms.nn.Flatten(2)
             network = ms.nn.SequentialCell(*layers, Transposed())
             network.set_train(False)
             with tempfile.TemporaryDirectory() as folder:
-                path = f"{folder}/a.mindir"
+                path = f"{folder}/a.{name}"
                 image = ms.Tensor(np.ones((1, 3, 8, 8), np.float32))
-                ms.export(network, image, file_name=path, file_format="MINDIR")
-                return Path(path).read_bytes()
+                ms.export(network, image, file_name=path, file_format=name.upper())
+                content = Path(path).read_bytes()
+            if name == "mindir":
+                return content
+            import onnx
+
+            model = onnx.load_from_string(content)
+            onnx.helper.set_model_props(model, {"centernet": sound("facts").decode()})
+            return model.SerializeToString()
         case "yaml":
             options = load_config("tests", ["--config_path", str(QUICKSTART)])
             return json.dumps(options.model_dump()).encode()

@@ -11,6 +11,7 @@ import cv2
 import pytest
 
 from src.evaluation.coco_results import score, to_results
+from src.evaluation.models import create_detector
 from src.evaluation.run import Evaluation
 from src.models.network import create_network
 from src.training.metrics import read_records
@@ -344,7 +345,7 @@ def test_a_trained_network_finds_what_the_plain_detector_does_and_scores_the_sam
     network = create_network(used)
     checkpoints.fill(network, checkpoints.read(overfitted.checkpoint), overfitted.checkpoint)
     with graph_mode():
-        evaluation = Evaluation(used, network.set_train(False), "val")
+        evaluation = Evaluation(used, create_detector(used, network), "val")
         results = evaluation.detect()
         expected = []
         for record in evaluation.set.records:

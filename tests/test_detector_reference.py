@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from src.evaluation.detector import create_detector, detector_of
+from src.evaluation.detector import detector_of
+from src.evaluation.models import create_detector
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import Config
 from src.models.network import Network, create_network
@@ -172,7 +173,7 @@ def test_boxes_that_are_not_finite_end_the_work():
     detections = np.zeros((1, 100, 6), np.float32)
     detections[0, 3, 4] = np.nan
     used = config(*RESNET18, "--dataset_config.input_res_test", "[64, 64]")
-    detector = detector_of(used, lambda images: Tensor(detections), keep_res=False, batch_size=1)
+    detector = detector_of(used, lambda images: detections, keep_res=False, batch_size=1)
     for boxes_of in (detector, lambda image: list(detector.detect([image]))):
         with pytest.raises(UserError, match=r"boxes are not finite: .*; give an earlier"):
             boxes_of(np.zeros((50, 60, 3), np.uint8))

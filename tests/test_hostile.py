@@ -25,7 +25,8 @@ from src.data.images import decoder
 from src.data.loader import create_train_dataset
 from src.data.mindrecord import check_content, load_manifest
 from src.deploy.mindir import write_mindir
-from src.evaluation.detector import create_detector, detector_of
+from src.evaluation.detector import detector_of
+from src.evaluation.models import create_detector
 from src.evaluation.predict import Predictor, find_sources, predict_all
 from src.model_utils.config import leaves
 from src.model_utils.device_adapter import Device
@@ -197,7 +198,7 @@ def test_one_weight_that_is_not_finite_is_refused(tmp_path: Path):
 
 
 def test_a_score_that_is_not_finite_is_refused():
-    detector = detector_of(config(), lambda images: ms.Tensor(rows), keep_res=True, heat_model=None)
+    detector = detector_of(config(), lambda images: rows, keep_res=True)
     rows = np.zeros((1, config().eval_config.K, 6), np.float32)
     rows[0, :, 2:4], rows[0, :, 4] = 4, 0.5
     assert len(detector(np.zeros((64, 64, 3), np.uint8)))

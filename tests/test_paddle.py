@@ -123,7 +123,7 @@ def test_boxes_of_an_image_with_an_odd_side_are_paddles_or_half_a_pixel_better(e
     (found,) = run(
         Decode(used.net_config, 80, used.eval_config.K), *made_maps("decode/paddle/plain")
     )
-    detector = detector_of(used, lambda _: Tensor(found), used.eval_config.keep_res)
+    detector = detector_of(used, lambda _: found, used.eval_config.keep_res)
     image = np.random.default_rng(0).integers(1, 256, (186, 243, 3)).astype(np.uint8)
     boxes = detector(image)
     with np.load(FAMILY / "decode_paddle.npz") as stored:

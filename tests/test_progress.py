@@ -12,16 +12,15 @@ from types import SimpleNamespace
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
-from src.evaluation import detector
 from src.model_utils import progress
 from src.model_utils.progress import telling
+from src.models.on_arrays import OnArrays
 from src.training.counting import Plan
 from src.training.log import StepTeller
 from src.weights import checkpoint_file, checkpoints
 from tests.conftest import PROJECT, QUICKSTART, Program
-from tests.helpers import config
 
 
 @pytest.fixture
@@ -108,14 +107,15 @@ def test_a_training_tells_that_it_compiles_and_how_far_it_is(
 
 
 def test_compiling_a_network_is_told_for_each_size(impatient: None, capsys):
-    def slow(images: Tensor) -> Tensor:
-        time.sleep(0.15)
-        return Tensor(np.zeros((images.shape[0], 100, 6), np.float32))
+    class Slow(nn.Cell):
+        def construct(self, images: Tensor) -> Tensor:
+            time.sleep(0.15)
+            return images
 
-    detect = detector.detector_of(config("--eval_config.pad", "31"), slow, keep_res=True)
-    for width in (60, 50, 90):
-        detect(np.zeros((70, width, 3), np.uint8))
-    sizes = ["64x96", "96x96"]  # the second is of the first's
+    run = OnArrays(Slow())
+    for width in (64, 64, 96):
+        run(np.zeros((1, 3, 64, width), np.uint8))
+    sizes = ["64x64", "96x64"]  # the second is of the first's
     assert told(capsys) == [f"compiling the network for images of {size}" for size in sizes]
 
 

@@ -29,7 +29,7 @@ from benchmarks.train_step import create_step
 from src.data.augment import colour_statistics, normalisation
 from src.data.geometry import transform_boxes
 from src.data.objects import object_tables
-from src.evaluation.detector import create_detector
+from src.evaluation.models import create_detector
 from src.model_utils.device_adapter import Device
 from src.model_utils.facts import facts_of
 from src.model_utils.parameters import Config

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
+from src.evaluation.models import create_detector
 from src.evaluation.run import Evaluation
 from src.model_utils.errors import UserError
 from src.models.network import create_network
@@ -361,7 +362,7 @@ def test_an_evaluation_sees_the_weights_of_its_moment_in_inference_mode(shapes: 
     )
     with graph_mode():
         network = set_seeded_parameters(create_network(settings))
-        evaluation = Evaluation(settings, network, "val")
+        evaluation = Evaluation(settings, create_detector(settings, network), "val")
         first = evaluation.detect()
         asked = iter([False, True])
         assert evaluation.numbers(lambda: next(asked)) is None
@@ -374,7 +375,7 @@ def test_an_evaluation_sees_the_weights_of_its_moment_in_inference_mode(shapes: 
         other = create_network(settings)
         for mine, source in zip(other.get_parameters(), network.get_parameters(), strict=True):
             mine.set_data(source.value())
-        assert later == Evaluation(settings, other, "val").detect()
+        assert later == Evaluation(settings, create_detector(settings, other), "val").detect()
     assert later != first
 
 

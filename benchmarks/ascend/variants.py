@@ -192,7 +192,7 @@ def _train(config: Config, device: Device) -> None:
 
 
 def _evaluate(config: Config, device: Device) -> None:
-    from src.evaluation.detector import create_detector
+    from src.evaluation.models import create_detector
     from src.models.network import create_network
 
     network = create_network(config)

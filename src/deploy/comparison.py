@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from mindspore import Tensor, nn
 
-from src.models.network import check_finite
+from src.models.detections import check_finite
 
 _TIED_SCORES = 1e-4
 

@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Running an exported model in MindSpore."""
+"""Running an exported MINDIR in MindSpore."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +30,7 @@ _REMEDY = "give a file that export.py wrote with the same configuration"
 
 def load_mindir(
     path: Path, image_size: tuple[int, int], colour: np.ndarray, points: int = 0
-) -> tuple[Callable[[Tensor], Tensor], int]:
+) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
     """The model of a file that export.py wrote, of either version and either type of input.
 
     Args:
@@ -40,7 +40,8 @@ def load_mindir(
         points: J, of an object.
 
     Returns:
-        A function of uint8 images (B,3,H,W), BGR, that gives detections float32 (B,K,6+3J), and B.
+        A function of uint8 images (B,3,H,W), BGR, that gives detections float32 (B,K,6+3J), and B,
+        all of them NumPy's.
 
     Raises:
         UserError: the file cannot be read, is no such model, or takes images of another size.
@@ -76,13 +77,14 @@ def load_mindir(
     length = POINTS_OF_DETECTION + 3 * points
     if not isinstance(found, Tensor) or found.ndim != 3 or found.shape[::2] != (shape[0], length):
         raise UserError(f"{path}: is not a model of detections (B,K,{length}); {_REMEDY}.")
-    if types[tensors[0].data_type] == "uint8":
-        return model, shape[0]
+    normalises = types[tensors[0].data_type] == "uint8"
 
-    def run_normalised(images: Tensor) -> Tensor:
-        return model(Tensor(np.stack([normalise(image, colour) for image in images.asnumpy()])))
+    def run(images: np.ndarray) -> np.ndarray:
+        if not normalises:
+            images = np.stack([normalise(image, colour) for image in images])
+        return model(Tensor(images)).asnumpy()
 
-    return run_normalised, shape[0]
+    return run, shape[0]
 
 
 def _check_tensors(path: Path, content: ModelProto) -> None:

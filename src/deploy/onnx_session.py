@@ -52,6 +52,31 @@ class OnnxFile:
     facts: str
 
 
+@dataclass(frozen=True)
+class Session:
+    """A file's model in ONNX Runtime: images as the file takes them to its detections.
+
+    path, detections: the file's, see there. runtime: ONNX Runtime's session. provider: what that
+    computes on, of `PROVIDERS`.
+    """
+
+    path: Path
+    detections: tuple[int, ...]
+    runtime: Any
+    provider: str
+
+    def __call__(self, images: np.ndarray) -> np.ndarray:
+        """Raises UserError if the file's graph turns out not to compute what it says."""
+        name = self.runtime.get_inputs()[0].name
+        try:
+            (found,) = self.runtime.run(None, {name: images})
+        except Exception as error:
+            raise _unusable(self.path, error) from None
+        if not isinstance(found, np.ndarray) or found.shape != self.detections:
+            raise UserError(f"{self.path}: gives other detections than it says; {_REMEDY}.")
+        return found
+
+
 def read_onnx(path: Path) -> OnnxFile:
     """Reads a file that export.py wrote, and checks what ONNX Runtime trusts.
 
@@ -77,7 +102,8 @@ def read_onnx(path: Path) -> OnnxFile:
     try:
         (dtype, shape), (kind, detections) = map(_tensor_type, (*inputs, *model.graph.output))
         batch, channels, _, _ = shape
-        is_detector = (channels, kind, len(detections), detections[0]) == (3, "float32", 3, batch)
+        found_batch, _, _ = detections
+        is_detector = (channels, kind, found_batch) == (3, "float32", batch)
     except ValueError:
         is_detector = False
     if not is_detector or not 1 <= batch <= _LARGEST_BATCH or min(shape + detections) < 1:
@@ -86,7 +112,7 @@ def read_onnx(path: Path) -> OnnxFile:
             f"(B,K,{POINTS_OF_DETECTION}+3J); {_REMEDY}."
         )
     facts = {entry.key: entry.value for entry in model.metadata_props}.get(FACTS_KEY, "")
-    return OnnxFile(path, content, shape, dtype, detections, facts)
+    return OnnxFile(path, content, shape=shape, dtype=dtype, detections=detections, facts=facts)
 
 
 def load_onnx(
@@ -97,7 +123,7 @@ def load_onnx(
     target: str = "auto",
     device_id: int = 0,
 ) -> tuple[Callable[[np.ndarray], np.ndarray], int]:
-    """The model of a file, of either type of input, in ONNX Runtime.
+    """The model of a file, of either type of input, in ONNX Runtime; a line says on what.
 
     Args:
         file: as `read_onnx` gives it.
@@ -125,23 +151,21 @@ def load_onnx(
             "numbers; give the task that export.py had."
         )
     run = start(file, target, device_id)
+    device = next(name for name, provider in PROVIDERS.items() if provider == run.provider)
+    chooses = "; --device_target chooses another" if target == "auto" else ""
+    say(f"device: {device} (ONNX Runtime's {run.provider}{chooses})")
     if file.dtype == "uint8":
         return run, file.shape[0]
     return lambda images: run(np.stack([normalise(i, colour) for i in images])), file.shape[0]
 
 
-def start(
-    file: OnnxFile, target: str = "auto", device_id: int = 0
-) -> Callable[[np.ndarray], np.ndarray]:
-    """The model of a file in ONNX Runtime, which says in a line what it runs on.
+def start(file: OnnxFile, target: str = "auto", device_id: int = 0) -> Session:
+    """Loads the model of a file into ONNX Runtime.
 
     Args:
         file: as `read_onnx` gives it.
         target: device_target; auto takes the first of `PROVIDERS` that is there.
         device_id: of an Ascend or a GPU.
-
-    Returns:
-        A function of images as the file takes them, that gives its detections.
 
     Raises:
         UserError: ONNX Runtime is not here, has no such device, or does not run the file.
@@ -154,51 +178,45 @@ def start(
             f"device_target {target}: this ONNX Runtime has no {PROVIDERS[target]}; use "
             "--device_target CPU or install the onnxruntime package for that device."
         )
-    chosen = [(p, {} if p == PROVIDERS["CPU"] else {"device_id": device_id}) for p in usable]
+    options = {  # CANN would write the model that it compiles into the current folder
+        PROVIDERS["Ascend"]: {"device_id": device_id, "dump_om_model": 0},
+        PROVIDERS["GPU"]: {"device_id": device_id},
+    }
     runtime.set_default_logger_severity(4)  # what matters comes as an exception
     try:
         with telling(f"loading {file.path}"):
             session = runtime.InferenceSession(
                 file.content,
                 _options(runtime),
-                providers=chosen,
+                providers=[(provider, options.get(provider, {})) for provider in usable],
                 enable_fallback=0,
                 read_config_from_model=0,
             )
     except Exception as error:  # of ten classes that share no other one
-        raise _unusable(file.path, error) from None
+        is_elsewhere = usable[0] != PROVIDERS["CPU"]
+        remedy = "try --device_target CPU" if is_elsewhere else _REMEDY
+        raise _unusable(file.path, error, remedy) from None
     used = session.get_providers()[0]
     if target != "auto" and used != PROVIDERS[target]:
         raise UserError(
             f"device_target {target}: {PROVIDERS[target]} of ONNX Runtime does not start here; use "
             "--device_target CPU or see to the driver and libraries of that device."
         )
-    chooses = "; --device_target chooses another" if target == "auto" else ""
-    say(f"device: {next(n for n, p in PROVIDERS.items() if p == used)} ({used}{chooses})")
-    name = session.get_inputs()[0].name
-
-    def run(images: np.ndarray) -> np.ndarray:
-        try:
-            (found,) = session.run(None, {name: images})
-        except Exception as error:
-            raise _unusable(file.path, error) from None
-        if not isinstance(found, np.ndarray) or found.shape != file.detections:
-            raise UserError(f"{file.path}: gives other detections than it says; {_REMEDY}.")
-        return found
-
-    return run
+    return Session(file.path, file.detections, session, used)
 
 
 def _options(runtime: ModuleType) -> Any:
     """ONNX Runtime's options: the cores that the process has, or so many as OMP_NUM_THREADS says.
 
-    Left alone it takes all of the machine, and its threads wait for work by turning.
+    Left alone it takes all of the machine. Its threads must not spin while they wait: images are
+    read and boxes made meanwhile, and on two cores an evaluation took 1.6 times the processor time.
     """
     options = runtime.SessionOptions()
     threads = os.environ.get("OMP_NUM_THREADS", "")
     cores = len(os.sched_getaffinity(0))
     options.intra_op_num_threads = int(threads) if threads.isdecimal() else cores
     options.log_severity_level = 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")
     return options
 
@@ -212,9 +230,9 @@ def _import(package: str) -> ModuleType:
         ) from None
 
 
-def _unusable(path: Path, error: Exception) -> UserError:
+def _unusable(path: Path, error: Exception, remedy: str = _REMEDY) -> UserError:
     reason = " ".join(str(error).split())[:300]
-    return UserError(f"{path}: ONNX Runtime does not run it ({reason}); {_REMEDY}.")
+    return UserError(f"{path}: ONNX Runtime does not run it ({reason}); {remedy}.")
 
 
 def _tensor_type(value: "Message") -> tuple[str, tuple[int, ...]]:

@@ -1,7 +1,6 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Boxes of images: warp, network, post-processing."""
+"""Boxes of images: warp, network, post-processing. No MindSpore here."""
 
-import contextlib
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,9 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn
 
 from src.data.augment import border_colour, colour_statistics, normalisation
 from src.data.geometry import InputGeometry
@@ -19,12 +16,14 @@ from src.data.images import Decoder, decoded, decoder, read_image
 from src.evaluation.postprocess import PostProcessing
 from src.model_utils.errors import UserError
 from src.model_utils.parameters import LARGEST_INPUT_SIDE, Config
-from src.model_utils.progress import telling
 from src.model_utils.workers import map_ahead
-from src.models.network import HeatModel, check_finite, with_decode
+from src.models.detections import check_finite
 
 # uint8 (height, width, 3) BGR, an encoded image, a file, or what gives the first of these.
 Image = np.ndarray | bytes | str | Path | Callable[[], np.ndarray]
+
+# Images (B,3,H,W) to detections (B,K,6+3J), or to what else a model gives.
+Model = Callable[[np.ndarray], np.ndarray]
 
 _READERS = 2  # threads; decoding and warping release Python's lock
 _GROUPS_AHEAD = 2  # batches that are read while one is in the network
@@ -54,13 +53,12 @@ class Detector:
         peaks: name and value of the parameter that says how many peaks are looked for in them.
         decode: reads encoded images.
         batch_size: images to the network at once. One batch has one shape: with keep_res, 1.
-        eager: run the network operator by operator, without compiling it for each shape.
-        heat_model: uint8 images to heat maps (B,h,w), for `heat_map`.
+        heat_model: uint8 images to heat maps (B,h,w), for `heat_map`; an exported model has none.
     """
 
     def __init__(
         self,
-        model: Callable[[Tensor], Tensor],
+        model: Model,
         input_geometry: InputGeometry,
         scales: Sequence[float],
         post_processing: PostProcessing,
@@ -68,15 +66,13 @@ class Detector:
         peaks: tuple[str, int],
         decode: Decoder,
         batch_size: int = 1,
-        eager: bool = False,
-        heat_model: Callable[[Tensor], Tensor] | None = None,
+        heat_model: Model | None = None,
     ) -> None:
         self._heat_model = heat_model
         self._model, self._input_geometry = model, input_geometry
         self._scales, self._post_processing = scales, post_processing
         self._num_classes, self._peaks = num_classes, peaks
-        self._compiled: set[tuple[object, tuple[int, ...]]] = set()  # models and input shapes
-        self._decode, self._batch_size, self._eager = decode, batch_size, eager
+        self._decode, self._batch_size = decode, batch_size
 
     def __call__(self, image: Image) -> np.ndarray:
         """Boxes of one image.
@@ -117,10 +113,14 @@ class Detector:
                         finished.append(image)
             yield from map(_result, finished)
 
+    @property
+    def has_heat_maps(self) -> bool:
+        return self._heat_model is not None
+
     def heat_map(self, image: Image) -> tuple[np.ndarray, np.ndarray]:
         """Heat (h,w) of an image at the first scale, and the affine (2,3) to the network input."""
         prepared = self.prepare(image)
-        heat = self._run_model(self._heat_model, prepared.inputs[0][None])[0]
+        heat = self._heat_model(prepared.inputs[0][None])[0]
         return heat, prepared.affines[0]
 
     def unfit(self, height: int, width: int) -> str:
@@ -168,20 +168,24 @@ class Detector:
         for inputs in zip(*(image.inputs for image in images), strict=True):
             batch = np.zeros((batch_size, *inputs[0].shape), np.uint8)
             batch[: len(inputs)] = inputs
-            found = self._run_model(self._model, batch)
-            of_scales.append(found[: len(inputs)])
+            of_scales.append(self._model(batch)[: len(inputs)])
         return [list(detections) for detections in zip(*of_scales, strict=True)]
 
     def finish(self, detections: Sequence[np.ndarray], image: Prepared) -> np.ndarray:
         """The boxes of an image, as `__call__` returns them, from its detections at each scale.
 
         Raises:
-            UserError: they are not finite.
+            UserError: they are not finite, or of classes that the configuration does not have.
         """
         check_finite(detections)  # before post-processing, which drops what has no score
         with np.errstate(over="ignore"):  # of boxes of 1e38 pixels
             boxes = self._post_processing(detections, image.affines, image.size)
         check_finite([boxes])
+        if not np.isin(boxes[:, 5], np.arange(self._num_classes)).all():
+            raise UserError(
+                f"the model's boxes are of other classes than the {self._num_classes} of "
+                "dataset_config.coco_classes; give those that it was made with."
+            )
         return boxes
 
     def _prepared_or_error(self, image: Image) -> Prepared | UserError:
@@ -190,51 +194,13 @@ class Detector:
         except UserError as error:
             return error
 
-    def _run_model(self, model: Callable[[Tensor], Tensor], images: np.ndarray) -> np.ndarray:
-        compiled, telling_it = (id(model), images.shape), contextlib.nullcontext()
-        if not self._eager and compiled not in self._compiled:
-            self._compiled.add(compiled)
-            height, width = images.shape[2:]
-            telling_it = telling(f"compiling the network for images of {width}x{height}")
-        with telling_it, self._mode():
-            return model(Tensor(images)).asnumpy()
-
-    @contextlib.contextmanager
-    def _mode(self) -> Iterator[None]:
-        """MindSpore's mode for the network; back to what it was outside."""
-        before = ms.get_context("mode")
-        if self._eager:
-            ms.set_context(mode=ms.PYNATIVE_MODE)
-        try:
-            yield
-        finally:
-            ms.set_context(mode=before)
-
-
-def create_detector(config: Config, network: nn.Cell) -> Detector:
-    """The configured detector around a network with its weights.
-
-    On a CPU with keep_res the network runs operator by operator: compiling takes longer there than
-    running, and each padded size would be compiled. On other devices a size is compiled once.
-    """
-    dataset, evaluation = config.dataset_config, config.eval_config
-    colour = normalisation(colour_statistics(dataset))
-    eager = evaluation.keep_res and ms.get_context("device_target") == "CPU"
-    model = with_decode(network, config, colour, evaluation.flip_test, pools=eager)
-    heat_model = HeatModel(network, colour, not config.net_config.mse_loss)
-    views = 2 if evaluation.flip_test and config.task_facts.pairs else 1
-    return detector_of(
-        config, model, evaluation.keep_res, eager, heat_model=heat_model, views=views
-    )
-
 
 def detector_of(
     config: Config,
-    model: Callable[[Tensor], Tensor],
+    model: Model,
     keep_res: bool,
-    eager: bool = False,
     batch_size: int | None = None,
-    heat_model: Callable[[Tensor], Tensor] | None = None,
+    heat_model: Model | None = None,
     views: int = 1,
 ) -> Detector:
     """The configured detector around anything that takes images to detections.
@@ -243,7 +209,7 @@ def detector_of(
         config: sections dataset_config, net_config and eval_config are read.
         model: uint8 images (B,3,H,W) to detections (B,K,6+3J).
         keep_res: instead of the configured one.
-        eager, heat_model: see `Detector`.
+        heat_model: see `Detector`.
         batch_size: of the model; None for the configured one.
         views: see `PostProcessing`.
     """
@@ -270,7 +236,6 @@ def detector_of(
         peaks=config.peaks,
         decode=decoder(dataset.image_backend, dataset.turn_by_exif, dataset.take_damaged_jpegs),
         batch_size=1 if keep_res else batch_size or evaluation.batch_size,
-        eager=eager,
         heat_model=heat_model,
     )
 

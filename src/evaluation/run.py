@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mindspore import nn
 from tqdm import tqdm
 
 from src.data.coco import BadRecords
 from src.data.images import decoder, read_image
 from src.evaluation.coco_results import Scores, import_backend, score, to_results
-from src.evaluation.detector import create_detector
+from src.evaluation.detector import Detector
 from src.evaluation.evaluation_set import read_evaluation_set
 from src.evaluation.matching import POINTS_OF_TRUTH
 from src.evaluation.report import ImageResult, write_report
 from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name
+from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
 from src.tasks.columns import POINTS_OF_DETECTION, points_of
@@ -28,20 +28,20 @@ from src.visual import pictures
 
 
 class Evaluation:
-    """The configured evaluation of a network, for eval.py and for a training that is going on.
+    """The configured evaluation of a detector, for eval.py and for a training that is going on.
 
     Args:
         config: data_dir, on_bad_record and the sections are read.
-        network: `CenterNet`, evaluated with the weights that it has at that time.
+        detector: of the same configuration; its network has the weights that it has at that time.
         run_mode: val or test.
 
     Raises:
         UserError: as `read_evaluation_set` and `import_backend`, or an image is too small or large.
     """
 
-    def __init__(self, config: Config, network: nn.Cell, run_mode: str) -> None:
+    def __init__(self, config: Config, detector: Detector, run_mode: str) -> None:
         import_backend(config.eval_config.coco_backend)  # absent: said before the work
-        self._config, self._network = config, network
+        self._config, self._detector = config, detector
         bad = BadRecords(config.on_bad_record)
         self.set = read_evaluation_set(
             config.dataset_config,
@@ -54,7 +54,6 @@ class Evaluation:
             pose=config.pose,
         )
         bad.report()
-        self._detector = create_detector(config, network)
         for record in self.set.records if config.on_bad_record == "fail" else ():
             unfit = self._detector.unfit(record.height, record.width)
             if unfit:
@@ -68,7 +67,7 @@ class Evaluation:
     def detect(
         self, picture_dir: Path | None = None, is_stopped: Callable[[], bool] | None = None
     ) -> list[dict[str, Any]] | None:
-        """Entries of a COCO result file, None if stopped; leaves the network in inference mode.
+        """Entries of a COCO result file, None if stopped.
 
         Images that cannot be read are named. With on_bad_record skip they are left out, here and
         of AP, and counted.
@@ -81,7 +80,8 @@ class Evaluation:
             UserError: images could not be read and on_bad_record is fail; the others are done. None
             could be read.
         """
-        self._network.set_train(False)
+        if picture_dir is not None and not self._detector.has_heat_maps:
+            say("pictures have no heat maps: an exported model gives boxes alone")
         results, self.detected, records = [], {}, self.set.records
         reading = (
             partial(
@@ -113,11 +113,10 @@ class Evaluation:
         return results
 
     def _draw(self, result: ImageResult, picture_dir: Path) -> None:
-        """Ground truth, prediction and heat map of an image, side by side."""
+        """Ground truth, prediction and, if there is one, heat map of an image, side by side."""
         image = read_image(result.path, self._decode)
         config, task = self._config, self._config.task_facts
         names, thresh = config.dataset_config.coco_classes, config.eval_config.score_thresh
-        heat, affine = self._detector.heat_map(image)
         parts = [
             pictures.draw_boxes(
                 *(image, result.truth[:, :POINTS_OF_TRUTH], names),
@@ -129,11 +128,15 @@ class Evaluation:
                 points=pictures.shown_points(result.predicted, config.has_points, thresh),
                 task=task,
             ),
-            pictures.heat_map_overlay(image, heat, affine, config.net_config.down_ratio),
         ]
-        titles = ["ground truth", "prediction", "heat map"]
+        titles = ["ground truth", "prediction"]
         if task.points:
             titles[1] += f" ({pictures.LEGEND})"
+        if self._detector.has_heat_maps:
+            heat, affine = self._detector.heat_map(image)
+            ratio = config.net_config.down_ratio
+            parts.append(pictures.heat_map_overlay(image, heat, affine, ratio))
+            titles.append("heat map")
         picture = pictures.side_by_side(parts, titles)
         is_jpeg = result.path.suffix.lower() in (".jpg", ".jpeg")
         target = picture_dir / result.name  # in folders as the images are
@@ -164,7 +167,7 @@ class Evaluation:
             path,
             title=f"CenterNet on {self.set.annotation_path.name}",
             facts={
-                "checkpoint": config.load_checkpoint_path,
+                "model": getattr(config, config.models[0]),
                 "data": config.data_dir,
                 "time": time.strftime("%Y-%m-%d %H:%M"),
             },
@@ -179,7 +182,7 @@ class Evaluation:
         )
 
     def numbers(self, is_stopped: Callable[[], bool]) -> dict[str, float] | None:
-        """COCO's numbers of the network as it is now, by name; leaves it in inference mode.
+        """COCO's numbers of the network as it is now, by name.
 
         Args:
             is_stopped: as of `detect`; there are no numbers then.

@@ -133,20 +133,29 @@ def write_facts(model_path: Path, config: Config) -> None:
     write_json(path, {**content, "sha256": digests})
 
 
-def with_exported_facts(config: Config, model_path: Path) -> Config:
-    """The configuration with the facts of an exported model, if it has any beside it.
+def with_exported_facts(config: Config, model_path: Path, inside: str = "") -> Config:
+    """The configuration with the facts of an exported model, if it has any beside it or in it.
 
     A json that is not export.py's may lie beside a model of an earlier version, which has none.
 
+    Args:
+        config: as it was loaded.
+        model_path: the model.
+        inside: the text that it holds, an ONNX file's, which counts where there is no json.
+
     Raises:
-        UserError: as `with_facts`, or the json is another model's.
+        UserError: as `with_facts`, or the json is another model's, or the text is none of ours.
     """
     path = beside(model_path)
     content = _stored(path) if path.exists() else None
+    if content is None and inside:
+        content, path = _parsed(inside), model_path
+        if content is None:
+            raise UserError(f"{path}: what it says of itself is damaged; export it again.")
     if content is None:
         return config
     settings = content["settings"]
-    if sha256(model_path) not in _digests(content).values():
+    if path != model_path and sha256(model_path) not in _digests(content).values():
         raise UserError(
             f"{path}: belongs to another {model_path.name} than the one beside it; copy both from "
             "where export.py wrote them, or export again."
@@ -167,11 +176,20 @@ def _stored(path: Path) -> dict[str, Any] | None:
         UserError: it cannot be read.
     """
     try:
-        content = json.loads(read_text(path))
-        is_ours = content["format"] == _FORMAT and isinstance(content["settings"], dict)
-        return content if is_ours and "sha256" in content else None
+        content = _parsed(read_text(path))
+        return content if content and "sha256" in content else None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from None
+    except ValueError:  # not UTF-8
+        return None
+
+
+def _parsed(text: str) -> dict[str, Any] | None:
+    """Format and settings in a json; None if it has others than export.py writes."""
+    try:
+        content = json.loads(text)
+        is_ours = content["format"] == _FORMAT and isinstance(content["settings"], dict)
+        return content if is_ours else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 

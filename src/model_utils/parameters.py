@@ -467,6 +467,12 @@ class Config(Section):
             return [self.task_facts.points > 0] * (self.dataset_config.num_classes or 0)
         return [name in chosen for name in names]
 
+    @property
+    def models(self) -> list[str]:
+        """The parameters by which a model is given, of those that predict.py and eval.py take."""
+        names = ("load_checkpoint_path", "load_mindir_path", "load_onnx_path")
+        return [name for name in names if getattr(self, name)]
+
     enable_modelarts: bool = says(
         False,
         "run as a ModelArts job (copy data in and results out by its URLs)",
@@ -589,8 +595,13 @@ class Config(Section):
     )
     load_mindir_path: str = says(
         "",
-        "exported model, for predict.py instead of a checkpoint; preprocess.py takes what is known "
-        "of it",
+        "exported model, for predict.py and eval.py instead of a checkpoint; preprocess.py takes "
+        "what is known of it",
+    )
+    load_onnx_path: str = says(
+        "",
+        "the same of an exported ONNX file, which ONNX Runtime runs (pip install -r "
+        "requirements/onnx.txt), without MindSpore",
     )
 
     source: str = says(

@@ -4,7 +4,6 @@
 The one place that knows networks and tasks by their names.
 """
 
-from collections.abc import Iterable
 from types import ModuleType
 
 import mindspore as ms
@@ -251,15 +250,3 @@ def with_decode(
     )
     stretched_from = config.net_config.down_ratio if config.task_facts.stretched else 0
     return WithDecode(network, decode, colour, stretched_from)
-
-
-def check_finite(boxes: Iterable[np.ndarray]) -> None:
-    """Raises UserError if a number in a network's boxes is not finite.
-
-    `Decode` makes it so if one in its heads is not: finite weights may overflow.
-    """
-    if not all(np.isfinite(found).all() for found in boxes):
-        raise UserError(
-            "the network's boxes are not finite: its weights are damaged or of a training that "
-            "diverged; give an earlier checkpoint."
-        )
