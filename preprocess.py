@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Prepares a validation set for ascend310_infer.
+"""Prepares a validation set for ascend310_infer, or another runner of an exported model.
 
 python preprocess.py --val_data_dir DIR --predict_dir DIR --load_mindir_path FILE
 """
@@ -10,6 +10,7 @@ from src.data.augment import border_colour, colour_statistics, normalisation
 from src.data.coco import BadRecords, with_classes
 from src.deploy import bin_files
 from src.deploy.inputs import write_inputs
+from src.deploy.onnx_session import read_onnx
 from src.evaluation.evaluation_set import annotation_path, read_evaluation_set
 from src.model_utils.config import load_config
 from src.model_utils.errors import UserError, run_program
@@ -23,6 +24,9 @@ def main() -> None:
         raise UserError("command line: give --val_data_dir and --predict_dir.")
     if config.load_mindir_path:
         config = with_exported_facts(config, Path(config.load_mindir_path))
+    elif config.load_onnx_path:
+        path = Path(config.load_onnx_path)
+        config = with_exported_facts(config, path, read_onnx(path).facts)
     data_dir = Path(config.val_data_dir)
     config = with_classes(config, annotation_path(config.dataset_config, data_dir, "val"))
     dataset, evaluation = config.dataset_config, config.eval_config

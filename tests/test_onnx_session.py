@@ -2,6 +2,7 @@
 """Exported ONNX files in ONNX Runtime: predict.py, eval.py and other runners."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from src.model_utils.errors import UserError
 from src.model_utils.facts import exported_facts, write_facts
 from src.model_utils.parameters import Config
 from src.models.network import Network, create_network, with_decode
-from tests.conftest import QUICKSTART, Program, assert_refused
+from tests.conftest import PROJECT, QUICKSTART, Program, assert_refused
 from tests.helpers import config, graph_mode, set_seeded_parameters
 from tests.test_modelarts import ModelArts
 
@@ -128,6 +129,42 @@ def test_boxes_and_ap_are_those_of_the_network(
     assert labelled(own, expected, annotations).score(found).numbers == pytest.approx(
         numbers, abs=1e-4
     )
+
+
+def test_other_runners_get_the_ap_of_eval_by_what_the_readme_says_and_no_mindspore(
+    model: Path, shapes: Path, program: Program, without_mindspore: dict[str, str], tmp_path: Path
+):
+    (block,) = re.findall(
+        r"^```python\n(.*?)^```", (PROJECT / "README.md").read_text(), re.M | re.S
+    )
+    model.rename(tmp_path / "centernet.onnx")
+    model.with_suffix(".json").unlink()  # the file says the same itself
+    onnx_path = ("--load_onnx_path", "centernet.onnx")
+    steps = (
+        ("preprocess.py", *onnx_path, "--val_data_dir", shapes, "--predict_dir", "preprocess"),
+        ("-c", block),
+        ("postprocess.py", "--result_path", "result_Files", "--meta_path", "preprocess/meta",
+         "--val_data_dir", shapes, "--save_path", "acc"),
+        ("eval.py", *onnx_path, "--data_dir", shapes),
+    )  # fmt: skip
+    for name, *arguments in steps:
+        if name == "-c":
+            subprocess.run([sys.executable, name, *arguments], cwd=tmp_path, check=True)
+            continue
+        done = program(name, *arguments, cwd=tmp_path, **without_mindspore)
+        assert done.returncode == 0, done.stderr
+    assert "taken from centernet.onnx: " in done.stdout
+    expected = json.loads((tmp_path / "eval.json").read_text())
+    found = json.loads((tmp_path / "acc" / "eval_310.json").read_text())
+    assert found["numbers"] == pytest.approx(expected["numbers"], abs=1e-6)
+    boxes, own = (
+        json.loads(path.read_text())
+        for path in (tmp_path / "results_val.json", tmp_path / "acc" / "results_310.json")
+    )
+    assert len(boxes) == len(own) == 8 * 100
+    for ours, theirs in zip(own, boxes, strict=True):
+        assert ours["score"] == pytest.approx(theirs["score"], abs=1e-6)
+        assert ours["bbox"] == pytest.approx(theirs["bbox"], abs=1e-3)
 
 
 def test_predict_runs_it_without_mindspore_and_refuses_what_contradicts_it(
