@@ -377,6 +377,28 @@ def test_a_float32_model_gets_normalised_images(tmp_path: Path):
     np.testing.assert_allclose(run(images)[:, 0], np.tile(expected, 2), rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("images", "options", "is_said"),
+    [
+        (300, (), True),
+        (299, (), False),
+        (5000, ("--eval_config.keep_res", "true"), False),
+        (5000, ("--eval_config.flip_test", "true"), False),
+        (5000, ("--eval_config.multi_scales", "[1, 1.5]"), False),
+    ],
+)
+def test_an_evaluation_of_many_images_on_a_cpu_says_what_is_sooner(
+    images: int, options: tuple[str, ...], is_said: bool, capsys: Capsys
+):
+    from eval import note_onnx
+
+    checkpoint = ("--load_checkpoint_path", "my runs/a.ckpt")
+    note_onnx(config("--config_path", str(QUICKSTART), *checkpoint, *options), images)
+    told = capsys.readouterr().out
+    command = "export.py --export_format ONNX --export_load_ckpt 'my runs/a.ckpt', then eval.py"
+    assert (command in told) == is_said == bool(told)
+
+
 def test_a_modelarts_job_fetches_the_file_with_its_json(model: Path, shapes: Path, tmp_path: Path):
     job = ModelArts(tmp_path / "job")
     shutil.copytree(shapes, job.store / "b" / "coco")
