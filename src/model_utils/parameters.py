@@ -252,6 +252,13 @@ class MultiDecayConfig(Section):
     )
     factor: Positive = says(10, "divisor of the learning rate")
 
+    @model_validator(mode="after")
+    def _check(self) -> "MultiDecayConfig":
+        if self.warmup_learning_rate is None:
+            first = self.learning_rate / max(1, self.warmup_steps)
+            object.__setattr__(self, "warmup_learning_rate", first)  # frozen for everybody else
+        return self
+
 
 class CosineDecayConfig(Section):
     """The section train_config.CosineDecay."""

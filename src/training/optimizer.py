@@ -17,9 +17,11 @@ def warm_up(total_steps: int, warmup_steps: int, first: float | None = None) -> 
 
     The first is `first`, as mmengine's LinearLR has it, or 1 / warmup_steps.
     """
-    if first is None or warmup_steps < 2:
-        return np.minimum(1.0, np.arange(1, total_steps + 1) / max(1, warmup_steps))
-    return np.interp(np.arange(total_steps), [0, warmup_steps - 1], [first, 1.0])
+    if first is None:
+        first = 1 / max(1, warmup_steps)
+    slope = (1 - first) / max(1, warmup_steps - 1)
+    rising = np.arange(total_steps) < warmup_steps - 1
+    return np.where(rising, first + slope * np.arange(total_steps), 1.0)
 
 
 _MOST_STEPS = 100_000_000
