@@ -36,7 +36,8 @@ def train(config: Config) -> None:
     from src.training.evaluating import Evaluate
 
     def evaluation(used: Config, network: Network) -> Evaluate:
-        return Evaluation(used, create_detector(used, network), "val").numbers
+        place = {"rank": device.rank, "rank_size": device.rank_size}
+        return Evaluation(used, create_detector(used, network), "val", **place).numbers
 
     with resume.own_folder(config, device):
         recipe.train(config, device, evaluation)

@@ -1,11 +1,15 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """One process of a distributed test: python distributed_worker.py [FOLDER].
 
-Prints the weights after each of two steps of a product; with a folder it then trains a small
-Network and writes its weights to FOLDER/RANK.npz. Launchers give options instead.
+Prints the weights after each of two steps of a product. With a folder, in which a small data set
+is, it then trains a small Network and writes its weights to FOLDER/RANK.npz, prints what it hears
+of the other process, and shares an evaluation. Launchers give options instead.
 """
 
+import json
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from src.model_utils.config import load_config
 from src.model_utils.device_adapter import Device, set_up_device
 
+QUICKSTART = Path(__file__).resolve().parents[1] / "configs" / "quickstart.yaml"
 STEPS = 20
 
 
@@ -26,6 +31,8 @@ def main() -> None:
         np.savez(Path(sys.argv[1]) / f"{device.rank}.npz", **weights)
         weights = normalise_halves([device.rank], device.rank_size)
         np.savez(Path(sys.argv[1]) / f"normalised_{device.rank}.npz", **weights)
+        meet(device)
+        evaluate(Path(sys.argv[1]), device.rank, device.rank_size)
 
 
 def take_two_steps(device: Device) -> None:
@@ -133,6 +140,67 @@ def normalise_halves(halves: list[int], rank_size: int) -> dict[str, np.ndarray]
         colour = random.normal(size=(2, 2, 4, 6, 6)).astype(np.float32)
         step(*(Tensor(np.concatenate(part[halves])) for part in (image, colour)), Tensor(0.0))
     return {name: parameter.asnumpy() for name, parameter in network.parameters_and_names()}
+
+
+def meet(device: Device) -> None:
+    """Prints what comes of work that ends on both, fails on one, is stopped on one."""
+    from src.model_utils import ranks
+    from src.model_utils.errors import UserError
+
+    ranks.ROUND_SECONDS = 0.2
+    given = ranks.gathered(b"x" * 5 * device.rank, 2)
+    print("meets", device.rank, [text.decode() for text in given])
+
+    def work(seconds: float, failing: bool = False) -> Iterator[None]:
+        for _ in range(4):
+            time.sleep(seconds / 4)
+            yield
+        if failing:
+            raise OSError(28, "No space left on device", "pictures/1.jpg")
+
+    own = time.monotonic()
+    print("meets", device.rank, ranks.all_do(work(device.rank), 2), time.monotonic() - own >= 1)
+    try:
+        ranks.all_do(work(0.1, device.rank == 1), 2)
+    except (OSError, UserError) as error:
+        print("meets", device.rank, type(error).__name__, error)
+    stops = iter([False, False, device.rank == 1])
+    left = work(30 * (1 - device.rank))  # 7.5 s a step of the one that nobody stops
+    print("meets", device.rank, ranks.all_do(left, 2, lambda: next(stops, False)))
+    results: list[int] = []
+    scoring = ranks.in_a_thread(lambda: time.sleep(0.7) or 5, results)
+    print("meets", device.rank, ranks.all_do(scoring if device.rank == 0 else (), 2), results)
+
+
+def evaluate(folder: Path, rank: int, rank_size: int) -> None:
+    """Writes COCO's results and numbers of this process's Evaluation to FOLDER/RANK.RANK_SIZE.json.
+
+    Each rank has other weights and other statistics, and those of rank 0 are the same however many
+    there are.
+    """
+    from src.evaluation.models import create_detector
+    from src.evaluation.run import Evaluation
+    from src.model_utils.ranks import take_weights_of_first
+    from src.models.network import create_network
+    from tests.helpers import config, set_seeded_parameters
+
+    used = config(
+        *("--config_path", str(QUICKSTART), "--data_dir", str(folder / "shapes")),
+        *("--on_bad_record", "skip", "--eval_config.batch_size", "3"),
+        *("--dataset_config.input_res_test", "[64, 64]"),
+        *("--net_config.stage_channels", "[8, 8, 16]", "--net_config.up_channels", "[8, 8]"),
+        *("--net_config.head_conv", "8"),
+    )
+    network = create_network(used)
+    set_seeded_parameters(network)
+    for parameter in network.get_parameters():
+        parameter.set_data(parameter * (1.0 + rank))
+    take_weights_of_first(network, rank_size)
+    place = {"rank": rank, "rank_size": rank_size}
+    evaluation = Evaluation(used, create_detector(used, network), "val", **place)
+    results = evaluation.detect()
+    found = {"results": results, "numbers": evaluation.numbers(lambda: False)}
+    (folder / f"{rank}.{rank_size}.json").write_text(json.dumps(found))
 
 
 if __name__ == "__main__":

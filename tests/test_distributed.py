@@ -1,7 +1,9 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 """Two processes that train together, by MindSpore's own launcher and CPU collectives."""
 
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -10,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.distributed_worker import normalise_halves, train_on_halves
+from src.data import synthetic
+from tests.distributed_worker import evaluate, normalise_halves, train_on_halves
 from tests.helpers import graph_mode
 
 
@@ -18,6 +21,9 @@ from tests.helpers import graph_mode
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Logs and weights of one run of tests/distributed_worker.py, in two processes."""
     folder = tmp_path_factory.mktemp("distributed")
+    synthetic.generate(folder / "shapes", train_images=1, val_images=8, seed=1)
+    damaged = sorted((folder / "shapes" / "val2017").iterdir())[4]
+    damaged.write_bytes(damaged.read_bytes()[:-600])  # its header is sound
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -81,3 +87,45 @@ def test_two_processes_normalise_by_the_statistics_of_both(folder: Path):
         np.testing.assert_array_equal(ranks[0][name], ranks[1][name], err_msg=name)
         np.testing.assert_allclose(ranks[0][name], expected, rtol=0, atol=2e-6, err_msg=name)
         assert np.abs(single_half[name] - expected).max() > 1e-3, name
+
+
+def worker_logs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("worker_*.log"))
+
+
+def lines_of(folder: Path, begin: str) -> list[str]:
+    logs = "".join(path.read_text() for path in worker_logs(folder))
+    return [line for line in logs.splitlines() if line.startswith(begin)]
+
+
+def test_what_happens_to_the_work_of_one_process_happens_to_all(folder: Path):
+    failed = "pictures/1.jpg: No space left on device"
+    assert lines_of(folder, "meets") == [
+        "meets 0 ['', 'xxxxx']",
+        "meets 0 True True",  # it had nothing to do, and has waited for the other
+        f"meets 0 UserError rank 1: {failed}.",
+        "meets 0 False",
+        "meets 0 True [5]",
+        "meets 1 ['', 'xxxxx']",
+        "meets 1 True True",
+        "meets 1 OSError [Errno 28] No space left on device: 'pictures/1.jpg'",
+        "meets 1 False",
+        "meets 1 True []",
+    ]
+
+
+def test_two_processes_evaluate_as_one_to_the_last_bit_by_the_weights_of_the_first(folder: Path):
+    with graph_mode():
+        evaluate(folder, 0, 1)
+    alone, first, second = (
+        json.loads((folder / name).read_text()) for name in ("0.1.json", "0.2.json", "1.2.json")
+    )
+    assert first == alone
+    sound = {*range(1000001, 1000009)} - {1000005}
+    assert {entry["image_id"] for entry in alone["results"]} == sound
+    assert second == {"results": [], "numbers": {}}
+    # A batch is 3 of the 8 images. The first process names what cannot be read, the second nothing.
+    done = [re.search(r" (\d+)/\1 \[", line) for line in lines_of(folder, "detect: 100%")]
+    assert {found[1] for found in done} == {"5", "3"}
+    said = [path.read_text().count("image cannot be read: 1") for path in worker_logs(folder)]
+    assert said == [2, 0]

@@ -494,7 +494,7 @@ def test_a_mindir_that_does_not_fit_the_inputs_is_refused(
     assert not (tmp_path / "acc.log").exists()
 
 
-def test_two_processes_train_together_from_a_rank_table_and_the_first_evaluates(
+def test_two_processes_train_together_from_a_rank_table_and_share_the_evaluations(
     mindrecord: Path, shapes: Path, program: Program, tmp_path: Path
 ):
     devices = [
@@ -506,7 +506,7 @@ def test_two_processes_train_together_from_a_rank_table_and_the_first_evaluates(
     done = program(
         "scripts/run_distributed_train_ascend.sh",
         *(mindrecord, "rank_table.json", "--train_steps", 5, "--train_config.batch_size", 4),
-        *("--eval_interval", 1, "--data_dir", shapes),
+        *("--eval_interval", 1, "--data_dir", shapes, "--eval_config.batch_size", 2),
         cwd=tmp_path,
         CONFIG_PATH=str(QUICKSTART),
         DEVICE_TARGET="CPU",
@@ -517,6 +517,8 @@ def test_two_processes_train_together_from_a_rank_table_and_the_first_evaluates(
     assert all("4 an epoch, batch 4 on each of 2 CPU device(s)" in log for log in logs)
     assert all("epoch: 2, current epoch percent: 0.250, step: 5, " in log for log in logs)
     assert ["evaluation: epoch: 1, step: 4, AP: " in log for log in logs] == [True, False]
+    shares = [re.findall(r"detect: 100%\|.*\| (\S+) \[", log)[-1] for log in logs]
+    assert shares == ["4/4", "4/4"]  # of the 8 images
     names = sorted(path.name for path in (tmp_path / "LOG0" / "ckpt_0").iterdir())
     assert names == ["best.ckpt", "centernet-2_5.ckpt", "metrics.jsonl", "training.png"]
     assert not list((tmp_path / "LOG1").glob("ckpt*"))
@@ -529,6 +531,8 @@ def test_two_processes_train_together_from_a_rank_table_and_the_first_evaluates(
         "run_standalone_train_ascend",
         "run_distributed_train_ascend",
         "run_standalone_eval_ascend",
+        "run_distributed_eval_ascend",
+        "run_distributed_eval_msrun",
         "run_infer_310",
     ],
 )

@@ -201,6 +201,83 @@ def test_files_of_one_rank_that_can_be_read_no_more_end_each(
     )
 
 
+def evaluated(shapes: Path) -> tuple[object, ...]:
+    """Options of a training with an evaluation of 4 images a rank each four steps."""
+    batch = ("--eval_config.batch_size", 1)
+    return ("--train_steps", 8, "--eval_interval", 1, "--data_dir", shapes, *batch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ascend", "msrun"])
+def test_an_evaluation_that_fails_on_one_rank_is_told_on_each_and_the_training_goes_on(
+    training: Training, shapes: Path
+):
+    fails = """\
+import src.evaluation.detector as detector
+finish, calls = detector.Detector.finish, []
+def failing(self, *arguments):
+    calls.append(1)
+    if len(calls) == 2: raise OSError(5, "Input/output error", "shapes/7.jpg")
+    return finish(self, *arguments)
+if rank == 1: detector.Detector.finish = failing
+"""
+    assert training.run(*evaluated(shapes), fault=fails) == 0, training.said
+    goes_on = "shapes/7.jpg: Input/output error; the training goes on"
+    assert f"error: evaluation after step 4: rank 1: {goes_on}" in training.log(0)
+    assert f"error: evaluation after step 4: {goes_on}" in training.log(1)
+    assert "evaluation: epoch: 2, step: 8, AP: " in training.log(0)
+    assert all("epoch: 2, current epoch percent: 1.000, step: 8" in training.log(i) for i in (0, 1))
+
+
+SLOW_IMAGES = """\
+import time
+import src.evaluation.detector as detector
+finish = detector.Detector.finish
+def slow(self, *arguments):
+    time.sleep(3.0)
+    return finish(self, *arguments)
+detector.Detector.finish = slow
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ascend", "msrun"])
+def test_a_rank_that_is_stopped_in_an_evaluation_stops_each_with_a_checkpoint(
+    training: Training, shapes: Path
+):
+    stops = SLOW_IMAGES + "print('process', os.getpid(), flush=True)\n"
+    training.start(*evaluated(shapes), fault=stops)
+    assert wait_until(lambda: " 1/4 [" in training.log(1), 200)
+    (process,) = re.findall(r"^process (\d+)$", training.log(1), re.MULTILINE)
+    os.kill(int(process), signal.SIGTERM)
+    assert training.ended() == 143
+    assert training.codes() == [143, 143]
+    for rank in (0, 1):
+        assert "evaluation after step 4: broken off" in training.log(rank)
+        assert "training: stopped by SIGTERM after step 5; --resume goes on" in training.log(rank)
+    (path,) = training.checkpoints().glob("*.ckpt")
+    assert resume.step_of(path) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["ascend", "msrun"])
+def test_a_rank_that_is_killed_in_an_evaluation_ends_each(training: Training, shapes: Path):
+    dies = (
+        SLOW_IMAGES
+        + """\
+def killed(self, *arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+if rank == 1: detector.Detector.finish = killed
+"""
+    )
+    assert training.run(*evaluated(shapes), fault=dies) == 137
+    assert re.search(
+        r"error: rank 1 \(process \d+\) ended with exit code 137 \(SIGKILL\)", training.said
+    )
+    ends = "error: killed by the launcher, as rank 1 has|error: the other processes are lost"
+    assert re.match(ends, training.error(0))
+
+
 # The fifth checkpoint is half on the disk when the first rank is killed.
 KILLED_IN_A_CHECKPOINT = """\
 sync = os.fsync

@@ -72,7 +72,7 @@ class Detector:
         self._model, self._input_geometry = model, input_geometry
         self._scales, self._post_processing = scales, post_processing
         self._num_classes, self._peaks = num_classes, peaks
-        self._decode, self._batch_size = decode, batch_size
+        self._decode, self.batch_size = decode, batch_size
 
     def __call__(self, image: Image) -> np.ndarray:
         """Boxes of one image.
@@ -99,9 +99,9 @@ class Detector:
         """
         finished: deque[Future[np.ndarray] | UserError] = deque()
         with ThreadPoolExecutor(_READERS) as readers, ThreadPoolExecutor(1) as finisher:
-            ahead = (_GROUPS_AHEAD + 1) * self._batch_size
+            ahead = (_GROUPS_AHEAD + 1) * self.batch_size
             prepared = map_ahead(readers, self._prepared_or_error, images, ahead)
-            while group := list(itertools.islice(prepared, self._batch_size)):
+            while group := list(itertools.islice(prepared, self.batch_size)):
                 readable = [image for image in group if isinstance(image, Prepared)]
                 detections = iter(self.run(readable) if readable else [])
                 yield from map(_result, finished)
@@ -163,7 +163,7 @@ class Detector:
         It is the detector's own if not given. A smaller batch is filled up with black images, as
         another shape would be another graph.
         """
-        batch_size = batch_size or self._batch_size
+        batch_size = batch_size or self.batch_size
         of_scales = []
         for inputs in zip(*(image.inputs for image in images), strict=True):
             batch = np.zeros((batch_size, *inputs[0].shape), np.uint8)

@@ -2,7 +2,7 @@
 """Evaluation of a whole data set."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from src.data.coco import BadRecords
+from src.data.coco import BadRecords, ImageRecord
 from src.data.images import decoder, read_image
+from src.evaluation import shares
 from src.evaluation.coco_results import Scores, import_backend, score, to_results
 from src.evaluation.detector import Detector
 from src.evaluation.evaluation_set import read_evaluation_set
 from src.evaluation.matching import POINTS_OF_TRUTH
 from src.evaluation.report import ImageResult, write_report
+from src.model_utils import ranks
 from src.model_utils.errors import UserError
 from src.model_utils.files import fitting_name
 from src.model_utils.messages import say
@@ -30,18 +32,27 @@ from src.visual import pictures
 class Evaluation:
     """The configured evaluation of a detector, for eval.py and for a training that is going on.
 
+    Several processes share its images: each makes an object of its own, and all call `detect` or
+    `numbers`, whose results the first one has.
+
     Args:
         config: data_dir, on_bad_record and the sections are read.
-        detector: of the same configuration; its network has the weights that it has at that time.
+        detector: of the same configuration; its network has the weights that it has at that time,
+            the same on all processes.
         run_mode: val or test.
+        rank: this process, of `rank_size`.
 
     Raises:
-        UserError: as `read_evaluation_set` and `import_backend`, or an image is too small or large.
+        UserError: as `read_evaluation_set` and `import_backend`, or an image is too small or large,
+            or processes have other images than the first.
     """
 
-    def __init__(self, config: Config, detector: Detector, run_mode: str) -> None:
+    def __init__(
+        self, config: Config, detector: Detector, run_mode: str, rank: int = 0, rank_size: int = 1
+    ) -> None:
         import_backend(config.eval_config.coco_backend)  # absent: said before the work
         self._config, self._detector = config, detector
+        self._rank, self._rank_size = rank, rank_size
         bad = BadRecords(config.on_bad_record)
         self.set = read_evaluation_set(
             config.dataset_config,
@@ -54,6 +65,9 @@ class Evaluation:
             pose=config.pose,
         )
         bad.report()
+        image_ids = [record.image_id for record in self.set.records]
+        what = f"images of {self.set.annotation_path}"
+        ranks.check_alike(what, repr(image_ids).encode(), rank_size)
         for record in self.set.records if config.on_bad_record == "fail" else ():
             unfit = self._detector.unfit(record.height, record.width)
             if unfit:
@@ -70,47 +84,77 @@ class Evaluation:
         """Entries of a COCO result file, None if stopped.
 
         Images that cannot be read are named. With on_bad_record skip they are left out, here and
-        of AP, and counted.
+        of AP, and counted. Of several processes each detects in its share of the images; the first
+        has the results of all, and says what cannot be read, and the others get an empty list.
 
         Args:
-            picture_dir: folder for a picture of each image with its true and predicted boxes.
-            is_stopped: asked after each image; once it is true the rest is left.
+            picture_dir: folder for a picture of each image with its true and predicted boxes; of
+                several processes each writes those of its share.
+            is_stopped: asked after each image; once it is true on any process the rest is left.
 
         Raises:
             UserError: images could not be read and on_bad_record is fail; the others are done. None
-            could be read.
+                could be read. Another process has failed.
         """
         if picture_dir is not None and not self._detector.has_heat_maps:
             say("pictures have no heat maps: an exported model gives boxes alone")
-        results, self.detected, records = [], {}, self.set.records
+        found = self._found(picture_dir, is_stopped)
+        if found is None:
+            return None
+        return [] if self._rank > 0 else self._results(found)
+
+    def _found(
+        self, picture_dir: Path | None, is_stopped: Callable[[], bool] | None
+    ) -> list[shares.Found] | None:
+        """What is found in each image, None if stopped; on all processes, which all call it."""
+        own: list[bytes] = []
+        if not ranks.all_do(self._detect_share(own, picture_dir), self._rank_size, is_stopped):
+            return None
+        batches = len(self.set.records), self._detector.batch_size
+        return shares.from_all(own[0], *batches, self._rank_size)
+
+    def _detect_share(self, packed: list[bytes], picture_dir: Path | None) -> Iterator[None]:
+        """Puts into `packed`, when it is through, what this process is to find."""
+        found: list[shares.Found] = []
+        records = self.set.records
+        batches = len(records), self._detector.batch_size
+        own = [records[i] for i in shares.share(*batches, self._rank, self._rank_size)]
         reading = (
             partial(
                 *(read_image, record.path, self._decode, f"image {record.image_id}"),
                 (record.height, record.width),
             )
-            for record in records
+            for record in own
         )
-        progress = tqdm(records, desc="detect", unit="image", mininterval=1)
-        bad = BadRecords(self._config.on_bad_record)
+        progress = tqdm(own, desc="detect", unit="image", mininterval=1)
         for record, boxes in zip(progress, self._detector.detect(reading), strict=False):
-            if is_stopped is not None and is_stopped():
-                return None
+            found.append(boxes)
+            if picture_dir is not None and not isinstance(boxes, UserError):
+                self._draw(self._result(record, boxes), picture_dir)
+            yield
+        packed.append(shares.packed(found))
+
+    def _results(self, found: list[shares.Found]) -> list[dict[str, Any]]:
+        """As `detect`."""
+        results, self.detected = [], {}
+        bad = BadRecords(self._config.on_bad_record)
+        for record, boxes in zip(self.set.records, found, strict=True):
             if isinstance(boxes, UserError):
                 bad.add("image cannot be read", str(boxes).rstrip("."))
                 continue
-            truth = np.column_stack([record.boxes, record.classes, record.keypoints])
-            name = str(record.path.relative_to(self.set.image_dir))
-            result = ImageResult(record.path, truth, boxes, name, record.areas)
-            self.detected[record.image_id] = result
+            self.detected[record.image_id] = self._result(record, boxes)
             results += to_results(
                 record.image_id, boxes, self.set.category_ids, self._config.has_points
             )
-            if picture_dir is not None:
-                self._draw(result, picture_dir)
         bad.report()
         if not self.detected:
             raise UserError(f"{self.set.annotation_path}: none of its images can be read.")
         return results
+
+    def _result(self, record: ImageRecord, boxes: np.ndarray) -> ImageResult:
+        truth = np.column_stack([record.boxes, record.classes, record.keypoints])
+        name = str(record.path.relative_to(self.set.image_dir))
+        return ImageResult(record.path, truth, boxes, name, record.areas)
 
     def _draw(self, result: ImageResult, picture_dir: Path) -> None:
         """Ground truth, prediction and, if there is one, heat map of an image, side by side."""
@@ -184,9 +228,18 @@ class Evaluation:
     def numbers(self, is_stopped: Callable[[], bool]) -> dict[str, float] | None:
         """COCO's numbers of the network as it is now, by name.
 
+        Of several processes the first scores and has them; the others wait for it, and get none.
+
         Args:
-            is_stopped: as of `detect`; there are no numbers then.
+            is_stopped: as of `detect`; there are no numbers then, but None.
         """
         with telling(""):  # the progress bar says it
-            results = self.detect(is_stopped=is_stopped)
-        return None if results is None else self.score(results).numbers
+            found = self._found(None, is_stopped)
+        if found is None:
+            return None
+        scores: list[Scores] = []
+        # A failure of the first process in this is one of all, too.
+        scoring = ranks.in_a_thread(lambda: self.score(self._results(found)), scores)
+        if not ranks.all_do(scoring if self._rank == 0 else (), self._rank_size, is_stopped):
+            return None
+        return scores[0].numbers if scores else {}

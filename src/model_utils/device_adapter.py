@@ -1,5 +1,5 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Which device a program runs on, and its place among the processes that train together.
+"""Which device a program runs on, and its place among the processes that work together.
 
 MindSpore is imported inside the functions: `disarm_onednn_trap` has to come first, and `--help`
 needs no MindSpore.
@@ -72,7 +72,7 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
 
     Args:
         config: `device_target`, `device_id`, `distribute`, `device_num` are read.
-        may_distribute: whether the program (train.py) runs on several devices together.
+        may_distribute: whether the program (train.py, eval.py) runs on several devices together.
 
     Raises:
         UserError: the device is not there, or a launcher is missing for several devices.
@@ -100,7 +100,7 @@ def set_up_device(config: Config, may_distribute: bool = False) -> Device:
         if config.device_num not in (1, launched):
             raise UserError(
                 f"device_num is {config.device_num} but {launched} process(es) were started; start "
-                "as many with scripts/run_distributed_train_ascend.sh."
+                "as many with scripts/run_distributed_train_ascend.sh, or ..._eval_ascend.sh."
             )
         # MindSpore's scheduler, a process of its own, has to join even where one other trains.
         clustered = launched > 1 or local_adapter.has_scheduler()
@@ -154,7 +154,7 @@ def _join_processes(target: str) -> Device:
 
     if ascend_chip() == "ascend910_93" and "RANK_TABLE_FILE" in os.environ:
         check_super_pod_table(Path(os.environ["RANK_TABLE_FILE"]))
-    with telling("waiting for the other processes of this training"):
+    with telling("waiting for the other processes"):
         communication.init()
     rank, rank_size = communication.get_rank(), communication.get_group_size()
     ms.set_auto_parallel_context(

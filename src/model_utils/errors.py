@@ -21,6 +21,15 @@ class UserError(Exception):
         return text if text.startswith("Traceback ") else sentence(text)
 
 
+def in_one_line(error: Exception) -> str:
+    """An error of any kind as others quote it, without a full stop."""
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror or error}"
+    text = " ".join(str(error).split()).rstrip(".")[:300]
+    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}".rstrip(": ")
+
+
 def run_program(main: Callable[[], None]) -> None:
     """Runs a script's main function; a `UserError` ends it with one sentence and exit code 2.
 

@@ -29,7 +29,7 @@ from src.model_utils.progress import telling
 
 _CODE_FOLDER = DEFAULT_CONFIG_PATH.parent
 _COPY_IN_SECONDS = 3 * 3600.0  # a large set, slowly; that a leader died is noticed at once
-_LAST_FILES_SECONDS = 60.0  # other processes write a last checkpoint, of 600 MB
+_LAST_FILES_SECONDS = 600.0  # others write a last checkpoint, of 600 MB, or score an evaluation
 _SYNC_SECONDS = 600.0  # at most so much of the training is lost with its server
 
 

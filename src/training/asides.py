@@ -4,7 +4,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from src.model_utils.errors import UserError
+from src.model_utils.errors import in_one_line
 from src.model_utils.messages import say
 
 
@@ -15,11 +15,3 @@ def told_if_it_fails(what: str, and_then: str = "the training goes on") -> Itera
         yield
     except Exception as error:  # of any kind: a full disk, a picture, a library, no memory
         say(f"error: {what}: {in_one_line(error)}; {and_then}")
-
-
-def in_one_line(error: Exception) -> str:
-    if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return f"{where}{error.strerror or error}"
-    text = " ".join(str(error).split()).rstrip(".")[:300]
-    return text if isinstance(error, UserError) else f"{type(error).__name__}: {text}".rstrip(": ")

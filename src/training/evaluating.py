@@ -15,6 +15,7 @@ from src.training.log import TrainingLog
 from src.training.step import TrainStep
 
 # Asks now and then whether to break off; gives COCO's numbers by their names, or None if it did.
+# Of several processes all have to call it, and the first alone gets numbers.
 Evaluate = Callable[[Callable[[], bool]], dict[str, float] | None]
 
 
@@ -28,12 +29,12 @@ def evaluated_weights(network: nn.Cell, step: TrainStep) -> Iterator[tuple[str, 
 class PeriodicEvaluation(Callback):
     """Evaluates what the training has come to, every so many steps and after the last.
 
-    Of several processes only the first has it; the others wait for that one in the all-reduce of
-    their next step.
+    Of several processes all have it, as they share the images. The others wait for the first, which
+    scores what all have found, in the all-reduce of their next step.
 
     Args:
-        evaluate: gives COCO's numbers by their names; None if it was broken off, as the training is
-            about to be.
+        evaluate: gives COCO's numbers by their names, on other processes than the first none; None
+            if it was broken off, as the training is about to be.
         log: takes the numbers.
         plan: of the training.
         every_steps: when, beside its end.
@@ -83,7 +84,7 @@ class PeriodicEvaluation(Callback):
             if numbers is None:
                 say(f"evaluation after step {step}: broken off")
         seconds = time.monotonic() - start
-        if numbers is None:
+        if not numbers:
             self._log.leave_out(seconds)
             return
         self._log.record_evaluation(step, numbers, self._of_averages, seconds)

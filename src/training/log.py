@@ -12,11 +12,12 @@ from mindspore import Tensor, nn
 from mindspore.train import Callback, RunContext
 
 from src.data.objects import table_boxes
+from src.model_utils.errors import in_one_line
 from src.model_utils.messages import say
 from src.model_utils.progress import Teller
 from src.tasks.columns import CLASS, POINTS_OF_OBJECT, points_of
 from src.tasks.task import Task
-from src.training.asides import in_one_line, told_if_it_fails
+from src.training.asides import told_if_it_fails
 from src.training.counting import Plan, passes
 from src.training.metrics import Record, Recorder, read_records
 from src.visual import curves, pictures

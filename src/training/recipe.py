@@ -3,7 +3,7 @@
 
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mindspore as ms
@@ -16,6 +16,7 @@ from src.model_utils.facts import with_facts
 from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.model_utils.progress import telling
+from src.model_utils.ranks import all_do, take_weights_of_first
 from src.models.network import create_network, with_loss
 from src.training import resume
 from src.training.counting import CountFrom, Plan, steps_between_returns
@@ -62,7 +63,7 @@ def train(
         SystemExit: SIGTERM or SIGINT has stopped the training: 143 or 130.
     """
     task = config.task_facts
-    is_first = device.rank == 0  # of several processes it alone writes, evaluates and tells
+    is_first = device.rank == 0  # of several processes it alone writes, scores and tells
 
     # Before anything is drawn: so every device has the same first weights.
     ms.set_seed(config.seed)
@@ -131,9 +132,10 @@ def train(
     step = TrainStep(loss, optimizer, step_options(config), device.rank_size)
     resume.restore(step, network, beginning, config, device)
 
-    # Evaluations have a network of their own: in float32, and in inference mode.
+    # Evaluations have a network of their own: in float32, and in inference mode. Devices share
+    # their images, and take the weights of the first: BatchNorm's statistics are not theirs.
     evaluate = None
-    if config.eval_interval > 0 and is_first:
+    if config.eval_interval > 0:
         evaluated = create_network(config)
         evaluate = create_evaluation(config, evaluated)
 
@@ -180,15 +182,20 @@ def train(
         interval = config.eval_interval * epoch
         at_evaluation = start.step > 0 and start.step % interval == 0
 
+        def take_weights() -> Iterator[None]:
+            yield checkpoints.copy(evaluated_weights(network, step), evaluated)
+
         def evaluate_now() -> dict[str, float] | None:
-            checkpoints.copy(evaluated_weights(network, step), evaluated)
+            all_do(take_weights(), device.rank_size)
+            take_weights_of_first(evaluated, device.rank_size)
             return evaluate(stopper.is_requested)
 
         evaluation = PeriodicEvaluation(
             evaluate_now, log, plan, interval, saver and saver.save_best,
             best_ap=best_average_precision(earlier) if saver and saver.best.exists() else -math.inf,
             of_averages=step.averages_weights,
-            is_owed=at_evaluation and not is_evaluated(earlier, start.step),
+            is_owed=at_evaluation
+            and resume.told_by_first(not is_evaluated(earlier, start.step), device),
         )  # fmt: skip
 
     # The training. What MindSpore calls an epoch is, with a data sink, one return from it; a CPU

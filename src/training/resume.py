@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mindspore import Parameter, Tensor, bfloat16, int32, nn, ops
+from mindspore import Parameter, Tensor, bfloat16, int32, nn
 
 from src.model_utils.config import leaves, shown_short
 from src.model_utils.device_adapter import Device
@@ -28,6 +28,7 @@ from src.model_utils.files import PARTIAL_PREFIX, make_writable
 from src.model_utils.locks import held
 from src.model_utils.messages import say
 from src.model_utils.parameters import Config
+from src.model_utils.ranks import from_first
 from src.training.step import TrainStep
 from src.weights import checkpoints
 
@@ -259,16 +260,16 @@ def _shared_text(text: str, device: Device) -> str:
     if device.rank_size == 1:
         return text
     own = np.frombuffer(text.encode(), np.uint8).astype(np.int32)
-    shared = np.zeros(_from_first(Tensor([len(own)], int32)).asnumpy().item(), np.int32)
+    shared = np.zeros(from_first(Tensor([len(own)], int32)).asnumpy().item(), np.int32)
     shared[: len(own)] = own[: len(shared)]
-    return _from_first(Tensor(shared)).asnumpy().astype(np.uint8).tobytes().decode()
+    return from_first(Tensor(shared)).asnumpy().astype(np.uint8).tobytes().decode()
 
 
 def told_by_first(is_so: bool, device: Device) -> bool:
     """What the first process says, on every process; all of them have to ask."""
     if device.rank_size == 1:
         return is_so
-    return bool(_from_first(Tensor([is_so], int32)).asnumpy().item())
+    return bool(from_first(Tensor([is_so], int32)).asnumpy().item())
 
 
 def start(
@@ -328,7 +329,7 @@ def restore(
         step_cell.optimizer.global_step.set_data(Tensor(updates))
     if device.rank_size > 1:
         for parameter in [*network.get_parameters(), *state.values()]:
-            parameter.set_data(_from_first(parameter))
+            parameter.set_data(from_first(parameter))
 
 
 def _tell(stopped: Stopped, now: Progress, config: Config, fresh: list[str]) -> None:
@@ -409,7 +410,3 @@ def _state(step_cell: TrainStep, network: nn.Cell) -> Iterator[tuple[str, Parame
 
 def _counts_alike(one: Progress, other: Progress) -> bool:
     return replace(one, step=0) == replace(other, step=0)
-
-
-def _from_first(value: Tensor) -> Tensor:
-    return ops.Broadcast(0)((value,))[0]

@@ -10,12 +10,12 @@ from mindspore import nn
 from mindspore.train import Callback, RunContext
 
 from src.model_utils.device_adapter import Device
-from src.model_utils.errors import UserError
+from src.model_utils.errors import UserError, in_one_line
 from src.model_utils.facts import facts_of
 from src.model_utils.messages import say
 from src.model_utils.parameters import Config
 from src.training import resume
-from src.training.asides import in_one_line, told_if_it_fails
+from src.training.asides import told_if_it_fails
 from src.training.counting import Plan, passes
 from src.training.step import TrainStep
 from src.weights import checkpoints
