@@ -7,9 +7,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from src.model_utils import moxing_adapter
+from src.model_utils import local_adapter, moxing_adapter
 from src.model_utils.config import load_config
-from src.model_utils.device_adapter import set_up_device
+from src.model_utils.device_adapter import Device, set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable, sha256, write_json
 from src.model_utils.messages import say
@@ -35,7 +35,9 @@ def evaluate(config: Config) -> None:
             "command line: give --data_dir and one of --load_checkpoint_path, --load_mindir_path "
             "and --load_onnx_path."
         )
-    device = None if config.load_onnx_path else set_up_device(config)  # ONNX needs no MindSpore
+    # By ONNX what several processes tell each other is all that needs MindSpore.
+    is_alone = config.load_onnx_path and local_adapter.process_count() == 1
+    device = Device("", 0, 1) if is_alone else set_up_device(config, may_distribute=True)
 
     # Here and not above: --help needs no MindSpore, and set_up_device has to come before it. What
     # imports NumPy, which starts threads, comes after run_program has seen to SIGINT.
@@ -43,20 +45,26 @@ def evaluate(config: Config) -> None:
     from src.evaluation.evaluation_set import annotation_path
     from src.evaluation.models import load_detector
     from src.evaluation.run import Evaluation
+    from src.model_utils.ranks import check_alike
 
     (model,) = config.models
     model_path = Path(getattr(config, model))
     data = annotation_path(config.dataset_config, Path(config.data_dir), config.run_mode)
     config, detector = load_detector(config, model, data)
     digest = sha256(model_path)  # now: a training may remove the file meanwhile
-    evaluation = Evaluation(config, detector, config.run_mode)
-    if model == "load_checkpoint_path" and device and device.target == "CPU":
+    check_alike(str(model_path), digest.encode(), device.rank_size)
+    place = {"rank": device.rank, "rank_size": device.rank_size}
+    evaluation = Evaluation(config, detector, config.run_mode, **place)
+    if model == "load_checkpoint_path" and (device.target, device.rank) == ("CPU", 0):
         note_onnx(config, len(evaluation.set.records))
     result_dir = Path(config.save_result_dir)
     make_writable(result_dir)  # before the work, not after it
 
     start = time.monotonic()
     results = evaluation.detect(result_dir / "pictures" if config.visual_image else None)
+    if device.rank > 0:
+        say("this process's share of the images is done; the log of rank 0 has the results")
+        return
     seconds = {"detection": time.monotonic() - start}
     write_results(config, results, len(evaluation.detected), result_dir)
     lacking = evaluation.set.category_ids.count(None)

@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
 #
-# Trains on the devices of a rank table; run on each of its servers. Writes distributed_cmd.sh with
-# a command for each device of this server, runs it, and watches the processes; launcher.log says what
-# becomes of them.
+# Trains on the devices of a rank table; run on each of its servers. launcher.log says what becomes
+# of the processes.
 set -eo pipefail # not -u: bash before 4.4 takes an empty array for unset
-source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+source "$(dirname "${BASH_SOURCE[0]}")/distributed.sh"
 
 split_arguments "$@"
 if [[ ${#positional[@]} -lt 2 || ${#positional[@]} -gt 3 ]]; then
@@ -14,21 +13,10 @@ if [[ ${#positional[@]} -lt 2 || ${#positional[@]} -gt 3 ]]; then
     echo "Other parameters of the training: scripts/ascend_distributed_launcher/hyper_parameter_config.ini"
     exit 2
 fi
-take_option server_id "${SERVER_ID:-}"
 load_options=()
 if [[ -n "${positional[2]:-}" ]]; then
     load_options=(--load_checkpoint_path "$(realpath -m "${positional[2]}")")
 fi
-launcher=$project_dir/scripts/ascend_distributed_launcher
-"$python" "$launcher/get_distribute_train_cmd.py" \
-    --run_script "$project_dir/train.py" \
-    --hyper_parameter_config "${HYPER_PARAMETER_CONFIG:-$launcher/hyper_parameter_config.ini}" \
-    --hccl_config "${positional[1]}" \
-    --server_id "$taken" \
-    --device_target "${DEVICE_TARGET:-Ascend}" \
-    --cmd_file distributed_cmd.sh \
-    ${dry_run:+--dry_run} \
-    -- "${config_options[@]}" "${recipe[@]}" --mindrecord_dir "$(realpath -m "${positional[0]}")" \
-    "${load_options[@]}" "${extra_options[@]}"
-[[ -z "$dry_run" ]] || exit 0
-exec bash distributed_cmd.sh "${background[@]}"
+ini=$project_dir/scripts/ascend_distributed_launcher/hyper_parameter_config.ini
+start_by_rank_table train.py "${positional[1]}" "${HYPER_PARAMETER_CONFIG:-$ini}" \
+    "${recipe[@]}" --mindrecord_dir "$(realpath -m "${positional[0]}")" "${load_options[@]}"

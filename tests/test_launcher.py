@@ -546,6 +546,34 @@ def test_dry_run_of_msrun(
     assert not list(folder.iterdir())
 
 
+@pytest.mark.parametrize("kind", ["ascend", "msrun"])
+def test_dry_run_of_an_evaluation_on_several_devices(
+    kind: str, blank_project: Path, tmp_path: Path
+):
+    folder = tmp_path / "work here"
+    folder.mkdir()
+    place = rank_table(folder, devices=8) if kind == "ascend" else 8
+    before = list(folder.iterdir())
+    done = launch(
+        *(blank_project, f"run_distributed_eval_{kind}.sh", place, "val", "my data", "my.ckpt"),
+        *("--save_result_dir=found", "--eval_config.K", 50, "--dry-run"),
+        cwd=folder,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [shlex.split(line.strip().removesuffix(")")) for line in done.stdout.splitlines()]
+    assert len(lines) == (8 if kind == "ascend" else 1)
+    for words in lines:  # each in a folder of its own, so that paths are absolute
+        (program,) = (place for place, word in enumerate(words) if word.endswith("/eval.py"))
+        options = " ".join(words[program + 1 :])
+        assert "--distribute true " in options
+        assert (
+            f"--run_mode val --data_dir {folder}/my data --load_checkpoint_path {folder}/my.ckpt "
+            f"--save_result_dir {folder}/found --eval_config.K 50"
+        ) in options
+        assert "--epoch_size" not in options
+    assert list(folder.iterdir()) == before
+
+
 def test_dry_run_of_the_310_path_removes_nothing(blank_project: Path, tmp_path: Path):
     for name in ("net.mindir", "acc.log"):
         (tmp_path / name).write_text("kept")
@@ -578,7 +606,7 @@ def test_the_readmes_commands_for_several_devices_are_right(tmp_path: Path):
         else:
             environment = {"PYTHON": sys.executable, "SERVER_ID": "10.0.0.1"}
             done = run([*words, "--dry-run"], tmp_path, **environment)
-            assert "/train.py" in done.stdout
+            assert f"/{'eval' if '_eval_' in words[1] else 'train'}.py" in done.stdout
         assert done.returncode == 0, (words, done.stderr)
     assert len(json.loads((tmp_path / "hccl.json").read_text())["server_list"]) == 2
 
@@ -596,6 +624,8 @@ WRONG_ARGUMENTS = [
     ("run_distributed_train_msrun.sh", ("d", "8", "--worker_num=4"), "worker_num is 4, less than"),
     ("run_distributed_train_msrun.sh", ("d", "8", "--master_port=80"), "not in 1024 to 65535"),
     ("run_distributed_train_msrun.sh", ("d", "8", "--node_num=2"), "need --master_addr"),
+    ("run_distributed_eval_ascend.sh", ("a", "val", "c"), "usage: "),
+    ("run_distributed_eval_msrun.sh", ("a", "val", "c", "d"), "usage: "),
     (
         "run_distributed_train_msrun.sh",
         ("d", "8", "--node_num=2", "--master_addr=10.0.0.1"),
@@ -672,6 +702,12 @@ def test_a_config_brings_its_own_recipe(config: str, program: Program, tmp_path:
         (
             "run_distributed_train_msrun.sh mr 3",
             "--log msrun.log --lock .lock --msrun 3 --child msrun {folder}/LOG_msrun/worker_*.log",
+            "rm -f worker_*.log scheduler.log && exec msrun --worker_num=3 ",
+        ),
+        (
+            "run_distributed_eval_msrun.sh 3 val coco a.ckpt",
+            "--log msrun.log --lock .lock --msrun 3 "
+            "--child msrun {folder}/LOG_msrun_eval/worker_*.log",
             "rm -f worker_*.log scheduler.log && exec msrun --worker_num=3 ",
         ),
     ],
@@ -791,6 +827,36 @@ def test_two_servers_of_a_rank_table_average_their_gradients(tmp_path: Path):
         first, second = (line for line in log.splitlines() if line.startswith("rank "))
         assert first.startswith(f"rank {rank} [-1.5, -15.0] False ")
         assert second.startswith(f"rank {rank} [-1.5, -15.0] True ")
+
+
+@pytest.mark.parametrize("kind", ["ascend", pytest.param("msrun", marks=pytest.mark.slow)])
+def test_an_evaluation_on_two_devices_writes_what_one_writes(
+    kind: str, checkpoint: Path, shapes: Path, program: Program, tmp_path: Path
+):
+    options = ("val", shapes, checkpoint, "--eval_config.batch_size", 2)
+    port = () if kind == "ascend" else ("--master_port", free_port())
+    place = rank_table(tmp_path, devices=2) if kind == "ascend" else 2
+    where = {"CONFIG_PATH": str(QUICKSTART), "DEVICE_TARGET": "CPU", "FOREGROUND": "1"}
+    where |= {"OMP_NUM_THREADS": "1"}  # bits may differ between numbers of threads
+    (tmp_path / "one").mkdir()
+    for folder, script, device, more in (
+        (tmp_path, f"run_distributed_eval_{kind}.sh", place, port),
+        (tmp_path / "one", "run_standalone_eval_ascend.sh", 0, ()),
+    ):
+        done = program(f"scripts/{script}", device, *options, *more, cwd=folder, **where)
+        assert done.returncode == 0, done.stderr
+    found, expected = (
+        (folder / "results_val.json").read_bytes() for folder in (tmp_path, tmp_path / "one")
+    )
+    assert found == expected
+    shared, alone = (
+        json.loads((folder / "eval.json").read_text()) for folder in (tmp_path, tmp_path / "one")
+    )
+    assert shared["numbers"] == alone["numbers"] and shared["images"] == 8
+    log = tmp_path / "LOG1" / "eval_log.txt"
+    if kind == "msrun":
+        log = tmp_path / "LOG_msrun_eval" / "worker_1.log"
+    assert " 4/4 [" in log.read_text() and "Average Precision" not in log.read_text()
 
 
 @pytest.mark.parametrize("devices", [2, pytest.param(1, marks=pytest.mark.slow)])

@@ -1,8 +1,10 @@
 # Copyright 2026 CenterNet for MindSpore authors. Licensed under the Apache License, Version 2.0.
-"""Writes the shell commands that start one training process for each device of this server.
+"""Writes the shell commands that start a process of a program for each device of this server.
 
 python get_distribute_train_cmd.py --run_script train.py --hyper_parameter_config F.ini
     --hccl_config rank_table.json --cmd_file distributed_cmd.sh -- [OPTIONS OF train.py]
+
+eval.py is started likewise, without an ini file.
 
 On Ascend the processes find each other by the rank table. Elsewhere there is no HCCL: as many
 processes as the table has devices join through MindSpore's scheduler, which the server of rank 0
@@ -31,6 +33,13 @@ LOCK = ".launcher.lock"
 SCHEDULER_PORT = 8118  # msrun's default, for servers that cannot agree on a free one
 
 
+def log_names(program: Path) -> tuple[str, str]:
+    """Of a process's log and the launcher's: an evaluation leaves those of a training alone."""
+    if program.name == "eval.py":
+        return "eval_log.txt", "eval_launcher.log"
+    return "training_log.txt", "launcher.log"
+
+
 @dataclass(frozen=True)
 class Start:
     """A process: its name in messages, its log, and a line for bash that becomes it."""
@@ -45,7 +54,8 @@ def main() -> None:
     table = Path(arguments.hccl_config).resolve()
     servers = read_rank_table(table)
     server = this_server(table, servers, arguments.server_id, Path(arguments.hccn_conf))
-    options = read_options(Path(arguments.hyper_parameter_config))
+    ini = arguments.hyper_parameter_config
+    options = read_options(Path(ini)) if ini else []
     options += [*arguments.options, f"--device_target={arguments.device_target}"]
     command = [sys.executable, str(Path(arguments.run_script).resolve()), *options]
     if arguments.device_target == "Ascend":
@@ -56,7 +66,8 @@ def main() -> None:
         print("\n".join(f"({start.command}) &" for start in starts))
     else:
         with own(LOCK):  # so that none runs by the file that is there
-            Path(arguments.cmd_file).write_text(command_file(starts), encoding="utf-8")
+            _, log = log_names(Path(arguments.run_script))
+            Path(arguments.cmd_file).write_text(command_file(starts, log), encoding="utf-8")
 
 
 def read_options(path: Path) -> list[str]:
@@ -132,10 +143,13 @@ def _has_first_rank(server: Server) -> bool:
     return any(device.rank == 0 for device in server.devices)
 
 
-def command_file(starts: list[Start]) -> str:
-    """A shell script that starts the processes and waits for them; options are supervise.py's."""
+def command_file(starts: list[Start], log: str) -> str:
+    """A shell script that starts the processes and waits for them; options are supervise.py's.
+
+    log: that of supervise.py in the background.
+    """
     head = ["#!/usr/bin/env bash", "# Written by get_distribute_train_cmd.py."]
-    paths = [str(Path(name).absolute()) for name in ("launcher.log", LOCK)]
+    paths = [str(Path(name).absolute()) for name in (log, LOCK)]
     lines = [shlex.join(["exec", sys.executable, str(SUPERVISE)]) + ' "$@"']
     lines.append(shlex.join(["--log", paths[0], "--lock", paths[1]]))
     for start in starts:
@@ -176,12 +190,13 @@ def _start(
     if cores:
         words += ["taskset", "-c", core_ranges(cores)]
     words += command
+    log, _ = log_names(Path(command[1]))
     # nohup for who starts it from a terminal, by what --dry_run prints.
     command = (
         f"mkdir -p {shlex.quote(str(folder / 'ms_log'))} && cd {shlex.quote(str(folder))} && "
-        f"exec nohup {shlex.join(words)} > training_log.txt 2>&1 < /dev/null"
+        f"exec nohup {shlex.join(words)} > {log} 2>&1 < /dev/null"
     )
-    return Start(name, folder / "training_log.txt", command)
+    return Start(name, folder / log, command)
 
 
 def _free_port() -> int:
@@ -192,8 +207,8 @@ def _free_port() -> int:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--run_script", required=True, help="train.py")
-    parser.add_argument("--hyper_parameter_config", required=True, help="ini file")
+    parser.add_argument("--run_script", required=True, help="train.py or eval.py")
+    parser.add_argument("--hyper_parameter_config", default="", help="ini file")
     parser.add_argument("--hccl_config", required=True, help="rank table")
     parser.add_argument(
         "--server_id", default=os.environ.get("SERVER_ID", ""), help="this server in the rank table"
@@ -204,7 +219,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--dry_run", action="store_true", help="print the commands instead of writing them"
     )
-    parser.add_argument("options", nargs="*", help="options of train.py, after --")
+    parser.add_argument("options", nargs="*", help="options of the program, after --")
     return parser.parse_args()
 
 

@@ -498,11 +498,11 @@ class Config(Section):
         heading="Device",
     )
     device_id: Index = says(0, "index of the device on this machine")
-    device_num: Count = says(1, "number of devices that train together")
+    device_num: Count = says(1, "number of devices that train or evaluate together")
     distribute: bool = says(
         True,
-        "train on device_num devices, started by one of the launchers; with one device it "
-        "changes nothing",
+        "train or evaluate on device_num devices, started by one of the launchers; with one device "
+        "it changes nothing",
     )
     seed: Annotated[int, Field(ge=0, lt=2**32)] = says(
         317, "seed of initial weights, shuffling and augmentation"
