@@ -20,6 +20,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from benchmarks.common import PLAIN_RESNET101, PROJECT, benchmark_config, count
 from src.model_utils.errors import UserError, run_program
@@ -100,10 +101,32 @@ def measure(options: argparse.Namespace, processes: int) -> list[float]:
     Raises:
         UserError: a process failed, or they did not train together.
     """
+    worker = [WORKER, Path(options.config_path).resolve(), options.images, options.input]
+    runs = run_together([*worker, processes, options.steps], processes)
+    if len({run["weights"] for run in runs}) != 1:
+        raise UserError("the processes ended in different weights: gradients were not averaged.")
+    return [max(step) for step in zip(*(run["step_seconds"] for run in runs), strict=True)]
+
+
+def run_together(
+    command: Sequence[object], processes: int, bound: bool = False
+) -> list[dict[str, Any]]:
+    """Runs a program, which gets a folder as its last argument; what each process writes there.
+
+    Args:
+        command: its file and arguments. Each process writes RANK.json, with `processes` as it sees
+            them.
+        processes: that msrun starts, bound to cores; one is started by itself.
+        bound: whether that one is bound to one core.
+
+    Raises:
+        UserError: a process failed, or they did not join.
+    """
     bin_dir = Path(sys.executable).parent
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name)
-        launcher = [sys.executable]
+        core = ["taskset", "-c", str(min(os.sched_getaffinity(0)))] if bound else []
+        launcher = [*core, sys.executable]
         if processes > 1:
             launcher = [
                 *(str(bin_dir / "msrun"), f"--worker_num={processes}"),
@@ -111,9 +134,8 @@ def measure(options: argparse.Namespace, processes: int) -> list[float]:
                 *(f"--master_port={free_port()}", "--bind_core=True", "--join=True"),
                 *(f"--log_dir={folder}", "python3"),  # the one of PATH
             ]
-        worker = [WORKER, Path(options.config_path).resolve(), options.images, options.input]
         done = subprocess.run(
-            [*launcher, *map(str, [*worker, processes, options.steps, folder])],
+            [*launcher, *map(str, [*command, folder])],
             cwd=folder,
             env=os.environ
             | {"PATH": f"{bin_dir}:{os.environ['PATH']}", "PYTHONPATH": str(PROJECT)},
@@ -128,9 +150,7 @@ def measure(options: argparse.Namespace, processes: int) -> list[float]:
         raise UserError(f"a run of {processes} process(es) failed; see what it said above.")
     if [run["processes"] for run in runs] != [processes] * processes:
         raise UserError(f"{processes} process(es) were started but did not join.")
-    if len({run["weights"] for run in runs}) != 1:
-        raise UserError("the processes ended in different weights: gradients were not averaged.")
-    return [max(step) for step in zip(*(run["step_seconds"] for run in runs), strict=True)]
+    return runs
 
 
 def free_port() -> int:
