@@ -13,6 +13,7 @@ import pytest
 from mindspore import Tensor, nn, ops
 
 import export
+from benchmarks.atc_operators import problems
 from src.deploy.onnx_file import mend, write_onnx
 from src.deploy.onnx_session import read_onnx, start
 from src.model_utils.errors import UserError
@@ -46,9 +47,11 @@ def check_agreement(model: nn.Cell, path: Path, batch: int) -> None:
 
     Networks of random weights may make more of rounding. Then it is at most four times what the
     network's own boxes and scores move by where each weight is rounded to a number beside it.
+    Of the operators ATC lists each.
     """
     image = large_image_of(batch)
     write_onnx(model, image.shape, "uint8", path, facts="{}", tolerance=1e-3)
+    assert problems(onnx.load(path)) == []
     expected = model(Tensor(image)).asnumpy()
     scores = expected[:, :, 4]
     for of_image in scores:
