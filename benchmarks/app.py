@@ -29,8 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common import PROJECT, count, in_new_process
-from benchmarks.inference import RESNET18, read_images
+from benchmarks.common import PROJECT, RESNET18, count, in_new_process, read_images
 from src.data.geometry import InputGeometry
 from src.data.images import decode_with_cv2, decoded
 from src.model_utils.config import load_config
@@ -124,8 +123,10 @@ def opencv_flags(kind: str) -> list[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
-def export_model(config_path: str, side: int, batch_size: int, path: Path) -> None:
-    """Writes the network of random weights as MINDIR version 1 of uint8 images."""
+def export_model(
+    config_path: str, side: int, batch_size: int, path: Path, tolerance: float = 1e-3
+) -> None:
+    """Writes the network of random weights for uint8 images: .mindir, version 1, or .onnx."""
     config = load_config(
         "",
         [
@@ -136,13 +137,20 @@ def export_model(config_path: str, side: int, batch_size: int, path: Path) -> No
     set_up_device(config)
 
     from src.data.augment import colour_statistics, normalisation
-    from src.deploy.mindir import write_mindir
     from src.models.network import create_network, with_decode
 
     network = create_network(config, config.export_config.deformable)
     colour = normalisation(colour_statistics(config.dataset_config))
     model = with_decode(network, config, colour)
-    write_mindir(model, (batch_size, 3, side, side), "uint8", path, version=1, tolerance=1e-3)
+    shape = (batch_size, 3, side, side)
+    if path.suffix == ".onnx":
+        from src.deploy.onnx_file import write_onnx
+
+        write_onnx(model, shape, "uint8", path, facts="", tolerance=tolerance)
+    else:
+        from src.deploy.mindir import write_mindir
+
+        write_mindir(model, shape, "uint8", path, version=1, tolerance=tolerance)
 
 
 def write_files(images: Sequence[bytes], input_format: str, side: int, folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 
 python -m benchmarks.inference [--config_path FILE] [--input 512] [--image_dir DIR] [--count 32]
     [--batch_size N] [--json FILE] [--torch_python PATH]
+python -m benchmarks.inference --every_network [--config_path FILE] [--rounds 3] ...
 
 Without --config_path the network is that of configs/original/resnet18.yaml; its weights are random,
 which changes no time. Without --image_dir the images are noise of COCO's usual sizes. Measured are
@@ -11,6 +12,9 @@ and then `Detector.detect` over all images, where they overlap. The first batch 
 before and not counted. PyTorch runs a ResNet without deformable layers (net_config.deformable none)
 or an hourglass, from images to maps, and none of the other networks (DLA's deformable convolutions
 would want torchvision); the fastest batch of each counts in the ratio.
+
+--every_network measures single images in MindSpore, ONNX Runtime, the C++ application and PyTorch
+instead, of each network of the house, or of --config_path alone: see `benchmarks.runtimes`.
 """
 
 import argparse
@@ -24,18 +28,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
-from benchmarks.common import PROJECT, benchmark_config, count, in_new_process
+from benchmarks.app import build_application
+from benchmarks.common import (
+    PROJECT,
+    RESNET18,
+    benchmark_config,
+    count,
+    in_new_process,
+    read_images,
+)  # fmt: skip
+from benchmarks.runtimes import measure_networks
 from benchmarks.train_step import pytorch_layouts, write_pytorch_inputs
-from src.model_utils.config import DEFAULT_CONFIG_PATH, load_config
+from src.model_utils.config import load_config
 from src.model_utils.device_adapter import set_up_device
 from src.model_utils.errors import UserError, run_program
 from src.model_utils.files import make_writable, write_json
 
-RESNET18 = DEFAULT_CONFIG_PATH.parent / "configs" / "resnet18.yaml"
-SIZES = [(480, 640), (427, 640), (640, 480), (375, 500), (640, 640)]  # of noise; height, width
 KEEP, FIXED = "keep resolution", "fixed resolution"
 WAYS = [(KEEP, 1), (FIXED, 1), (FIXED, 8)]
 
@@ -124,6 +134,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parse_options(arguments)
     if options.json:
         make_writable(options.json.parent)  # before the minutes of measuring
+    if options.every_network:
+        build_application()
+        numbers = measure_networks(options)
+        if options.json:
+            write_json(options.json, numbers)
+        return
+    options.config_path = options.config_path or str(RESNET18)
     images = read_images(options.image_dir, options.count)
     ways = []
     for way, batch_size in [(FIXED, options.batch_size)] if options.batch_size else WAYS:
@@ -156,7 +173,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--config_path", default=str(RESNET18), help="the model")
+    parser.add_argument("--config_path", help="the model")
+    parser.add_argument(
+        "--every_network", action="store_true", help="one table of all networks and runtimes"
+    )
+    parser.add_argument("--rounds", type=count, default=3, help="turns of each runtime")
     parser.add_argument("--input", type=count, default=512, help="height and width if fixed")
     parser.add_argument("--image_dir", type=Path, help="folder of JPEG images")
     parser.add_argument(
@@ -168,23 +189,6 @@ def parse_options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--json", type=Path, help="file for the numbers")
     return parser.parse_args(arguments)
-
-
-def read_images(folder: Path | None, wanted: int) -> list[bytes]:
-    """Encoded images: those of the folder, or noise.
-
-    Raises:
-        UserError: the folder has none.
-    """
-    if folder is None:
-        random = np.random.default_rng(1)
-        noise = (random.integers(0, 256, (*size, 3), np.uint8) for size in SIZES)
-        files = [cv2.imencode(".jpg", image)[1].tobytes() for image in noise]
-    else:
-        files = [path.read_bytes() for path in sorted(folder.glob("*.jpg"))]
-    if not files:
-        raise UserError(f"{folder}: has no .jpg; give a folder of images by --image_dir.")
-    return list(itertools.islice(itertools.cycle(files), wanted))
 
 
 if __name__ == "__main__":

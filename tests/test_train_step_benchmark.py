@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from benchmarks.common import benchmark_config
+from benchmarks.runtimes import NETWORKS
 from benchmarks.train_step import random_batch
-from tests.conftest import QUICKSTART, assert_refused
+from src.model_utils.config import load_config
+from src.models.network import FEATURES
+from src.tasks import TASKS
+from tests.conftest import PROJECT, QUICKSTART, assert_refused
 from tests.helpers import benchmark
 
 SMALL = ("--config_path", QUICKSTART)
@@ -71,6 +75,33 @@ def test_the_inference_benchmark_measures_each_stage_and_all(tmp_path: Path):
         assert way["images_per_second"] == pytest.approx(1e3 / way["whole_ms"])
         assert way["whole_over_network"] == pytest.approx(way["whole_ms"] / way["network_ms"])
         assert way["prepare_ms"] > 0 and way["finish_ms"] > 0
+
+
+@pytest.mark.slow
+def test_the_table_of_all_runtimes_measures_each(infer_app: Path, tmp_path: Path):
+    file = tmp_path / "numbers.json"
+    done = benchmark(
+        "inference", "--every_network", *SMALL,
+        *("--input", 128, "--count", 3, "--rounds", 1, "--json", file),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(file.read_text(encoding="utf-8"))
+    assert (numbers["rounds"], numbers["count"]) == (1, 3)
+    (found,) = numbers["networks"].values()
+    runtimes = ["mindspore", "onnxruntime", "app", *(["pytorch"] if has_torch else [])]
+    assert min(found[f"{name}_ms"] for name in runtimes) > 0
+    ratio = found["onnxruntime_ms"] / found["mindspore_ms"]
+    assert found["onnxruntime_over_mindspore"] == pytest.approx(ratio)
+    assert (found["app_over_pytorch"] is None) == (not has_torch)
+
+
+def test_the_table_of_all_runtimes_has_every_network_and_task():
+    configs = [
+        load_config("", ["--config_path", str(PROJECT / "configs" / path)])
+        for path in NETWORKS.values()
+    ]
+    assert {config.net_config.network for config in configs} == set(FEATURES)
+    assert {config.task for config in configs} == set(TASKS)
 
 
 @pytest.mark.slow
