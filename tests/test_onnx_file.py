@@ -82,7 +82,7 @@ def pixels_apart(found: np.ndarray, expected: np.ndarray) -> float:
     return largest
 
 
-@pytest.mark.parametrize("network", networks("uint8", "pose", "corners"))
+@pytest.mark.parametrize("network", networks("uint8", "pose"))
 def test_every_network_gives_the_same_in_both_runtimes(tmp_path, network):
     check_agreement(seeded_model(network), tmp_path / "net.onnx", 1)
 

@@ -146,7 +146,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def run_program(module: ModuleType, monkeypatch: pytest.MonkeyPatch, *options: object) -> None:
     """Runs a program here, where the task is registered and the device is set up."""
     monkeypatch.setattr(sys, "argv", ["program", *map(str, options)])
-    monkeypatch.setattr(module, "set_up_device", lambda _: CPU, raising=False)
+    monkeypatch.setattr(module, "set_up_device", lambda *_, **__: CPU, raising=False)
     module.main()
 
 
