@@ -18,8 +18,8 @@ from src.models.network import create_network, with_decode
 from tests.conftest import PROJECT
 
 EXPORTS = [name for name, variant in VARIANTS.items() if variant.kind == "export"]
-# What the quick ones of test_onnx_file.py lack: AveragePool, Clip, ReduceMean, Unsqueeze.
-QUICK = [f"export_{name}" for name in ("mobilenet_v3", "resnet_vd", "shufflenet_v2")]
+# Beside the quick ones of test_onnx_file.py; it has a stack, which has to be mended.
+QUICK = ["export_shufflenet_v2"]
 
 
 def exported(name: str, folder: Path) -> ModelProto:
