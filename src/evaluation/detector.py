@@ -115,6 +115,7 @@ class Detector:
 
     @property
     def has_heat_maps(self) -> bool:
+        """Whether `heat_map` can be asked: an exported model gives detections alone."""
         return self._heat_model is not None
 
     def heat_map(self, image: Image) -> tuple[np.ndarray, np.ndarray]:

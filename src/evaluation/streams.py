@@ -190,9 +190,8 @@ class Stream:
         capture = _opened(self._given)
         try:
             length = capture.get(cv2.CAP_PROP_FRAME_COUNT)
-            if length > 0 and self.name.lower().startswith(
-                "http"
-            ):  # it does not pace what it sends
+            is_by_http = self.name.lower().startswith("http")
+            if length > 0 and is_by_http:  # it comes faster than it plays
                 return False, (
                     f"is a video of {length:.0f} frames and no live stream; download it and give "
                     "the file."
